@@ -1,0 +1,3 @@
+from detect.models.backbones.peleenet import CSPPeleeNet
+
+__all__ = ["CSPPeleeNet"]

@@ -1,0 +1,61 @@
+"""The figure of the paper as a module: images -> pyramid -> fused -> raw."""
+
+from torch import nn
+
+import detect.models.backbones
+import detect.models.heads
+import detect.models.necks  # noqa: F401  importing the three fills their registries
+from detect.models.layers import ConvNormAct
+from detect.registry import BACKBONES, HEADS, NECKS
+
+
+class Detector(nn.Module):
+    """Images [B, 3, H, W], RGB in 0..1, sides multiples of `stride` -> raw maps; `decode` makes boxes of them."""
+
+    def __init__(self, backbone, neck, head):
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        self.stride = max(backbone.strides)
+        self.num_classes = head.num_classes
+
+    def forward(self, images):
+        check_size(images, self.stride)
+        pyramid = self.backbone(images)  # 4 x [B, C_i, H/s_i, W/s_i]
+        fused = self.neck(pyramid)  # 3 x [B, C_i, H/s_i, W/s_i], fine to coarse
+        return self.head(fused)  # 3 x [B, A*(5+K), H/s_i, W/s_i]
+
+    def decode(self, raw):
+        """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K]."""
+        return self.head.decode(raw)
+
+    def fuse(self):
+        """Fold every batch normalisation into its convolution (inference only; the model must be in eval mode)."""
+        for module in self.modules():
+            if isinstance(module, ConvNormAct):
+                module.fuse()
+        return self
+
+
+def check_size(images, stride):
+    """Raise ValueError unless height and width of `images` [..., H, W] are multiples of `stride`."""
+    height, width = images.shape[-2:]
+    if height % stride or width % stride or not height or not width:
+        raise ValueError(f"input is {width}x{height} px; both sides must be multiples of {stride}")
+
+
+def build_detector(model, num_classes):
+    """A detector from the specification of its parts.
+
+    Args:
+        model: `{"backbone": {"name": ...}, "neck": {"name": ...}, "head": {"name": ...}}`, each with its options.
+        num_classes: number of object classes.
+
+    Raises:
+        UserError: a part or one of its options is unknown or does not fit.
+    """
+    backbone = BACKBONES.build(model["backbone"])
+    neck = NECKS.build(model["neck"], in_channels=backbone.channels, strides=backbone.strides)
+    head = HEADS.build(model["head"], in_channels=neck.channels, strides=neck.strides, num_classes=num_classes)
+    return Detector(backbone, neck, head)

@@ -1,0 +1,3 @@
+from detect.models.heads.yolo import YOLOv3
+
+__all__ = ["YOLOv3"]

@@ -1,0 +1,118 @@
+"""The YOLOv3 head (arXiv 1804.02767): raw maps, and their decoding to boxes and scores."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from detect.registry import HEADS
+
+# (width, height) in network pixels, small to large, as in the authors' cfgs
+ANCHORS = {
+    "coco9": (  # yolov3.cfg, csresnext50-panet-spp.cfg
+        (10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326),
+    ),
+    "coco9_v4": (  # yolov4.cfg, csresnext50-panet-spp-original-optimal.cfg
+        (12, 16), (19, 36), (40, 28), (36, 75), (76, 55), (72, 146), (142, 110), (192, 243), (459, 401),
+    ),
+}  # fmt: skip
+MAX_LOG_SIZE = 10.0  # exp(10) anchors: keeps a wild prediction finite
+
+
+class Cells(NamedTuple):
+    """Where each of the N predictions of an input size sits. Fields are [N, 2] (x, y) or [N]."""
+
+    position: torch.Tensor  # column, row of the cell
+    anchor: torch.Tensor  # width, height in network px
+    stride: torch.Tensor  # [N] network px per cell
+    scale: torch.Tensor  # [N] Darknet's scale_x_y
+
+
+@HEADS.register
+class YOLOv3(nn.Module):
+    """Fused maps [B, C_i, H_i, W_i] -> raw maps [B, A*(5+K), H_i, W_i], fine to coarse.
+
+    Channels of a raw map are, anchor after anchor, x, y, w, h, objectness and the K classes, all as logits or logs
+    (Darknet's order). The N predictions of an image are ordered by scale (fine to coarse), anchor, row, column.
+
+    Args:
+        in_channels, strides: of the fused maps, fine to coarse.
+        num_classes: K.
+        anchors: a name of `ANCHORS`, or a list of [width, height] in network px from small to large; the scales share
+            them evenly, the finest scale gets the smallest.
+        scale_x_y: reach of the predicted centre beyond its cell (1 = YOLOv3), one number or one per scale.
+    """
+
+    def __init__(self, in_channels, strides, num_classes, anchors="coco9", scale_x_y=1.0):
+        super().__init__()
+        if isinstance(anchors, str):
+            if anchors not in ANCHORS:
+                raise ValueError(f"unknown anchors '{anchors}'; known: {', '.join(ANCHORS)}, or a list of [w, h]")
+            anchors = ANCHORS[anchors]
+        scales = len(in_channels)
+        if any(len(a) != 2 or min(a) <= 0 for a in anchors) or len(anchors) == 0 or len(anchors) % scales:
+            raise ValueError(f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them")
+        scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
+        if len(scale_x_y) != scales:
+            raise ValueError(f"scale_x_y has {len(scale_x_y)} numbers for {scales} scales")
+
+        self.num_classes = num_classes
+        self.strides = tuple(strides)
+        self.scale_x_y = tuple(scale_x_y)
+        per_scale = len(anchors) // scales
+        self.anchors = [tuple(map(tuple, anchors[i * per_scale : (i + 1) * per_scale])) for i in range(scales)]
+        self.predictions = nn.ModuleList(nn.Conv2d(c, per_scale * (5 + num_classes), 1) for c in in_channels)
+        self._init_weights()
+
+    def _init_weights(self):
+        """Start from 'one object in a hundred cells' and from equally likely classes, so that early losses are small."""
+        for conv in self.predictions:
+            nn.init.normal_(conv.weight, std=0.01)
+            bias = torch.zeros(len(self.anchors[0]), 5 + self.num_classes)
+            bias[:, 4] = -math.log(99.0)
+            bias[:, 5:] = -math.log(max(self.num_classes - 1, 1))
+            conv.bias.data.copy_(bias.flatten())
+
+    def forward(self, fused):
+        return [conv(x) for conv, x in zip(self.predictions, fused, strict=True)]
+
+    def flatten(self, raw):
+        """Raw maps -> all predictions of an image in one list: [B, N, 5+K], in the order of `cells`."""
+        flat = []
+        for level in raw:
+            batch, _, height, width = level.shape
+            level = level.view(batch, -1, 5 + self.num_classes, height, width)
+            flat.append(level.permute(0, 1, 3, 4, 2).reshape(batch, -1, 5 + self.num_classes))
+        return torch.cat(flat, dim=1)
+
+    def cells(self, raw):
+        """The `Cells` of raw maps (of their sizes, on their device)."""
+        position, anchor, stride, scale = [], [], [], []
+        for level, anchors, step, s in zip(raw, self.anchors, self.strides, self.scale_x_y, strict=True):
+            height, width = level.shape[-2:]
+            rows = torch.arange(height, device=level.device, dtype=torch.float32)
+            columns = torch.arange(width, device=level.device, dtype=torch.float32)
+            y, x = torch.meshgrid(rows, columns, indexing="ij")
+            count = height * width
+            position.append(torch.stack([x, y], dim=-1).view(count, 2).repeat(len(anchors), 1))
+            sizes = torch.tensor(anchors, device=level.device, dtype=torch.float32)
+            anchor.append(sizes.repeat_interleave(count, dim=0))
+            stride.append(torch.full((count * len(anchors),), float(step), device=level.device))
+            scale.append(torch.full((count * len(anchors),), float(s), device=level.device))
+        return Cells(torch.cat(position), torch.cat(anchor), torch.cat(stride), torch.cat(scale))
+
+    @staticmethod
+    def decode_boxes(logits, cells):
+        """Box logits [..., N, 4] (x, y, w, h) -> boxes [..., N, 4] xyxy in network px (Darknet's `[yolo]` layer)."""
+        scale = cells.scale[:, None]
+        offset = logits[..., :2].sigmoid() * scale - (scale - 1) / 2
+        centre = (offset + cells.position) * cells.stride[:, None]
+        half = logits[..., 2:4].clamp(max=MAX_LOG_SIZE).exp() * cells.anchor / 2
+        return torch.cat([centre - half, centre + half], dim=-1)
+
+    def decode(self, raw):
+        """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K] = objectness x class probability."""
+        logits = self.flatten(raw).float()
+        boxes = self.decode_boxes(logits[..., :4], self.cells(raw))
+        return boxes, logits[..., 4:5].sigmoid() * logits[..., 5:].sigmoid()

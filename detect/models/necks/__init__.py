@@ -1,0 +1,3 @@
+from detect.models.necks.efm import EFM
+
+__all__ = ["EFM"]
