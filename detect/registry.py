@@ -43,6 +43,10 @@ class Registry:
         """Names of the options that a configuration may give to the part `name`."""
         return [p for p in inspect.signature(self.get(name)).parameters if p not in self.wired]
 
+    def default(self, name, option):
+        """Default value of an option of the part `name`."""
+        return inspect.signature(self.get(name)).parameters[option].default
+
     def build(self, spec, **wiring):
         """The part that `spec` (`{"name": ..., option: value, ...}`) describes, wired with `wiring`."""
         options = dict(spec)

@@ -1,0 +1,226 @@
+"""What a model costs, layer by layer: weights, floats and BFLOPs, counted as Darknet and the paper count them.
+
+BFLOPs (multiply and add are two; from Darknet's source, equal to the published totals of arXiv 1911.11929):
+
+- convolution: 2 * k * k * (C_in / groups) * C_out * H_out * W_out / 1e9 (the classifier is a 1x1 convolution);
+- pooling with a window: k * k * C * H_out * W_out / 1e9;
+- Maxout: C_in * H * W / 1e9;
+- bias, normalisation, activation, concatenation, addition, upsampling, global average pooling: 0.
+
+Parameters come in the paper's two conventions: `conv_weights`, the weights of the convolutions only (its ImageNet
+tables), and `floats`, everything that a Darknet .weights file holds: convolution weights, 4 per normalised filter
+(scale, bias, mean, variance) and the biases (its tables of small detectors).
+"""
+
+import copy
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from detect.errors import UserError
+from detect.models.layers import ConvNormAct, Maxout, Upsample
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row: a layer of the model, at one input size."""
+
+    name: str  # path of the module, 'backbone.stages.0.part1'
+    type: str  # 'conv 3x3/2', 'maxpool 2x2/2', 'maxout', ...
+    input: list  # [C, H, W]
+    output: list  # [C, H, W]
+    conv_weights: int
+    floats: int
+    bflops: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The layers of a model in the order of execution, for an input of `size` x `size` px, and their totals."""
+
+    size: int
+    layers: list[Layer]
+
+    @property
+    def conv_weights(self):
+        return sum(layer.conv_weights for layer in self.layers)
+
+    @property
+    def floats(self):
+        return sum(layer.floats for layer in self.layers)
+
+    @property
+    def bflops(self):
+        return sum(layer.bflops for layer in self.layers)
+
+    def as_json(self):
+        """The totals and the layers as a dict of plain lists and numbers."""
+        return {
+            "size": self.size,
+            "conv_weights": self.conv_weights,
+            "floats": self.floats,
+            "bflops": self.bflops,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+    def table(self):
+        """Aligned plain text, one line per layer, totals in millions and BFLOPs at the end."""
+        heading = ("#", "layer", "type", "input", "output", "weights", "floats", "BFLOPs")
+        rows = [
+            (
+                str(number),
+                layer.name,
+                layer.type,
+                _shape(layer.input),
+                _shape(layer.output),
+                f"{layer.conv_weights:,}",
+                f"{layer.floats:,}",
+                f"{layer.bflops:.4f}",
+            )
+            for number, layer in enumerate(self.layers)
+        ]
+        totals = (
+            f"input {self.size}x{self.size}: {self.conv_weights / 1e6:.4f} M conv weights, "
+            f"{self.floats / 1e6:.4f} M floats, {self.bflops:.4f} BFLOPs"
+        )
+        return "\n".join([*_aligned([heading, *rows], left=(1, 2)), totals])
+
+
+def profile(model, size):
+    """Count `model` (a detector, classifier or backbone) for RGB inputs of `size` x `size` px -> `Profile`.
+
+    Runs a copy of the model on the meta device: nothing is computed and no feature map takes memory; the model itself
+    stays as it is. A module that runs twice has two rows; its parameters count in the first.
+
+    Raises:
+        UserError: `size` is no multiple of the model's stride, or the model holds parameters that no rule of `RULES`
+            counts (a layer of an unknown kind, or one that its forward never runs).
+    """
+    stride = _stride(model)
+    if size <= 0 or size % stride:
+        raise UserError(f"the input size is {size} px; it must be a positive multiple of the model's stride, {stride}")
+    model = copy.deepcopy(model).to("meta").eval()
+    uncounted = _state(model)
+    dtype = next((tensor.dtype for tensor in uncounted.values()), torch.float32)
+    layers = []
+
+    def hook_for(name, rule):
+        def hook(module, inputs, output):
+            layers.append(_row(name, module, rule, inputs[0], output, uncounted))
+
+        return hook
+
+    for name, module, rule in _counted_modules(model):
+        module.register_forward_hook(hook_for(name, rule))
+    with torch.inference_mode():
+        model(torch.empty(1, 3, size, size, dtype=dtype, device="meta"))
+    if uncounted:
+        raise UserError(
+            f"cannot count {', '.join(list(uncounted)[:5])} ({len(uncounted)} tensors in all): the model's forward "
+            "does not run them, or their layer needs a rule in detect/analysis/profile.py"
+        )
+    return Profile(size, layers)
+
+
+def _stride(model):
+    """The number that input sizes must be multiples of: the model's own, or its coarsest map's, or 1."""
+    return getattr(model, "stride", None) or max(getattr(model, "strides", (1,)))
+
+
+def _state(model):
+    """Every tensor that a weights file must hold, by name: parameters and running statistics, shared ones once."""
+    saved = model.state_dict().keys()
+    tensors = dict(model.named_parameters())
+    tensors |= {n: b for n, b in model.named_buffers() if n in saved and not n.endswith("num_batches_tracked")}
+    return tensors
+
+
+def _counted_modules(module, name=""):
+    """(path, module, rule) of the outermost modules that a rule counts: a ConvNormAct, not the parts inside it."""
+    rule = next((rule for kind, rule in RULES.items() if isinstance(module, kind)), None)
+    if rule:
+        yield name, module, rule
+        return
+    for child_name, child in module.named_children():
+        yield from _counted_modules(child, f"{name}.{child_name}" if name else child_name)
+
+
+def _row(name, module, rule, x, y, uncounted):
+    """The `Layer` of one execution, `x` -> `y`; takes the module's tensors off the `uncounted` ones."""
+    own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
+    names = [n for n, tensor in uncounted.items() if id(tensor) in own]
+    tensors = [uncounted.pop(n) for n in names]
+    conv_weights = sum(tensor.numel() for tensor in tensors if tensor.dim() == 4)
+    floats = sum(tensor.numel() for tensor in tensors)
+    kind, operations = rule(module, x, y)
+    return Layer(name, kind, list(x.shape[1:]), list(y.shape[1:]), conv_weights, floats, operations / 1e9)
+
+
+def _conv(conv, x, y):
+    return _conv_type(conv), 2 * conv.weight[0].numel() * y[0].numel()
+
+
+def _conv_norm_act(module, x, y):
+    return _conv(module.conv, x, y)
+
+
+def _conv_type(conv):
+    groups = f" g{conv.groups}" if conv.groups > 1 else ""
+    return f"conv {_window(conv.kernel_size, conv.stride)}{groups}"
+
+
+def _pool(kind):
+    def rule(pool, x, y):
+        height, width = _pair(pool.kernel_size)
+        return f"{kind} {_window(pool.kernel_size, pool.stride)}", height * width * y[0].numel()
+
+    return rule
+
+
+def _maxout(module, x, y):
+    return "maxout", x[0].numel()
+
+
+def _free(kind):
+    return lambda module, x, y: (kind, 0)
+
+
+# How each kind of layer is counted: (module, input, output) -> (type, operations). A layer inside one of these is not
+# counted again; later kinds join here.
+RULES = {
+    ConvNormAct: _conv_norm_act,
+    nn.Conv2d: _conv,
+    nn.MaxPool2d: _pool("maxpool"),
+    nn.AvgPool2d: _pool("avgpool"),  # Darknet's local_avgpool counts like its maxpool
+    nn.AdaptiveAvgPool2d: _free("avgpool"),
+    Maxout: _maxout,
+    Upsample: _free("upsample"),
+}
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _window(kernel_size, stride):
+    """'3x3/2'; a stride of 1 is left out."""
+    height, width = _pair(kernel_size)
+    steps = _pair(stride)
+    step = str(steps[0]) if steps[0] == steps[1] else f"{steps[0]}x{steps[1]}"
+    return f"{height}x{width}" + ("" if steps == (1, 1) else f"/{step}")
+
+
+def _shape(shape):
+    return "x".join(map(str, shape))
+
+
+def _aligned(rows, left):
+    """Lines of the rows' cells in columns; those numbered in `left` start together, the others end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if number in left else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()

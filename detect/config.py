@@ -1,0 +1,377 @@
+"""YAML -> checked, typed `Settings`. Every mistake is answered by one sentence with file, line and nearest spelling.
+
+A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
+drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder.
+"""
+
+import dataclasses
+import os
+import types
+import typing
+from pathlib import Path
+
+import yaml
+
+from detect.errors import UserError, nearest
+from detect.schema import Part, Settings
+
+MAX_BYTES = 1_000_000
+
+
+class Origin(typing.NamedTuple):
+    """Where a value was written: a line of a file, or an override."""
+
+    text: str  # "configs/x.yaml:12", "--set train.lr"
+    folder: str  # what a relative path written there is relative to
+
+
+def load(path, overrides=()):
+    """The `Settings` of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
+
+    Raises:
+        UserError: anything in the file, its parent or an override is wrong.
+    """
+    return load_with_origins(path, overrides)[0]
+
+
+def load_with_origins(path, overrides=()):
+    """`load`, and the `Origin` of every value by its dotted name."""
+    values, origins = _read_with_base(path)
+    _expand_data(values, origins)
+    for override in overrides:
+        _apply_override(values, origins, override)
+    return from_dict(values, origins, path), origins
+
+
+def from_dict(values, origins=None, source="config"):
+    """Checked `Settings` of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
+    origins = origins if origins is not None else {}
+    origins.setdefault("", Origin(str(source), os.getcwd()))
+    settings = _check(Settings, values, "", origins)
+    _check_together(settings, origins)
+    return settings
+
+
+def to_dict(settings):
+    """Plain mapping of `settings`, for checkpoints and files."""
+
+    def plain(value):
+        if dataclasses.is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    return plain(settings)
+
+
+def dump(settings, origins=None):
+    """The resolved configuration as YAML; with `origins`, each value's line says where it was written."""
+    text = yaml.safe_dump(to_dict(settings), sort_keys=False, default_flow_style=None, width=100)
+    if origins is None:
+        return text
+    lines, path = [], []
+    for line in text.splitlines():
+        depth, key = (len(line) - len(line.lstrip())) // 2, line.strip().split(":")[0]
+        path[depth:] = [key]
+        origin = origins.get(".".join(path))
+        is_value = not line.endswith(":")
+        lines.append(f"{line}  # {origin.text}" if origin and is_value else f"{line}  # default" if is_value else line)
+    return "\n".join(lines) + "\n"
+
+
+def read_data(source):
+    """`DataSettings` of a data YAML file or of a data folder, as `--data` names them.  Raises UserError."""
+    values, origins = {"data": str(source)}, {"data": Origin("--data", os.getcwd())}
+    _expand_data(values, origins)
+    origins[""] = Origin(str(source), os.getcwd())
+    data_type = typing.get_args(typing.get_type_hints(Settings)["data"])[0]
+    return _check(data_type, values["data"], "data", origins)
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def _read_with_base(path):
+    values, origins = _read(path)
+    if "base" not in values:
+        return values, origins
+    origin = origins.pop("base")
+    parent = Path(origin.folder, str(values.pop("base")))
+    if not parent.is_file():
+        raise UserError(f"{origin.text}: base: no such file {parent}{_nearest_file(parent)}")
+    base_values, base_origins = _read(parent)
+    if "base" in base_values:
+        raise UserError(f"{base_origins['base'].text}: {parent.name} is a parent itself; only one parent is allowed")
+    _merge(base_values, values, base_origins, origins, "")
+    return base_values, base_origins
+
+
+def _read(path):
+    """Values of one YAML file as a plain mapping, and the origin of each by its dotted name."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES} bytes; this is no configuration file")
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            raise UserError(f"{path}: YAML aliases (*name) are not supported; write the value out")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file{_nearest_file(path)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
+
+    origins = {}
+    if node is None:
+        return {}, origins
+    if not isinstance(node, yaml.MappingNode):
+        raise UserError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines")
+    return _values(node, path, "", origins), origins
+
+
+def _values(node, path, name, origins):
+    where = f"{path}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.MappingNode):
+        values = {}
+        for key_node, value_node in node.value:
+            key, line = key_node.value, key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise UserError(f"{path}:{line}: a key must be a plain word")
+            if key in values:
+                raise UserError(f"{path}:{line}: '{key}' is written twice; remove one")
+            dotted = f"{name}.{key}" if name else key
+            origins[dotted] = Origin(f"{path}:{line}", str(path.parent))
+            values[key] = _values(value_node, path, dotted, origins)
+        return values
+    if isinstance(node, yaml.SequenceNode):
+        return [_values(child, path, name, {}) for child in node.value]
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{where}: cannot read the value '{node.value}' ({error})") from error
+    finally:
+        loader.dispose()
+
+
+def _merge(base, child, base_origins, child_origins, name):
+    for key, value in child.items():
+        dotted = f"{name}.{key}" if name else key
+        old = base.get(key)
+        same_part = isinstance(value, dict) and isinstance(old, dict) and value.get("name") in (None, old.get("name"))
+        base_origins[dotted] = child_origins[dotted]
+        if same_part:
+            _merge(old, value, base_origins, child_origins, dotted)
+            continue
+        for other in [o for o in base_origins if o.startswith(dotted + ".")]:
+            del base_origins[other]
+        base[key] = value
+        base_origins.update({o: child_origins[o] for o in child_origins if o.startswith(dotted + ".")})
+
+
+def _expand_data(values, origins):
+    """Replace `data: file.yaml` by the file's mapping and `data: folder` by `{root: folder}`."""
+    source = values.get("data")
+    if not isinstance(source, str):
+        return
+    origin = origins["data"]
+    path = Path(origin.folder, source)
+    if path.is_dir():
+        values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
+    elif path.is_file():
+        values["data"], data_origins = _read(path)
+        origins.update({f"data.{name}": o for name, o in data_origins.items()})
+    else:
+        hint = _nearest_file(path)
+        raise UserError(f"{origin.text}: data: no such file or folder {path.absolute()}{hint}")
+
+
+def _apply_override(values, origins, override):
+    name, separator, text = override.partition("=")
+    if not separator or not name:
+        raise UserError(f"--set {override}: write it as section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {override}: '{text}' is not a YAML value") from error
+    *sections, key = name.split(".")
+    if not sections and key == "data":
+        values["data"], origins["data"] = value, Origin(f"--set {name}", os.getcwd())
+        return _expand_data(values, origins)
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise UserError(f"--set {override}: '{section}' is a value, not a section")
+    origin = Origin(f"--set {name}", os.getcwd())
+    prefix = name + "."
+    for dotted in [o for o in origins if o.startswith(prefix)]:
+        del origins[dotted]
+    origins[name] = origin
+    target[key] = value
+    if name in ("train.epochs", "train.steps") and value is not None:
+        _change_length(target, key, value)
+
+
+def _change_length(train, key, value):
+    """Give the training another length in the other unit: burn-in and milestones keep their share of it."""
+    old = train.pop("steps" if key == "epochs" else "epochs", None)
+    if isinstance(old, (int, float)) and isinstance(value, (int, float)):
+        for name in ("burn_in", "milestones"):
+            if isinstance(train.get(name), list):
+                train[name] = [m * value / old for m in train[name]]
+            elif isinstance(train.get(name), (int, float)):
+                train[name] = train[name] * value / old
+
+
+def _nearest_file(path):
+    """`"; did you mean 'x'?"` for a file or folder beside a missing one, else nothing."""
+    path = Path(path)
+    hint = nearest(path.name, sorted(p.name for p in path.parent.iterdir())) if path.parent.is_dir() else ""
+    return hint if "did you mean" in hint else ""
+
+
+# ---- checking ------------------------------------------------------------------------------------------------------
+
+
+def _origin(origins, name):
+    """The origin of `name`, or of the nearest section around it."""
+    while name not in origins and name:
+        name = name.rpartition(".")[0]
+    return origins.get(name) or Origin("config", os.getcwd())
+
+
+def _check(cls, values, name, origins):
+    where = _origin(origins, name).text
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: {name or 'the file'} must be a section of 'key: value' lines, not '{values}'")
+    hints, fields, checked = typing.get_type_hints(cls), {f.name: f for f in dataclasses.fields(cls)}, {}
+    for key, value in values.items():
+        dotted = f"{name}.{key}" if name else key
+        if key not in fields:
+            raise UserError(f"{_origin(origins, dotted).text}: unknown key '{dotted}'{nearest(key, fields)}")
+        checked[key] = _check_value(hints[key], value, dotted, origins, fields[key].metadata)
+    for key, entry in fields.items():
+        required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+        if required and key not in checked:
+            raise UserError(f"{where}: '{f'{name}.{key}' if name else key}' is missing")
+    return cls(**checked)
+
+
+def _check_value(hint, value, name, origins, limits=types.MappingProxyType({})):
+    where = _origin(origins, name).text
+
+    def wrong(expected):
+        return UserError(f"{where}: {name} must be {expected}, not '{value}'")
+
+    if isinstance(hint, types.UnionType):  # only `X | None` occurs
+        if value is None:
+            return None
+        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return _check(hint, value, name, origins)
+    if hint is Part:
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise wrong("a part with its name, like {name: EFM}")
+        return Part(value)
+    if typing.get_origin(hint) is list:
+        if not isinstance(value, list):
+            raise wrong("a list")
+        return [_check_value(typing.get_args(hint)[0], v, name, origins, limits) for v in value]
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise wrong("a section")
+        return {str(k): _check_value(typing.get_args(hint)[1], v, f"{name}.{k}", origins) for k, v in value.items()}
+
+    value = as_type(hint, value, wrong)
+    if limits.get("choices") and value not in limits["choices"]:
+        raise UserError(f"{where}: {name} is '{value}'{nearest(value, limits['choices'])}")
+    if limits.get("low") is not None and value < limits["low"]:
+        raise wrong(f"at least {limits['low']}")
+    if limits.get("high") is not None and value > limits["high"]:
+        raise wrong(f"at most {limits['high']}")
+    if limits.get("above") is not None and value <= limits["above"]:
+        raise wrong(f"greater than {limits['above']}")
+    if limits.get("path"):
+        return str(Path(_origin(origins, name).folder, value).resolve())
+    return value
+
+
+def as_type(hint, value, wrong):
+    """`value` as bool, int, float or str; raises `wrong("a number")` when it is something else."""
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise wrong("true or false")
+    elif hint is int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong("a whole number")
+    elif hint is float:
+        try:  # YAML 1.1 reads 1e-3 as a word
+            number = float(value) if not isinstance(value, bool) else None
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None or number != number or abs(number) == float("inf"):
+            raise wrong("a number")
+        return number
+    elif hint is str and not isinstance(value, str):
+        raise wrong("a word")
+    return value
+
+
+def _check_together(settings, origins):
+    """Conditions that involve more than one value, and the model's parts."""
+
+    def fail(name, sentence):
+        raise UserError(f"{_origin(origins, name).text}: {sentence}")
+
+    train, sizes = settings.train, settings.input.train_sizes
+    if train.epochs is not None and train.steps is not None:
+        fail("train.steps", "train.epochs and train.steps are both given; keep one")
+    if train.batch % train.accumulate:
+        fail("train.accumulate", f"train.batch {train.batch} cannot be split into {train.accumulate} equal parts")
+    if sizes is not None and (len(sizes) != 2 or not 32 <= sizes[0] <= sizes[1] <= 4096):
+        fail("input.train_sizes", f"input.train_sizes must be [smallest, largest] in px, not {sizes}")
+    if list(train.milestones) != sorted(train.milestones):
+        fail("train.milestones", "train.milestones must ascend")
+    _check_model(settings, origins, fail)
+
+
+def _check_model(settings, origins, fail):
+    import torch
+
+    from detect.models.detector import build_detector
+    from detect.registry import BACKBONES, HEADS, NECKS
+
+    for section, registry in (("backbone", BACKBONES), ("neck", NECKS), ("head", HEADS)):
+        part = getattr(settings.model, section)
+        name = f"model.{section}"
+        try:
+            known = registry.options(part["name"])
+        except UserError as error:
+            fail(f"{name}.name", error)
+        for option, value in part.items():
+            if option == "name":
+                continue
+            if option not in known:
+                fail(f"{name}.{option}", f"{part['name']} has no option '{option}'{nearest(option, known)}")
+            kind = type(registry.default(part["name"], option))
+            one_value = not isinstance(value, list) or kind in (bool, int)
+            if kind in (bool, int, float, str) and one_value:
+                _check_value(kind, value, f"{name}.{option}", origins)
+    try:
+        with torch.device("meta"):
+            stride = build_detector(vars(settings.model), num_classes=1).stride
+    except UserError as error:
+        text = str(error)
+        section = f"model.{text.split()[0]}"  # a part's error begins with its kind
+        named = [o for o in origins if o.startswith(section + ".") and o.rpartition(".")[2] in text]
+        fail(named[0] if named else section, text)
+    for name in ("size", "train_sizes"):
+        for size in [getattr(settings.input, name)] if name == "size" else settings.input.train_sizes or ():
+            if size % stride:
+                fail(f"input.{name}", f"input.{name} {size} px is no multiple of the model's stride {stride}")

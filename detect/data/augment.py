@@ -1,0 +1,47 @@
+"""Random changes of a training picture: Darknet's jitter, flip, hue, saturation and exposure, by albumentations."""
+
+import os
+
+import numpy as np
+
+from detect.data.sample import Sample
+from detect.ops.letterbox import GREY
+
+MIN_VISIBILITY = 0.2  # share of a box that must stay in the picture for the box to stay
+MIN_AREA = 4.0  # px^2
+
+
+class Augment:
+    """`Sample` -> `Sample`, the same for the same seed.
+
+    Args:
+        settings: `AugmentSettings`.
+    """
+
+    def __init__(self, settings):
+        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for updates at import
+        import albumentations
+
+        jitter, hue = settings.jitter, settings.hue
+        boxes = albumentations.BboxParams(
+            "pascal_voc", label_fields=["labels"], clip=True, min_area=MIN_AREA, min_visibility=MIN_VISIBILITY
+        )
+        crop = albumentations.CropAndPad(percent=(-jitter, jitter), keep_size=False, fill=GREY)
+        flip = albumentations.HorizontalFlip(p=settings.flip)
+        colour = albumentations.ColorJitter(
+            brightness=(1 / settings.exposure, settings.exposure),
+            contrast=(1, 1),
+            saturation=(1 / settings.saturation, settings.saturation),
+            hue=(-hue, hue),
+            p=1.0,
+        )
+        self._whole = albumentations.Compose([crop, flip, colour], bbox_params=boxes)
+        self._mosaic = albumentations.Compose([flip, colour], bbox_params=boxes)  # a mosaic is cut and scaled already
+
+    def __call__(self, sample, seed, is_mosaic=False):
+        transform = self._mosaic if is_mosaic else self._whole
+        transform.set_random_seed(seed)
+        changed = transform(image=sample.image, bboxes=sample.boxes, labels=sample.labels)
+        boxes = np.asarray(changed["bboxes"], dtype=np.float32).reshape(-1, 4)
+        labels = np.asarray(changed["labels"], dtype=np.int64).reshape(-1)  # they come back as floats
+        return Sample(changed["image"], boxes, labels, sample.image_id)

@@ -1,0 +1,212 @@
+"""Detection data in COCO's JSON format: a checked list of pictures with boxes, labels 0..K-1 inside."""
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from detect.data.image import read_image
+from detect.data.sample import Sample
+from detect.errors import UserError, nearest
+from detect.ops.boxes import clip, xywh_to_xyxy
+
+# where a split lies in a data folder, unless data.splits says otherwise (data/README.md)
+LAYOUTS = (
+    ("annotations/instances_{split}2017.json", "{split}2017"),
+    ("annotations/{split}.json", "images/{split}"),
+    ("annotations/{split}.json", "images"),
+)
+
+
+@dataclass
+class Picture:
+    """One picture of a set; boxes float32 [n, 4] xyxy in image px, labels int64 [n]; crowds are left out."""
+
+    id: int
+    path: Path
+    width: int
+    height: int
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+class CocoDataset:
+    """The pictures of one COCO JSON file, in the order of their ids.
+
+    Category ids are the file's own, whatever they are; label k is the k-th of them in ascending order.
+
+    Attributes:
+        annotations: path of the JSON file.
+        pictures: list of `Picture`.
+        categories: list of `{"id", "name"}` by ascending id; its length is K.
+        notes: sentences on boxes that were cut or dropped, for the log.
+
+    Raises:
+        UserError: the file is not COCO JSON, or a record in it cannot be used.
+    """
+
+    def __init__(self, annotations, images, bad_boxes="stop"):
+        self.annotations = Path(annotations)
+        self.images = Path(images)
+        self.notes = []
+        content = _read_json(self.annotations)
+        if not self.images.is_dir():
+            raise UserError(f"{self.images.absolute()}: no such folder of pictures")
+        self.categories = self._read_categories(content)
+        pictures = self._read_pictures(content)
+        self._read_boxes(content, pictures, bad_boxes)
+        self.pictures = [pictures[i] for i in sorted(pictures)]
+
+    @classmethod
+    def of_split(cls, data, split):
+        """The split `split` of a data folder described by `DataSettings`."""
+        annotations, images = split_paths(data, split)
+        return cls(annotations, images, data.bad_boxes)
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def sample(self, index):
+        """Picture `index` read from disk, with its boxes, as a `Sample`."""
+        picture = self.pictures[index]
+        image = read_image(picture.path)
+        height, width = image.shape[:2]
+        if (width, height) != (picture.width, picture.height):
+            raise UserError(
+                f"{picture.path}: is {width}x{height} px upright, but {self.annotations} says "
+                f"{picture.width}x{picture.height}; correct the record of image {picture.id}"
+            )
+        return Sample(image, picture.boxes, picture.labels, picture.id)
+
+    def _fail(self, sentence):
+        raise UserError(f"{self.annotations}: {sentence}")
+
+    def _records(self, content, key, required):
+        records = content.get(key)
+        if not isinstance(records, list):
+            self._fail(f"has no list '{key}'; a COCO file holds images, annotations and categories")
+        for number, record in enumerate(records):
+            if not isinstance(record, dict):
+                self._fail(f"{key}[{number}] is no object")
+            for name in required:
+                if name not in record:
+                    self._fail(f"{key}[{number}] has no '{name}'{nearest(name, record)}")
+            for name in {"id", "image_id", "category_id"} & record.keys():
+                if isinstance(record[name], bool) or not isinstance(record[name], int):
+                    self._fail(f"{key}[{number}] has the {name} {record[name]!r}; ids are whole numbers")
+        return records
+
+    def _read_categories(self, content):
+        records = self._records(content, "categories", ("id", "name"))
+        if not records:
+            self._fail("lists no categories")
+        categories = sorted(({"id": r["id"], "name": str(r["name"])} for r in records), key=lambda c: c["id"])
+        for first, second in zip(categories, categories[1:], strict=False):
+            if first["id"] == second["id"]:
+                self._fail(f"category id {first['id']} occurs twice ('{first['name']}', '{second['name']}')")
+        return categories
+
+    def _read_pictures(self, content):
+        pictures = {}
+        folder = self.images.resolve()
+        for record in self._records(content, "images", ("id", "file_name", "width", "height")):
+            size = record["width"], record["height"]
+            if not all(isinstance(s, int) and s > 0 for s in size):
+                self._fail(f"image {record['id']} has the size {size[0]} x {size[1]}; both must be at least 1 px")
+            if record["id"] in pictures:
+                self._fail(f"image id {record['id']} occurs twice")
+            path = folder / str(record["file_name"])
+            if not path.resolve().is_relative_to(folder):
+                self._fail(f"image {record['id']}: file_name '{record['file_name']}' leads out of {self.images}")
+            pictures[record["id"]] = Picture(record["id"], path, *size)
+        if not pictures:
+            self._fail("lists no images")
+        return pictures
+
+    def _read_boxes(self, content, pictures, bad_boxes):
+        labels = {category["id"]: label for label, category in enumerate(self.categories)}
+        found = {image_id: [] for image_id in pictures}
+        bad, cut = [], 0
+        for number, record in enumerate(
+            self._records(content, "annotations", ("image_id", "category_id", "bbox"))
+        ):
+            name = f"box {record.get('id', number)} of image {record['image_id']}"
+            if record["image_id"] not in pictures:
+                self._fail(f"{name}: there is no image {record['image_id']} in 'images'")
+            if record["category_id"] not in labels:
+                self._fail(f"{name} has category {record['category_id']}{nearest(record['category_id'], labels)}")
+            box = record["bbox"]
+            if not (isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)):
+                self._fail(f"{name} is {box!r}; a bbox is [left, top, width, height] in px")
+            if record.get("iscrowd"):
+                continue
+            picture = pictures[record["image_id"]]
+            problem = _box_problem(box, picture)
+            if problem:
+                bad.append(f"{name} {problem}")
+                continue
+            left, top, width, height = box
+            beyond = max(-left, -top, left + width - picture.width, top + height - picture.height)
+            cut += beyond > 1
+            found[record["image_id"]].append((box, labels[record["category_id"]]))
+
+        if bad and bad_boxes == "stop":
+            more = f" (and {len(bad) - 1} more like it)" if len(bad) > 1 else ""
+            self._fail(f"{bad[0]}{more}; remove it, or set data.bad_boxes=drop")
+        if bad:
+            self.notes.append(f"{self.annotations}: dropped {len(bad)} bad boxes, the first: {bad[0]}")
+        if cut:
+            self.notes.append(f"{self.annotations}: cut {cut} boxes that reach beyond their picture")
+        for image_id, boxes in found.items():
+            if boxes:
+                picture = pictures[image_id]
+                xyxy = xywh_to_xyxy([box for box, _ in boxes])
+                picture.boxes = clip(xyxy, picture.width, picture.height)
+                picture.labels = np.array([label for _, label in boxes], dtype=np.int64)
+
+
+def split_paths(data, split):
+    """(annotations file, picture folder) of a split of a data folder described by `DataSettings`.  Raises UserError."""
+    root = Path(data.root)
+    if not root.is_dir():
+        raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says, or set data.root")
+    if split in data.splits:
+        return root / data.splits[split].annotations, root / data.splits[split].images
+    tried = []
+    for annotations, images in LAYOUTS:
+        annotations, images = root / annotations.format(split=split), root / images.format(split=split)
+        if annotations.is_file() and images.is_dir():
+            return annotations, images
+        tried.append(f"{annotations.relative_to(root)} with {images.relative_to(root)}/")
+    raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path.absolute()}: no such annotation file") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}:{error.colno}: not valid JSON ({error.msg})") from error
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: is no COCO file; it must be an object with images, annotations and categories")
+    return content
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _box_problem(box, picture):
+    left, top, width, height = box
+    if width <= 0:
+        return f"has width {width:g}"
+    if height <= 0:
+        return f"has height {height:g}"
+    if left >= picture.width or top >= picture.height or left + width <= 0 or top + height <= 0:
+        return f"lies outside its picture of {picture.width}x{picture.height} px"
+    return None

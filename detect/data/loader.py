@@ -1,0 +1,111 @@
+"""Training batches, in an order that depends on the seed and the step alone, so that a resumed run sees the same."""
+
+import signal
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from detect.data.augment import Augment
+from detect.data.mosaic import mosaic
+from detect.data.sample import Batch
+from detect.errors import UserError
+from detect.ops.letterbox import Letterbox
+
+STEPS_PER_SIZE = 10  # multi-scale training keeps a size for so many steps (Darknet)
+
+
+class Plan(NamedTuple):
+    """What one (part of a) batch is made of, before anything is read."""
+
+    step: int
+    size: int  # side of the network's input, px
+    mosaic: bool  # whether mosaics are allowed at this step
+    pictures: list  # (index of the picture, position in the endless stream of pictures)
+
+
+def plans(count, settings, total_steps, stride, start=0):
+    """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step.
+
+    The stream of pictures is one permutation of all `count` pictures after the other, cut into batches regardless of
+    epoch borders: no picture is left out, and none comes twice before all others have come.
+    """
+    train, augment = settings.train, settings.augment
+    smallest, largest = settings.input.train_sizes or (settings.input.size,) * 2
+    sizes = range(smallest, largest + 1, stride)
+    whole_only_from = total_steps * (1 - augment.mosaic_off)
+    part = train.batch // train.accumulate
+    epoch, order = None, None
+    for step in range(start, total_steps):
+        size_rng = np.random.default_rng((train.seed, 1, step // STEPS_PER_SIZE))
+        size = int(size_rng.choice(sizes))
+        pictures = []
+        for position in range(step * train.batch, (step + 1) * train.batch):
+            if position // count != epoch:
+                epoch = position // count
+                order = np.random.default_rng((train.seed, 0, epoch)).permutation(count)
+            pictures.append((int(order[position % count]), position))
+        for first in range(0, train.batch, part):
+            yield Plan(step, size, step < whole_only_from, pictures[first : first + part])
+
+
+class TrainingPictures:
+    """`Plan` -> `Batch`. A mistake in the data comes back as a `UserError` object, to be raised by the main process."""
+
+    def __init__(self, dataset, settings):
+        self.dataset = dataset
+        self.settings = settings
+        self.augment = Augment(settings.augment)
+
+    def __getitem__(self, plan):
+        try:
+            samples = [self._sample(index, position, plan) for index, position in plan.pictures]
+        except UserError as error:
+            return error
+        boxes = []
+        images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
+        for i, sample in enumerate(samples):
+            height, width = sample.image.shape[:2]
+            letterbox = Letterbox(width, height, plan.size)
+            images[i] = letterbox.apply(sample.image)
+            boxes.append(torch.from_numpy(letterbox.apply_boxes(sample.boxes)))
+        labels = [torch.from_numpy(sample.labels) for sample in samples]
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
+        return Batch(pixels, boxes, labels, [sample.image_id for sample in samples], plan.step)
+
+    def _sample(self, index, position, plan):
+        rng = np.random.default_rng((self.settings.train.seed, 2, position))
+        sample = self.dataset.sample(index)
+        is_mosaic = plan.mosaic and rng.random() < self.settings.augment.mosaic
+        if is_mosaic:
+            others = rng.integers(len(self.dataset), size=3)
+            sample = mosaic([sample, *(self.dataset.sample(int(i)) for i in others)], plan.size, rng)
+        return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
+
+
+def training_batches(dataset, settings, total_steps, stride, start=0):
+    """Iterate over the training's `Batch`es from step `start` on, read by `train.workers` processes.
+
+    Raises:
+        UserError: a picture cannot be read or does not agree with its record.
+    """
+    workers = settings.train.workers
+    loader = DataLoader(
+        TrainingPictures(dataset, settings),
+        batch_size=None,
+        sampler=plans(len(dataset), settings, total_steps, stride, start),
+        num_workers=workers,
+        prefetch_factor=2 if workers else None,
+        worker_init_fn=_start_worker,
+    )
+    for batch in loader:
+        if isinstance(batch, UserError):
+            raise batch
+        yield batch
+
+
+def _start_worker(_):
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business

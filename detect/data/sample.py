@@ -1,0 +1,33 @@
+"""What the data hands to training: one picture's `Sample`, and a `Batch` of them in network px."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass
+class Sample:
+    """One picture with its objects.
+
+    image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  image_id: COCO's.
+    """
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    image_id: int
+
+
+@dataclass
+class Batch:
+    """Several pictures as the network takes them.
+
+    images: uint8 tensor [B, 3, H, W];  boxes: per image float32 [n, 4] xyxy in network px;  labels: per image int64
+    [n];  image_ids: list of B;  step: the optimizer step the batch belongs to.
+    """
+
+    images: object
+    boxes: list
+    labels: list
+    image_ids: list
+    step: int

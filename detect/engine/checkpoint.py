@@ -1,0 +1,181 @@
+"""Files of weights: training checkpoints (.pt), released weights (.safetensors), and the model that lies in either.
+
+A file appears whole or not at all: it is written under another name, flushed to the disk and renamed. `.pt` files are
+read with `weights_only=True`; they hold tensors and plain values only.
+"""
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from detect import config
+from detect.errors import UserError
+from detect.models.detector import Detector, build_detector
+from detect.schema import Settings
+
+
+@contextmanager
+def replacing(path):
+    """Yield a temporary path in the folder of `path`; on success it takes the place of `path`, else it is removed.
+
+    Raises:
+        UserError: the file cannot be written (a full disk, say); an older `path` stays as it was.
+    """
+    path = Path(path)
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+        os.chmod(temporary, 0o644)
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}: cannot be written ({reason}); what was there before is kept") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def write_text(path, text):
+    """Write a text file, whole or not at all.  Raises UserError."""
+    with replacing(path) as temporary:
+        Path(temporary).write_text(text, encoding="utf-8")
+
+
+def write_checkpoint(path, state):
+    """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
+    with replacing(path) as temporary:
+        torch.save(state, temporary)
+
+
+def read_checkpoint(path):
+    """The mapping in a `.pt` file, on the CPU.  Raises UserError."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{Path(path).absolute()}: no such checkpoint") from error
+    except Exception as error:  # a stranger's file fails in many ways: unpickling, zip, end of file, ...
+        raise UserError(f"{path}: not a checkpoint of this framework, or a damaged one") from error
+    if not isinstance(state, dict) or not {"model", "config", "categories"} <= state.keys():
+        raise UserError(f"{path}: holds no detector of this framework (no model, config and categories in it)")
+    return state
+
+
+@dataclass
+class LoadedModel:
+    """A detector as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids."""
+
+    detector: Detector
+    settings: Settings
+    categories: list
+    path: Path
+
+    @property
+    def names(self):
+        return tuple(category["name"] for category in self.categories)
+
+
+def load_model(path):
+    """The detector in a run folder (its best.pt, else last.pt), a `.pt` checkpoint or a `.safetensors` file.
+
+    Raises:
+        UserError: there is none, or the file is damaged or of another kind.
+    """
+    path = weights_file(path)
+    if path.suffix == ".safetensors":
+        values, categories, tensors = _read_safetensors(path)
+    else:
+        state = read_checkpoint(path)
+        values, categories = state["config"], state["categories"]
+        tensors = state["ema"]["model"] if state.get("ema") else state["model"]
+    categories = _checked_categories(path, categories)
+    settings = config.from_dict(values, source=path)
+    detector = build_detector(vars(settings.model), len(categories))
+    try:
+        detector.load_state_dict(tensors)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: its weights do not fit the model its config describes") from error
+    return LoadedModel(detector.eval(), settings, categories, path)
+
+
+def weights_file(path):
+    """The file of weights that `path`, a file or a run folder, stands for.  Raises UserError."""
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
+        if not found:
+            raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
+        return found[0]
+    if not path.is_file():
+        raise UserError(f"{path.absolute()}: no such file of weights or run folder")
+    return path
+
+
+def write_safetensors(path, model, half=False):
+    """Write a `LoadedModel` as released weights: tensors, and config, categories and letterbox in the metadata.
+
+    The data's place on this machine is left out. `half` stores floats in 16 bits.  Raises UserError.
+    """
+    values = config.to_dict(model.settings)
+    values["data"] = None
+    values["train"]["init"] = None
+    letterbox = {"size": model.settings.input.size, "pad": "centre", "fill": 114, "scale": "fit"}
+    metadata = {"config": values, "categories": model.categories, "letterbox": letterbox}
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous()
+        for name, value in model.detector.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def _read_safetensors(path):
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
+        return json.loads(metadata["config"]), json.loads(metadata["categories"]), tensors
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: has no config and class names in its metadata; not released by this tool") from error
+    except Exception as error:
+        raise UserError(f"{path}: not a safetensors file, or a damaged one") from error
+
+
+def _checked_categories(path, categories):
+    try:
+        checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in categories]
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: its list of classes is damaged") from error
+    if not 0 < len(checked) < 100_000:
+        raise UserError(f"{path}: lists {len(checked)} classes")
+    return checked
+
+
+def load_matching(detector, categories, path):
+    """Start `detector` from other weights: take every tensor that fits by name and shape.
+
+    The head starts anew when the classes differ. Returns a sentence that says what was taken.  Raises UserError.
+    """
+    source = load_model(path)
+    theirs, ours = source.detector.state_dict(), detector.state_dict()
+    taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
+    same_classes = [c["name"] for c in categories] == list(source.names)
+    if not same_classes:
+        taken = {name: value for name, value in taken.items() if not name.startswith("head.")}
+    if not taken:
+        raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
+    detector.load_state_dict(taken, strict=False)
+    head = "" if same_classes else f"; head starts anew, {len(source.names)} -> {len(categories)} classes"
+    return f"{len(taken)} of {len(ours)} tensors from {source.path}{head}"

@@ -1,0 +1,34 @@
+"""Exponential moving average of a model's weights, which is what gets evaluated and released."""
+
+import copy
+
+import torch
+
+
+class ExponentialMovingAverage:
+    """`average` <- d * average + (1 - d) * model, parameters and running statistics alike.
+
+    d grows with the number of updates t as min(decay, (1 + t) / (10 + t)), so that a short training is averaged too.
+    """
+
+    def __init__(self, model, decay):
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, model):
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        averages, currents = self.model.state_dict(), model.state_dict()
+        floats = [name for name, value in averages.items() if value.is_floating_point()]
+        torch._foreach_lerp_([averages[n] for n in floats], [currents[n] for n in floats], 1 - decay)
+        for name in averages.keys() - set(floats):
+            averages[name].copy_(currents[name])
+
+    def state_dict(self):
+        return {"model": self.model.state_dict(), "updates": self.updates}
+
+    def load_state_dict(self, state):
+        self.model.load_state_dict(state["model"])
+        self.updates = state["updates"]

@@ -1,0 +1,36 @@
+"""The learning rate, and the length of a training in steps."""
+
+import math
+
+
+class Schedule:
+    """Learning rate by optimizer step: Darknet's burn-in, then steps or a cosine.
+
+    `train.burn_in` and `train.milestones` count in the unit of the training's length, epochs or steps.
+
+    Args:
+        train: `TrainSettings`.
+        pictures: number of pictures in the training set.
+    """
+
+    def __init__(self, train, pictures):
+        self.train = train
+        self.steps_per_epoch = pictures / train.batch
+        unit = self.steps_per_epoch if train.epochs is not None else 1
+        self.total_steps = max(math.ceil((train.epochs or train.steps) * unit), 1)
+        self.burn_in = train.burn_in * unit
+        self.milestones = [m * unit for m in train.milestones]
+
+    def epoch(self, step):
+        """Number of whole passes over the pictures after `step` steps."""
+        return int(step / self.steps_per_epoch + 1e-9)
+
+    def lr(self, step):
+        """Learning rate of optimizer step `step` (from 0)."""
+        train = self.train
+        if step < self.burn_in:
+            return train.lr * ((step + 1) / self.burn_in) ** 4 if step + 1 < self.burn_in else train.lr
+        if train.schedule == "step":
+            return train.lr * 0.1 ** sum(step >= m for m in self.milestones)
+        progress = (step - self.burn_in) / max(self.total_steps - self.burn_in, 1)
+        return train.lr * (train.final_lr + (1 - train.final_lr) * (1 + math.cos(math.pi * progress)) / 2)

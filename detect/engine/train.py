@@ -1,0 +1,325 @@
+"""The training of a detector: one loop over optimizer steps that can stop at any of them and go on exactly."""
+
+import math
+import signal
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from detect import config
+from detect.data.coco import CocoDataset
+from detect.data.loader import training_batches
+from detect.engine import checkpoint
+from detect.engine.ema import ExponentialMovingAverage
+from detect.engine.log import TrainingLog
+from detect.engine.memory import keep_freed_memory
+from detect.engine.schedule import Schedule
+from detect.errors import UserError
+from detect.evaluation.evaluate import evaluate_dataset
+from detect.inference.draw import draw
+from detect.inference.predictor import Predictor
+from detect.losses.yolo import YOLOLoss
+from detect.models.detector import build_detector
+
+
+class Interrupted(Exception):
+    """Ctrl-C, after the checkpoint was written."""
+
+
+class Trainer:
+    """Trains the detector that `settings` describe and keeps everything in `folder`.
+
+    The state after step n (weights, average, optimizer, random numbers, history) is a function of the settings and n
+    alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
+
+    Args:
+        settings: `Settings` with a data section.
+        folder: the run's folder; it exists.
+        device: torch device.
+        state: a checkpoint's mapping to go on from, or None.
+
+    Raises:
+        UserError: the data cannot be used, weights do not fit, a loss is not finite, memory or disk is full.
+    """
+
+    def __init__(self, settings, folder, device="cpu", state=None):
+        train = settings.train
+        if settings.data is None:
+            raise UserError("data is missing; name a data folder, --set data.root=...")
+        if train.epochs is None and train.steps is None:
+            raise UserError("train.epochs or train.steps is missing; say how long to train")
+        self.settings, self.folder, self.device = settings, Path(folder), torch.device(device)
+        self.train_set = CocoDataset.of_split(settings.data, "train")
+        self.val_set, self.val_missing = self._val_set()
+        self.schedule = Schedule(train, len(self.train_set))
+
+        torch.manual_seed(train.seed)
+        self.model = build_detector(vars(settings.model), len(self.train_set.categories))
+        self.init_report = None
+        if train.init and state is None:
+            self.init_report = checkpoint.load_matching(self.model, self.train_set.categories, train.init)
+        layout = torch.channels_last if train.channels_last else torch.contiguous_format
+        self.model.to(self.device, memory_format=layout).train()
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = train.norm_momentum
+        self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
+        self.loss = YOLOLoss(self.model.head, **config.to_dict(settings.loss))
+        self.optimizer = self._optimizer()
+        self.precision = precision(train.precision, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
+        self.step, self.best_ap, self.history = 0, -1.0, []
+        self.sums = {}  # terms summed over the steps since the last row of the history
+        self.seconds = {"waiting": 0.0, "all": 0.0}  # this process's, since the last row
+        if state is not None:
+            self._restore(state)
+
+    # ---- the loop --------------------------------------------------------------------------------------------------
+
+    def run(self, until=None, log=None):
+        """Train up to optimizer step `until` (the end, if None). Returns the last row of the history, if any.
+
+        Raises:
+            Interrupted: Ctrl-C was pressed; the checkpoint is written.
+        """
+        until = min(until or self.schedule.total_steps, self.schedule.total_steps)
+        log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
+        batches = training_batches(
+            self.train_set, self.settings, self.schedule.total_steps, self.model.stride, self.step
+        )
+        saved = time.monotonic()
+        keep_freed_memory()
+        try:
+            with interrupt_flag() as interrupted:
+                while self.step < until:
+                    self._one_step(batches, log)
+                    evaluates = self._evaluates_after(self.step)
+                    if evaluates:
+                        self._end_of_period(log)
+                    if evaluates or interrupted or time.monotonic() - saved > self.settings.train.save_minutes * 60:
+                        self.save()
+                        saved = time.monotonic()
+                    if interrupted:
+                        raise Interrupted
+                if not self._evaluates_after(self.step):
+                    self.save()
+        except torch.OutOfMemoryError as error:
+            raise UserError(self._out_of_memory()) from error
+        finally:
+            batches.close()
+            log.close()
+        return self.history[-1] if self.history else None
+
+    def _one_step(self, batches, log):
+        train = self.settings.train
+        started, waiting, total = time.monotonic(), 0.0, {}
+        lr = self.schedule.lr(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        for _ in range(train.accumulate):
+            asked = time.monotonic()
+            batch = next(batches)
+            waiting += time.monotonic() - asked
+            if self.step == 0 and not total:
+                self._save_picture_of(batch)
+            terms = self._forward(batch)
+            self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
+            values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+            self._stop_unless_finite(values, batch, lr)
+            for name, value in values.items():
+                total[name] = total.get(name, 0.0) + value / train.accumulate
+        self.scaler.unscale_(self.optimizer)
+        if train.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.ema:
+            self.ema.update(self.model)
+        self.step += 1
+
+        seconds = time.monotonic() - started
+        self.seconds["waiting"] += waiting
+        self.seconds["all"] += seconds
+        self.sums["steps"] = self.sums.get("steps", 0) + 1
+        for name, value in total.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        epoch = self.schedule.epoch(self.step)
+        log.step(self.step, epoch, total, lr, train.batch / seconds, waiting / seconds)
+
+    def _forward(self, batch):
+        layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
+        images = batch.images.to(self.device, non_blocking=True).to(torch.float32, memory_format=layout) / 255
+        boxes = [b.to(self.device) for b in batch.boxes]
+        labels = [x.to(self.device) for x in batch.labels]
+        amp = self.precision is not torch.float32
+        with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
+            raw = self.model(images)
+        return self.loss([level.float() for level in raw], boxes, labels)
+
+    def _stop_unless_finite(self, values, batch, lr):
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            fine = [name for name in values if name not in wrong]
+            raise UserError(
+                f"step {self.step + 1}: the {', '.join(wrong)} loss is not finite ({', '.join(fine) or 'none'} finite); "
+                f"lr {lr:g}, image ids {' '.join(map(str, batch.image_ids))}; {self.folder / 'last.pt'} holds the last "
+                "good state, if one was written; lowering train.lr or setting train.clip_norm usually helps"
+            )
+
+    # ---- judging and keeping ---------------------------------------------------------------------------------------
+
+    def _evaluates_after(self, step):
+        """Whether an evaluation is due after `step` steps."""
+        every = self.settings.train.evaluate_every * self.schedule.steps_per_epoch
+        return step == self.schedule.total_steps or int(step / every + 1e-9) > int((step - 1) / every + 1e-9)
+
+    def _end_of_period(self, log):
+        steps, seconds = self.sums.pop("steps"), self.seconds
+        row = {
+            "epoch": self.schedule.epoch(self.step),
+            "step": self.step,
+            "lr": self.schedule.lr(self.step - 1),
+            **{name: value / steps for name, value in self.sums.items()},
+            "images_per_second": round(steps * self.settings.train.batch / max(seconds["all"], 1e-9), 2),
+            "data_share": round(seconds["waiting"] / max(seconds["all"], 1e-9), 4),
+        }
+        self.sums, self.seconds = {}, {"waiting": 0.0, "all": 0.0}
+        line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
+        if self.val_set:
+            metrics = self.evaluate().metrics
+            row |= metrics
+            line += f"  AP {metrics['AP']:.4f}  AP50 {metrics['AP50']:.4f}"
+            if metrics["AP"] > self.best_ap:
+                self.best_ap = metrics["AP"]
+                checkpoint.write_checkpoint(self.folder / "best.pt", self._weights(metrics))
+                line += "  (best so far)"
+        log.say(line)
+        self.history.append(row)
+        log.results(self.history)
+
+    def evaluate(self):
+        """`CocoReport` of the averaged weights on split val."""
+        model = self.ema.model if self.ema else self.model
+        names = tuple(category["name"] for category in self.val_set.categories)
+        predictor = Predictor(
+            model, names, self.settings.input.size, min_score=0.001,
+            nms=self.settings.predict.nms_options(), device=self.device,
+        )  # fmt: skip
+        return evaluate_dataset(predictor, self.val_set, self.train_set.categories)[0]
+
+    def save(self):
+        """Write last.pt."""
+        state = self._weights() | {
+            "model": self.model.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else None,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "best_ap": self.best_ap,
+            "history": self.history,
+            "sums": self.sums,
+            "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+        }
+        checkpoint.write_checkpoint(self.folder / "last.pt", state)
+
+    def _weights(self, metrics=None):
+        model = self.ema.model if self.ema else self.model
+        return {
+            "config": config.to_dict(self.settings),
+            "categories": self.train_set.categories,
+            "model": model.state_dict(),
+            "metrics": metrics,
+        }
+
+    def _restore(self, state):
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.ema:
+                self.ema.load_state_dict(state["ema"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.step, self.best_ap = state["step"], state["best_ap"]
+            self.history, self.sums = state["history"], state["sums"]
+            torch.set_rng_state(state["random"]["cpu"])
+            if self.device.type == "cuda":
+                torch.cuda.set_rng_state_all(state["random"]["cuda"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f"{self.folder}: its checkpoint does not fit this model or is damaged") from error
+
+    # ---- parts -----------------------------------------------------------------------------------------------------
+
+    def _val_set(self):
+        try:
+            val_set = CocoDataset.of_split(self.settings.data, "val")
+        except UserError as error:
+            if "no split 'val'" not in str(error):
+                raise
+            return None, str(error)
+        return val_set, None
+
+    def _optimizer(self):
+        """SGD; weight decay on convolutions' weights only, as in Darknet."""
+        train = self.settings.train
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
+
+    def _save_picture_of(self, batch):
+        """train_batch.jpg: the first pictures as the network sees them, with their boxes."""
+        from detect.data.image import write_image
+
+        names = [category["name"] for category in self.train_set.categories]
+        count = min(len(batch.images), 4)
+        pictures = [
+            draw(
+                batch.images[i].permute(1, 2, 0).contiguous().numpy(),
+                batch.boxes[i].numpy(), None, batch.labels[i].numpy(), names,
+            )
+            for i in range(count)
+        ]  # fmt: skip
+        write_image(self.folder / "train_batch.jpg", torch.cat([torch.from_numpy(p) for p in pictures], 1).numpy())
+
+    def _out_of_memory(self):
+        train, sizes = self.settings.train, self.settings.input.train_sizes
+        largest = sizes[1] if sizes else self.settings.input.size
+        part = train.batch // train.accumulate
+        return (
+            f"step {self.step + 1}: out of memory with {part} pictures of up to {largest} px at a time; "
+            f"try --set train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
+        )
+
+
+def precision(name, device):
+    """torch dtype of the forward pass for the setting `train.precision`.  Raises UserError."""
+    if device.type != "cuda":
+        if name in ("bf16", "fp16"):
+            raise UserError(f"train.precision: {name} needs a CUDA device; use auto or fp32 on {device.type}")
+        return torch.float32
+    if name == "auto":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+@contextmanager
+def interrupt_flag():
+    """Yield a list that Ctrl-C fills, so that a step is never cut in two; a second Ctrl-C interrupts at once."""
+    pressed = []
+
+    def press(*_):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(True)
+
+    try:
+        before = signal.signal(signal.SIGINT, press)
+    except ValueError:  # not in the main thread: Ctrl-C does not come here
+        yield pressed
+        return
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)

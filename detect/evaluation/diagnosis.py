@@ -1,0 +1,264 @@
+"""Why is AP 0? Looks for the usual mistakes between a model and its score, by undoing each and measuring again."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from detect.evaluation.coco import evaluate_detections, ground_truth_from
+
+SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each
+NETWORK_SIZES = (*range(320, 865, 32), 896, 960, 1024, 1280)  # px
+NEAR, CLEAR_GAIN = 0.3, 0.15  # mean best IoU that an undone mistake must reach, and gain
+FOUND = 0.5  # IoU of a box that is called found
+
+# How boxes may have been written instead of COCO's [left, top, width, height], as functions that set it right.
+# They take the four columns [d] each; the way of speaking goes into the sentence.
+LAYOUTS = {
+    "": lambda a, b, c, d: (a, b, c, d),
+    "corners [left, top, right, bottom]": lambda a, b, c, d: (a, b, c - a, d - b),
+    "[centre x, centre y, width, height]": lambda a, b, c, d: (a - c / 2, b - d / 2, c, d),
+    "x and y swapped [top, left, height, width]": lambda a, b, c, d: (b, a, d, c),
+    "x and y swapped corners [top, left, bottom, right]": lambda a, b, c, d: (b, a, d - b, c - a),
+}
+
+
+class _Sample(NamedTuple):
+    """Objects (crowds aside) and best-scored detections of some images; every pair of the two in one image.
+
+    `first_pair` [g] is where the pairs of an object begin; its detections come best-scored first.
+    """
+
+    image_ids: list
+    objects: np.ndarray  # [g, 4] xywh px
+    object_labels: np.ndarray  # [g]
+    boxes: np.ndarray  # [d, 4] as written in the detections
+    labels: np.ndarray  # [d]
+    sizes: np.ndarray  # [d, 2] width, height in px of each detection's image
+    pair_object: np.ndarray  # [p]
+    pair_box: np.ndarray  # [p]
+    first_pair: np.ndarray  # [g]
+
+
+def diagnose(ground_truth, detections):
+    """Short sentences on what may be wrong with detections of AP near 0: what it looks like, and what to check.
+
+    Args:
+        ground_truth: from `load_ground_truth`.
+        detections: COCO's results.
+    """
+    if not detections:
+        return [
+            "There are no detections at all: check that trained weights were loaded, and lower the score threshold "
+            "(AP wants about 0.001)."
+        ]
+    findings = _image_ids(ground_truth, detections) + _category_ids(ground_truth, detections)
+    sample = _sample(ground_truth, detections)
+    if sample is None:
+        return [*findings, "No picture has both objects and detections: check that this is the split that was judged."]
+    best = _best_ious(sample, sample.boxes)
+    return [*findings, *_boxes_and_labels(ground_truth, detections, sample, best), _histogram(best)]
+
+
+def _image_ids(ground_truth, detections):
+    found = {detection["image_id"] for detection in detections}
+    strangers = found - set(ground_truth.imgs)
+    with_objects = {annotation["image_id"] for annotation in ground_truth.dataset["annotations"]} & set(
+        ground_truth.imgs
+    )
+    if strangers:
+        example = next(iter(ground_truth.imgs), "none")
+        return [
+            f"{len(strangers)} of {len(found)} image ids of the detections do not occur in the annotations (detections "
+            f"have e.g. {min(strangers, key=str)!r}, annotations {example!r}): check that ids are taken from this file."
+        ]
+    covered = len(found & with_objects)
+    if covered < len(with_objects) / 2:
+        return [
+            f"Only {covered} of {len(with_objects)} pictures with objects have detections: check that the whole split "
+            "was run, with a score threshold near 0.001."
+        ]
+    return []
+
+
+def _category_ids(ground_truth, detections):
+    found, known = {detection["category_id"] for detection in detections}, set(ground_truth.cats)
+    strangers = sorted(found - known, key=str)
+    if not strangers:
+        return []
+    few = ", ".join(repr(category_id) for category_id in strangers[:5])
+    sentence = (
+        f"{len(strangers)} of {len(found)} category ids of the detections do not occur in the annotations ({few})"
+    )
+    if found <= set(range(len(known))):
+        sentence += f"; they look like the model's labels 0..{len(known) - 1}"
+    examples = ", ".join(str(category_id) for category_id in sorted(known)[:5])
+    return [f"{sentence}: write the ids of the annotation file ({examples}, ...)."]
+
+
+def _boxes_and_labels(ground_truth, detections, sample, best):
+    """The sentence on boxes or, where those are fine, on labels or scores."""
+    mean = best.mean()
+    description, mean_undone = _best_frame(sample, mean)
+    if description:
+        return [
+            f"Boxes look like {description}: undoing that lifts the mean best IoU from {mean:.2f} to "
+            f"{mean_undone:.2f}; check how boxes are written, COCO wants [left, top, width, height] in px of the "
+            "original picture."
+        ]
+    if mean < NEAR:
+        return [
+            f"The boxes are found nowhere near objects: the model seems untrained (mean best IoU {mean:.2f}); check "
+            "that its weights were loaded and that the training loss fell."
+        ]
+    if mean < FOUND:
+        return [
+            f"The boxes lie only roughly around objects (mean best IoU {mean:.2f}): train longer, and check that "
+            "anchors and input size suit the objects."
+        ]
+    return [_labels_or_scores(ground_truth, detections, sample)]
+
+
+def _best_frame(sample, mean):
+    """(description, mean best IoU) of the mistake whose undoing puts boxes on objects; ("", 0) if none does."""
+    found, best = "", max(NEAR, mean + CLEAR_GAIN)
+    for description, boxes in _undone(sample):
+        candidate = _best_ious(sample, boxes).mean()
+        if candidate > best + (0.02 if found else 0):  # in doubt the simpler one, which comes first
+            found, best = description, candidate
+    return found, best if found else 0.0
+
+
+def _undone(sample):
+    """(description of a mistake, boxes [d, 4] xywh image px without it), the simplest mistakes first."""
+    laid_out = [
+        (f"written as {layout}" if layout else "", np.stack(set_right(*sample.boxes.T), axis=1))
+        for layout, set_right in LAYOUTS.items()
+    ]
+    yield from laid_out
+    sides = np.tile(sample.sizes, 2)
+    for layout, boxes in laid_out:
+        yield _joined("normalised to 0..1 instead of px", layout), boxes * sides
+    longest = sample.sizes.max(axis=1, keepdims=True)
+    for size in NETWORK_SIZES:
+        ratio = size / longest
+        offset = (size - sample.sizes * ratio) / 2
+        for layout, boxes in laid_out[:2]:
+            yield _joined(f"px of a plain resize to {size} x {size}", layout), boxes * sides / size
+            shifted = np.concatenate([boxes[:, :2] - offset, boxes[:, 2:]], axis=1)
+            yield _joined(f"px of a {size} px letterbox (picture centred)", layout), shifted / ratio
+            yield _joined(f"px of a {size} px letterbox (picture at the top left)", layout), boxes / ratio
+
+
+def _joined(*parts):
+    return ", ".join(part for part in parts if part)
+
+
+def _labels_or_scores(ground_truth, detections, sample):
+    """The sentence for boxes that lie well: wrong labels, if one class for all would do better, else the scores."""
+    chosen = set(sample.image_ids)
+    mine = [detection for detection in detections if detection["image_id"] in chosen]
+    average_precision = evaluate_detections(ground_truth, mine, chosen).metrics["AP"]
+    alike = {
+        "images": [ground_truth.imgs[image_id] for image_id in sample.image_ids],
+        "categories": [{"id": 1, "name": "object"}],
+        "annotations": [
+            annotation | {"category_id": 1}
+            for annotation in ground_truth.dataset["annotations"]
+            if annotation["image_id"] in chosen
+        ],
+    }
+    agnostic = evaluate_detections(ground_truth_from(alike), [d | {"category_id": 1} for d in mine]).metrics["AP"]
+    if agnostic > 0.05 and agnostic > 3 * average_precision:
+        return (
+            f"Boxes fit but labels do not (AP {average_precision:.2f}, with all classes taken as one {agnostic:.2f})"
+            f"{_label_mistake(ground_truth, sample)}: check the class list and how labels become category ids."
+        )
+    if average_precision < 0.1:
+        return (
+            f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(chosen)} pictures: wrong "
+            "detections outrank right ones, or many repeat the same object; check scores and the suppression."
+        )
+    return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} pictures that have detections."
+
+
+def _label_mistake(ground_truth, sample):
+    """How labels of found objects went wrong, as a part of a sentence; "" if no usual mistake explains them."""
+    ious = _pair_ious(sample, sample.boxes)
+    groups = np.split(np.arange(len(ious)), sample.first_pair[1:])
+    first_best = np.array([group[ious[group].argmax()] for group in groups])
+    first_best = first_best[ious[first_best] >= FOUND]
+    wanted = sample.object_labels[sample.pair_object[first_best]]
+    given = sample.labels[sample.pair_box[first_best]]
+    ids = np.array(sorted(ground_truth.cats))
+    contiguous = np.where((given >= 0) & (given < len(ids)), ids[given.clip(0, len(ids) - 1)], -1)
+    mistakes = {
+        f"they look like the model's labels 0..{len(ids) - 1} instead of the file's ids": contiguous,
+        "they look one too small": given + 1,
+        "they look one too large": given - 1,
+    }
+    for description, undone in mistakes.items():
+        if (undone == wanted).mean() > max(0.5, 2 * (given == wanted).mean()):
+            return f"; {description}"
+    return ""
+
+
+def _sample(ground_truth, detections):
+    """`_Sample` of evenly spread images that have both, or None when there are none."""
+    by_image = {}
+    for detection in detections:
+        by_image.setdefault(detection["image_id"], []).append(detection)
+    objects_of = {
+        image_id: [annotation for annotation in ground_truth.imgToAnns[image_id] if not annotation["iscrowd"]]
+        for image_id in sorted(set(by_image) & set(ground_truth.imgs) & set(ground_truth.imgToAnns))
+    }
+    image_ids = [image_id for image_id, objects in objects_of.items() if objects]
+    if not image_ids:
+        return None
+    image_ids = image_ids[:: -(-len(image_ids) // SAMPLE_IMAGES)]
+    objects, boxes, sizes, pairs = [], [], [], []
+    for image_id in image_ids:
+        image = ground_truth.imgs[image_id]
+        mine = sorted(by_image[image_id], key=lambda detection: -detection["score"])[:SAMPLE_DETECTIONS]
+        ours = objects_of[image_id][:SAMPLE_OBJECTS]
+        object_index, box_index = np.mgrid[: len(ours), : len(mine)].reshape(2, -1)
+        pairs.append(np.stack([object_index + len(objects), box_index + len(boxes)]))
+        objects += ours
+        boxes += mine
+        sizes += [(image["width"], image["height"])] * len(mine)
+    pair_object, pair_box = np.concatenate(pairs, axis=1)
+    return _Sample(
+        image_ids=image_ids,
+        objects=np.array([entry["bbox"] for entry in objects], dtype=np.float64),
+        object_labels=np.array([entry["category_id"] for entry in objects]),
+        boxes=np.array([entry["bbox"] for entry in boxes], dtype=np.float64),
+        labels=np.array([entry["category_id"] for entry in boxes]),
+        sizes=np.array(sizes, dtype=np.float64),
+        pair_object=pair_object,
+        pair_box=pair_box,
+        first_pair=np.flatnonzero(np.diff(pair_object, prepend=-1)),
+    )
+
+
+def _pair_ious(sample, boxes):
+    """IoU [p] of every pair; boxes [d, 4] xywh px instead of the sample's own."""
+    ours, mine = sample.objects[sample.pair_object], boxes[sample.pair_box]
+    ends = np.minimum(ours[:, :2] + ours[:, 2:], mine[:, :2] + mine[:, 2:])
+    width_height = (ends - np.maximum(ours[:, :2], mine[:, :2])).clip(min=0)
+    intersection = width_height.prod(axis=1)
+    union = ours[:, 2:].prod(axis=1) + mine[:, 2:].clip(min=0).prod(axis=1) - intersection
+    return intersection / union.clip(min=1e-9)
+
+
+def _best_ious(sample, boxes):
+    """Best IoU [g] that any box reaches with each object, whatever its label."""
+    return np.maximum.reduceat(_pair_ious(sample, boxes), sample.first_pair)
+
+
+def _histogram(best):
+    edges = (0, 0.1, 0.3, 0.5, 0.75, 1.000001)
+    shares = np.histogram(best.clip(0, 1), edges)[0] / len(best)
+    parts = ", ".join(
+        f"{low:g} to {min(high, 1):g}: {share:.0%}"
+        for low, high, share in zip(edges[:-1], edges[1:], shares, strict=True)
+    )
+    return f"Best IoU of each of {len(best)} objects with any box, whatever its label: {parts}."

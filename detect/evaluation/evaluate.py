@@ -1,0 +1,66 @@
+"""A detector judged on a set of pictures: detections of every picture, then the referee."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from detect.data.image import read_image
+from detect.errors import UserError
+from detect.evaluation.coco import evaluate_detections, load_ground_truth, to_coco_results
+
+
+def evaluate_dataset(predictor, dataset, categories, batch=16, show_progress=False):
+    """Detect on every picture of a `CocoDataset` -> (`CocoReport`, detections in COCO's results format).
+
+    Args:
+        predictor: `Predictor` with a low `min_score` (0.001 is customary).
+        categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
+    """
+    category_ids = match_categories(categories, dataset.categories, dataset.annotations)
+    pictures = [(picture.id, picture.path) for picture in dataset.pictures]
+    detections = detect_pictures(predictor, pictures, category_ids, batch, show_progress)
+    return evaluate_detections(load_ground_truth(dataset.annotations), detections), detections
+
+
+def detect_pictures(predictor, pictures, category_ids, batch=16, show_progress=False):
+    """Detections of picture files in COCO's results format.
+
+    Args:
+        pictures: list of (image id, path).
+        category_ids: the data's category id of each of the model's labels; None where the data has no such class
+            (its detections are left out).
+        batch: pictures per forward pass; each goes through alone as far as the numbers are concerned.
+    """
+    results = []
+    chunks = [pictures[i : i + batch] for i in range(0, len(pictures), batch)]
+    with ThreadPoolExecutor(max_workers=4) as readers:
+        pending = []
+        bar = tqdm(total=len(pictures), unit="picture", disable=not show_progress)
+        for number, chunk in enumerate(chunks):
+            for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
+                pending.append([readers.submit(read_image, path) for _, path in ahead])
+            images = [future.result() for future in pending.pop(0)]
+            for (image_id, _), found in zip(chunk, predictor.detect_batch(images), strict=True):
+                ids = [category_ids[label] for label in found.labels.tolist()]
+                keep = [i for i, category_id in enumerate(ids) if category_id is not None]
+                results += to_coco_results(image_id, found.boxes[keep], found.scores[keep], [ids[i] for i in keep])
+            bar.update(len(chunk))
+        bar.close()
+    return results
+
+
+def match_categories(model_categories, data_categories, source):
+    """The data's category id for each of the model's labels, matched by name; None where the data lacks the class.
+
+    Raises:
+        UserError: no class of the model occurs in the data.
+    """
+    by_name = {category["name"]: category["id"] for category in data_categories}
+    matched = [by_name.get(category["name"]) for category in model_categories]
+    if not any(category_id is not None for category_id in matched):
+        model_names = ", ".join(category["name"] for category in model_categories[:5])
+        raise UserError(
+            f"{source}: none of its classes ({', '.join(list(by_name)[:5])}, ...) is known to the model "
+            f"({model_names}, ...); evaluate on data with the model's class names"
+        )
+    return matched

@@ -1,0 +1,92 @@
+"""Files for the COCO server: results as JSON, the zip that test-dev wants, and the list of its pictures."""
+
+import json
+import os
+import re
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+from detect.errors import UserError
+from detect.evaluation.coco import check_image, read_json, records, short
+
+RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
+PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
+
+
+class ImageInfo(NamedTuple):
+    """One picture of an image list without annotations; `file_name` is relative to the image folder."""
+
+    id: int
+    file_name: str
+    width: int  # px
+    height: int  # px
+
+
+def load_image_info(path):
+    """`image_info_test-dev2017.json` and its like -> list of ImageInfo, in the file's order; UserError when wrong."""
+    pictures, seen = [], set()
+    for index, record in enumerate(records(read_json(path), "images", path)):
+        where = f"{path}: image {index}"
+        check_image(record, where)
+        if record["id"] in seen:
+            raise UserError(f"{where} has id {record['id']}, which an earlier one has too; make ids unique")
+        seen.add(record["id"])
+        _check_file_name(record.get("file_name"), f"{where} (id {record['id']})")
+        pictures.append(ImageInfo(*(record[field] for field in ImageInfo._fields)))
+    return pictures
+
+
+def _check_file_name(name, where):
+    """UserError unless `name` stays inside the folder that it is joined to, on any system."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise UserError(f"{where} has file_name {short(name)}; give the picture's name within the image folder")
+    path = PureWindowsPath(name)  # knows / and \ and drives
+    if path.anchor or ".." in path.parts:
+        raise UserError(f"{where} has file_name {short(name)}, which leaves the image folder; make it relative to it")
+
+
+def write_results(path, detections):
+    """Detections (COCO's results) as JSON, whole or not at all; UserError when it cannot be written."""
+    rows = [{key: detection[key] for key in RESULT_KEYS} for detection in detections]
+    try:
+        text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise UserError(f"{path}: a box or score is NaN or infinite; the model's weights are likely broken") from None
+    with _replacing(path) as file:
+        file.write(text.encode())
+
+
+def write_test_dev(folder, name, detections):
+    """The two files of a test-dev submission in `folder`: (JSON, the zip with just that JSON to upload).
+
+    `name` says which method it is; it becomes part of the file names, so only letters, digits, `.`, `_` and `-`.
+    """
+    if not PLAIN_WORD.fullmatch(name):
+        raise UserError(f"name {short(name)} of the submission: use at most 100 letters, digits, '.', '_' or '-'")
+    json_path = Path(folder) / f"detections_test-dev2017_{name}_results.json"
+    zip_path = json_path.with_name(f"{json_path.stem}.zip")
+    write_results(json_path, detections)
+    with _replacing(zip_path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(json_path, arcname=json_path.name)
+    return json_path, zip_path
+
+
+@contextmanager
+def _replacing(path):
+    """A binary file beside `path` that takes its place once everything is written and on disk."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"{path}: cannot be written ({reason}); check that the folder exists, and its space") from None

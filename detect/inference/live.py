@@ -1,0 +1,111 @@
+"""Webcams and streams: a thread reads all they send, and whoever asks gets the newest picture."""
+
+import threading
+import time
+
+import cv2
+
+from detect.data.image import printable
+from detect.errors import UserError
+
+RECONNECTS = 5  # attempts in a row
+PAUSE = 1.0  # seconds before the first of them; doubled before each next
+STEADY = 10.0  # seconds a connection must have lasted for the attempts to be counted anew
+
+
+class LatestPicture:
+    """Iterate over the pictures of a live source as (uint8 RGB [height, width, 3], seconds since the first one).
+
+    A picture that is not asked for before the next one arrives is dropped, and counted in `dropped`: the delay cannot
+    grow. Use it in a `with` block, which ends the thread and closes the source.
+
+    Args:
+        capture: an open `cv2.VideoCapture`; the thread takes it over.
+        name: for messages.
+        reopen: called without arguments for a new capture when the source falls silent, `RECONNECTS` times at the most;
+            None for a source that does not come back.
+        pause: seconds before the first attempt.
+    """
+
+    def __init__(self, capture, name, reopen=None, pause=PAUSE):
+        self.dropped = 0
+        self._name = name
+        self._reopen = reopen
+        self._pause = pause
+        self._slot = None  # (BGR picture, time.monotonic())
+        self._ended = False
+        self._stop = threading.Event()
+        self._news = threading.Condition()
+        self._thread = threading.Thread(target=self._run, args=(capture,), name=f"read {name}", daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join(timeout=2)  # a silent stream may hold the thread longer; it ends by itself
+
+    def __iter__(self):
+        start = None
+        while True:
+            with self._news:
+                while self._slot is None and not self._ended:
+                    self._news.wait(timeout=0.5)  # wakes now and then, so that Ctrl-C is heard
+                if self._slot is None:
+                    break
+                (picture, when), self._slot = self._slot, None
+            start = when if start is None else start
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), when - start
+        raise UserError(self._farewell())
+
+    def _farewell(self):
+        name = printable(self._name)
+        if self._reopen is None:
+            return f"{name}: sends no more pictures; check that it is plugged in and that no other program uses it"
+        return (
+            f"{name}: sends no more pictures, {RECONNECTS} attempts to reconnect failed; check the address and network"
+        )
+
+    def _run(self, capture):
+        """The thread: fill the slot until told to stop or until the source is gone for good."""
+        try:
+            attempts = 0
+            while not self._stop.is_set():
+                since = time.monotonic()
+                self._drain(capture)
+                capture.release()
+                attempts = 0 if time.monotonic() - since > STEADY else attempts
+                capture, attempts = self._reconnect(attempts)
+                if capture is None:
+                    return
+        finally:
+            with self._news:
+                self._ended = True
+                self._news.notify()
+
+    def _drain(self, capture):
+        """Keep the newest picture of `capture` in the slot until it has no more."""
+        while not self._stop.is_set():
+            try:
+                found, picture = capture.read()
+            except cv2.error:
+                return
+            if not found:
+                return
+            with self._news:
+                self.dropped += self._slot is not None
+                self._slot = (picture, time.monotonic())
+                self._news.notify()
+
+    def _reconnect(self, attempts):
+        """(an open capture or None, attempts used so far)."""
+        while self._reopen is not None and attempts < RECONNECTS:
+            if self._stop.wait(self._pause * 2**attempts):
+                break
+            attempts += 1
+            capture = self._reopen()
+            if capture.isOpened():
+                return capture, attempts
+            capture.release()
+        return None, attempts

@@ -1,0 +1,159 @@
+"""Video files: every frame with its time, and whether the file breaks off before its end."""
+
+import math
+import os
+import struct
+from dataclasses import dataclass
+
+import cv2
+
+from detect.data.image import MAX_PIXELS, missing, printable, too_large
+from detect.errors import UserError
+
+USUAL_FPS = 30.0  # where a source says nothing sane about itself
+TIMEOUT = 10_000  # ms to open a stream, and to wait for its next picture
+
+
+def video_backend():
+    """FFmpeg where this OpenCV has it: alone, as other readers take `%d` in a file's name for a series of pictures."""
+    return cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+
+
+def open_capture(source):
+    """OpenCV's reader of a video file, a stream's address or a webcam's number; ask `isOpened()`."""
+    if isinstance(source, int):
+        return cv2.VideoCapture(source)
+    if "://" not in source:
+        return cv2.VideoCapture(os.path.abspath(source), video_backend())  # absolute: `a:b.mp4` is no address
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT]
+    return cv2.VideoCapture(source, video_backend(), limits if video_backend() == cv2.CAP_FFMPEG else [])
+
+
+def sane_fps(fps):
+    """Frames per second as a source states them, or None where it states nonsense."""
+    return float(fps) if math.isfinite(fps) and 1 <= fps <= 240 else None
+
+
+def check_size(capture, name):
+    """Raise `UserError` if the frames of an open capture are larger than any picture may be."""
+    width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        raise too_large(name, f"{width}x{height} px")
+
+
+@dataclass
+class Video:
+    """An open video of which every frame is read; frames stand upright, as its rotation mark says.
+
+    `fps` and `total` (frames) are what its header says, None where that is nonsense or missing.
+    """
+
+    capture: cv2.VideoCapture
+    name: str  # for messages
+
+    def __post_init__(self):
+        check_size(self.capture, self.name)
+        self.fps = sane_fps(self.capture.get(cv2.CAP_PROP_FPS))
+        total = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.total = int(total) if 0 < total < 1e9 else None
+
+    def __iter__(self):
+        """(picture uint8 RGB [height, width, 3], seconds since the first frame) of every frame.
+
+        Times are the container's; where they do not rise, one frame's duration is added to the previous time.
+
+        Raises:
+            UserError: at the end, if no frame could be read.
+        """
+        step = 1 / (self.fps or USUAL_FPS)
+        self.count, self.end = 0, 0.0
+        while True:
+            found, picture = self.capture.read()
+            if not found:
+                break
+            position = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            if self.count == 0:
+                first, time = position, 0.0
+            else:
+                later = position - first
+                time = later if math.isfinite(later) and later > time else time + step
+            self.count, self.end = self.count + 1, time + step
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), time
+        if self.count == 0:
+            raise UserError(
+                f"{printable(self.name)}: no frame of this video can be decoded; convert it to H.264 in .mp4"
+            )
+
+
+def open_video(path):
+    """The `Video` in the file `path`.
+
+    Raises:
+        UserError: no such file, no video, or its frames are too large.
+    """
+    capture = open_capture(path)
+    if not capture.isOpened():
+        if not os.path.exists(path):
+            raise missing(path)
+        raise UserError(
+            f"{printable(path)}: not a readable video; it may be damaged or cut off: fetch or export it again"
+        )
+    return Video(capture, path)
+
+
+def check_end(video, path):
+    """Raise `UserError` if the `video`, read to its end, ended clearly before its header says.
+
+    Clearly: more than 2 percent and 3 frames too early, in time as well as in number. The number of frames is exact
+    in .mp4, .mov and .avi; elsewhere OpenCV estimates it from the duration, which counts the sound too, so a second
+    more is granted. An .mp4 that was trimmed without being encoded anew still counts the frames it hides; its duration
+    does not.
+    """
+    if video.fps is None or video.total is None:
+        return
+    duration = min(video.total / video.fps, mp4_duration(path) or math.inf)
+    exact = os.path.splitext(path)[1].lower() in (".mp4", ".m4v", ".mov", ".avi")
+    allowed = max(3 / video.fps, 0.02 * duration, 0.0 if exact else 1.0)
+    if video.end < duration - allowed and video.count < video.total - max(3, 0.02 * video.total):
+        raise UserError(
+            f"{printable(path)}: breaks off after frame {video.count} of {video.total}; "
+            "the frames before it were kept, fetch or export the video again for the rest"
+        )
+
+
+def mp4_duration(path):
+    """Seconds that an .mp4 or .mov plays, edits applied (its `mvhd` box, ISO/IEC 14496-12), or None."""
+    try:
+        with open(path, "rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            for kind, start, size in _boxes(file, 0, end):
+                if kind != b"moov":
+                    continue
+                for inner, inner_start, _ in _boxes(file, start, start + size):
+                    if inner == b"mvhd":
+                        file.seek(inner_start)
+                        layout = ">4x16xIQ" if file.read(1) == b"\1" else ">4x8xII"
+                        file.seek(inner_start)
+                        timescale, duration = struct.unpack(layout, file.read(struct.calcsize(layout)))
+                        return duration / timescale if timescale and duration else None
+    except (OSError, struct.error):
+        pass
+    return None
+
+
+def _boxes(file, start, end, limit=1000):
+    """(kind, start of content, size of content) of the boxes of an .mp4 between two positions."""
+    for _ in range(limit):
+        if start + 8 > end:
+            return
+        file.seek(start)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        header = 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8))
+            header = 16
+        size = end - start if size == 0 else size
+        if size < header:
+            return
+        yield kind, start + header, size - header
+        start += size

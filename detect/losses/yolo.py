@@ -1,0 +1,138 @@
+"""The YOLOv3 loss as Darknet trains it (its `[yolo]` layer): assignment, then three named terms."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from detect.losses.iou import aligned_iou, pairwise_iou, size_iou
+
+
+class Assignment(NamedTuple):
+    """Which predictions are responsible for which objects; m pairs. Fields are [m], boxes [m, 4] xyxy network px."""
+
+    image: torch.Tensor  # index within the batch
+    prediction: torch.Tensor  # index within the image's N predictions
+    boxes: torch.Tensor
+    labels: torch.Tensor
+
+
+class YOLOLoss:
+    """Raw maps and objects -> {"box", "obj", "cls"}: sums over an image's predictions, averaged over the images.
+
+    Each object trains the one anchor, over all scales, whose size fits best (IoU on a common centre), in the cell its
+    centre falls in; with `iou_thresh` < 1 also every other anchor whose size IoU exceeds it. Objectness of all other
+    predictions is pulled to 0, but for those whose decoded box overlaps some object by more than `ignore_iou`.
+
+    Args:
+        head: the YOLOv3 head, for its anchors and decoding.
+        box: `mse` (Darknet's: logistic deltas on the centre, squared log differences of the size, both scaled by
+            2 - w*h of the object as fractions of the image), or `iou`, `giou`, `diou`, `ciou` (1 - overlap).
+        box_weight, obj_weight, cls_weight: Darknet's iou_, obj_ and cls_normalizer.
+    """
+
+    def __init__(
+        self, head, box="mse", ignore_iou=0.7, iou_thresh=1.0, box_weight=0.75, obj_weight=1.0, cls_weight=1.0
+    ):
+        self.head = head
+        self.box = box
+        self.ignore_iou = ignore_iou
+        self.iou_thresh = iou_thresh
+        self.weights = {"box": box_weight, "obj": obj_weight, "cls": cls_weight}
+
+    def __call__(self, raw, boxes, labels):
+        """Weighted terms of a batch, as a dict of scalar tensors.
+
+        Args:
+            raw: the head's raw maps.
+            boxes, labels: per image, [n, 4] xyxy in network px and [n] int64.
+        """
+        logits = self.head.flatten(raw).float().split((4, 1, self.head.num_classes), dim=-1)
+        box_logits, objectness, class_logits = logits  # [B, N, 4], [B, N, 1], [B, N, K]
+        cells = self.head.cells(raw)
+        width = raw[0].shape[-1] * self.head.strides[0]
+        height = raw[0].shape[-2] * self.head.strides[0]
+        found = self.assign(raw, boxes, labels)
+
+        terms = {
+            "box": self._box_term(box_logits, cells, found, (width, height)),
+            "obj": self._objectness_term(objectness.squeeze(-1), found, self._far_from_objects(box_logits, cells, boxes)),
+            "cls": self._class_term(class_logits, found),
+        }
+        return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}
+
+    def assign(self, raw, boxes, labels):
+        """The `Assignment` of objects to predictions for raw maps of these sizes."""
+        device = raw[0].device
+        counts = [len(b) for b in boxes]
+        image = torch.repeat_interleave(torch.arange(len(boxes), device=device), torch.tensor(counts, device=device))
+        boxes, labels = torch.cat(list(boxes)), torch.cat(list(labels))
+
+        anchors = torch.tensor([a for scale in self.head.anchors for a in scale], device=device, dtype=torch.float32)
+        fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, anchors]
+        chosen = fit > self.iou_thresh
+        if len(boxes):
+            chosen[torch.arange(len(boxes), device=device), fit.argmax(1)] = True
+        objects, anchor = chosen.nonzero(as_tuple=True)
+
+        first = torch.zeros(len(anchors), dtype=torch.int64, device=device)  # index of each anchor's first prediction
+        columns, rows, strides = first.clone(), first.clone(), first.clone()
+        start = index = 0
+        for level, scale, stride in zip(raw, self.head.anchors, self.head.strides, strict=True):
+            height, width = level.shape[-2:]
+            for _ in scale:
+                first[index], columns[index], rows[index], strides[index] = start, width, height, stride
+                start, index = start + height * width, index + 1
+        centre = (boxes[objects, :2] + boxes[objects, 2:]) / 2
+        cell = (centre / strides[anchor, None]).long().clamp(min=0)
+        column = torch.minimum(cell[:, 0], columns[anchor] - 1)
+        row = torch.minimum(cell[:, 1], rows[anchor] - 1)
+        prediction = first[anchor] + row * columns[anchor] + column
+        return Assignment(image[objects], prediction, boxes[objects], labels[objects])
+
+    def _box_term(self, logits, cells, found, size):
+        predicted = logits[found.image, found.prediction]
+        if not len(predicted):
+            return logits.sum() * 0
+        cells = type(cells)(*(field[found.prediction] for field in cells))
+        if self.box != "mse":
+            return (1 - aligned_iou(self.head.decode_boxes(predicted, cells), found.boxes, self.box)).sum()
+
+        centre = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+        wh = found.boxes[:, 2:] - found.boxes[:, :2]
+        # Darknet's delta on the centre is sigmoid(logit)*s - target: the gradient of s times this cross-entropy, whose
+        # lowest value (the target's entropy) is taken off so that a perfect box costs 0.
+        scale = cells.scale[:, None]
+        target = ((centre / cells.stride[:, None] - cells.position + (scale - 1) / 2) / scale).clamp(0, 1)
+        xy = F.binary_cross_entropy_with_logits(predicted[:, :2], target, reduction="none")
+        xy = scale * (xy + torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+        target = (wh / cells.anchor).clamp(min=1e-6).log()
+        small_objects_count_more = 2 - wh.prod(-1, keepdim=True) / (size[0] * size[1])
+        return (small_objects_count_more * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
+
+    @staticmethod
+    def _objectness_term(logits, found, counted):
+        target = torch.zeros_like(logits)
+        target[found.image, found.prediction] = 1.0
+        counted[found.image, found.prediction] = True
+        return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * counted).sum()
+
+    @torch.no_grad()
+    def _far_from_objects(self, logits, cells, boxes):
+        """True [B, N] where a prediction's box overlaps no object by more than `ignore_iou`."""
+        far = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+        predicted = self.head.decode_boxes(logits, cells)
+        for i, objects in enumerate(boxes):
+            if len(objects):
+                far[i] = pairwise_iou(predicted[i], objects).amax(1) <= self.ignore_iou
+        return far
+
+    @staticmethod
+    def _class_term(logits, found):
+        """Cross-entropy of the K independent classes at each responsible prediction, counted once per prediction."""
+        count = logits.shape[1]
+        place, slot = torch.unique(found.image * count + found.prediction, return_inverse=True)
+        target = torch.zeros(len(place), logits.shape[2], device=logits.device)
+        target[slot, found.labels] = 1.0  # objects that share a prediction all count as its classes
+        predicted = logits[place // count, place % count]
+        return F.binary_cross_entropy_with_logits(predicted, target, reduction="sum")

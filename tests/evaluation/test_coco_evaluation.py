@@ -1,0 +1,293 @@
+"""The project's AP is pycocotools' AP, digit by digit, also where pycocotools itself stumbles."""
+
+import contextlib
+import copy
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from detect.errors import UserError
+from detect.evaluation.coco import (
+    METRICS,
+    evaluate_detections,
+    ground_truth_from,
+    load_ground_truth,
+    per_class_table,
+    to_coco_results,
+)
+
+CATEGORY_IDS = (1, 3, 18, 90)  # with gaps, as COCO's; nothing of 90 is annotated
+
+
+def dataset_of(count=20, seed=0):
+    """A file in COCO's format with `count` pictures, three to seven objects each, every eighth a crowd."""
+    random = np.random.default_rng(seed)
+    images, annotations = [], []
+    for image_id in range(100, 100 + count):
+        images.append({"id": image_id, "file_name": f"{image_id}.jpg", "width": 640, "height": 480})
+        for _ in range(random.integers(3, 8)):
+            size = np.exp(random.uniform(np.log(12), np.log(300), 2))
+            left_top = random.uniform(0, [640, 480] - size)
+            number = len(annotations) + 1
+            annotation = {"id": number, "image_id": image_id, "category_id": int(random.choice(CATEGORY_IDS[:3]))}
+            annotation |= {"bbox": [*left_top.tolist(), *size.tolist()], "area": float(size.prod())}
+            annotations.append(annotation | {"iscrowd": int(number % 8 == 0)})
+    categories = [{"id": number, "name": f"thing {number}"} for number in CATEGORY_IDS]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def detections_of(dataset, seed=1):
+    """Imperfect detections: jittered boxes, some labels wrong, some objects missed, some boxes of nothing."""
+    random = np.random.default_rng(seed)
+    detections = []
+    for annotation in dataset["annotations"]:
+        for _ in range(random.integers(0, 4)):
+            box = np.array(annotation["bbox"]) + random.normal(0, 0.06, 4) * np.tile(annotation["bbox"][2:], 2)
+            right = random.random() < 0.8
+            category_id = annotation["category_id"] if right else int(random.choice(CATEGORY_IDS))
+            detections.append(result(annotation, box.tolist(), float(random.random()), category_id))
+    return detections
+
+
+def result(annotation, box=None, score=1.0, category_id=None):
+    return {
+        "image_id": annotation["image_id"],
+        "category_id": category_id or annotation["category_id"],
+        "bbox": box or annotation["bbox"],
+        "score": score,
+    }
+
+
+def perfect(dataset):
+    return [result(annotation) for annotation in dataset["annotations"] if not annotation["iscrowd"]]
+
+
+def by_pycocotools(annotations_file, detections, image_ids=None):
+    """(COCOeval, what its summarize prints), the way pycocotools' demo does it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        ground_truth = COCO(str(annotations_file))
+        evaluation = COCOeval(ground_truth, ground_truth.loadRes(copy.deepcopy(detections)), "bbox")
+        if image_ids is not None:
+            evaluation.params.imgIds = image_ids
+        evaluation.evaluate()
+        evaluation.accumulate()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        evaluation.summarize()
+    return evaluation, printed.getvalue()
+
+
+@pytest.fixture
+def dataset():
+    return dataset_of()
+
+
+@pytest.fixture
+def annotations_file(tmp_path, dataset):
+    path = tmp_path / "val.json"
+    path.write_text(json.dumps(dataset))
+    return path
+
+
+@pytest.mark.parametrize("image_ids", [None, [103, 100, 117]])
+def test_equals_a_direct_run_of_pycocotools(annotations_file, dataset, image_ids, capsys):
+    detections = detections_of(dataset)
+    expected, printed = by_pycocotools(annotations_file, detections, image_ids)
+    report = evaluate_detections(load_ground_truth(annotations_file), detections, image_ids)
+    assert capsys.readouterr().out == ""
+    assert report.lines + "\n" == printed
+    assert len(report.lines.split("\n")) == 12
+    assert tuple(report.metrics) == METRICS
+    assert list(report.metrics.values()) == expected.stats.tolist()
+    assert 0.05 < report.metrics["AP"] < 0.95  # a claim about something in between
+
+
+def test_detections_are_left_as_they_were(dataset):
+    detections = detections_of(dataset)
+    before = copy.deepcopy(detections)
+    ground_truth = ground_truth_from(dataset)
+    first = evaluate_detections(ground_truth, detections)
+    assert detections == before
+    assert evaluate_detections(ground_truth, detections) == first
+
+
+def test_perfect_detections_give_1_and_crowds_are_no_misses(dataset):
+    metrics = evaluate_detections(ground_truth_from(dataset), perfect(dataset)).metrics
+    assert metrics["AP"] == pytest.approx(1)
+    assert metrics["AR100"] == 1
+
+
+def test_detections_within_a_crowd_are_no_mistakes(dataset):
+    crowd = next(annotation for annotation in dataset["annotations"] if annotation["iscrowd"])
+    left, top, width, height = crowd["bbox"]
+    inside = [result(crowd, [left + width / 4, top + height / 4, width / 2, height / 2])] * 5
+    report = evaluate_detections(ground_truth_from(dataset), inside + perfect(dataset))
+    assert report.metrics["AP"] == pytest.approx(1)
+    elsewhere = [result(crowd, [0, 0, 3, 3])] * 5
+    assert evaluate_detections(ground_truth_from(dataset), elsewhere + perfect(dataset)).metrics["AP"] < 1
+
+
+def test_no_detections_give_0_and_nothing_annotated_gives_minus_1(dataset):
+    report = evaluate_detections(ground_truth_from(dataset), [])
+    assert report.metrics["AP"] == report.metrics["AR100"] == 0
+    assert len(report.lines.split("\n")) == 12
+    nothing = ground_truth_from(dataset | {"annotations": []})
+    assert set(evaluate_detections(nothing, perfect(dataset)).metrics.values()) == {-1}
+    assert set(evaluate_detections(nothing, []).metrics.values()) == {-1}
+    assert set(evaluate_detections(ground_truth_from(dataset), [], image_ids=[]).metrics.values()) == {-1}
+
+
+def test_detections_of_unknown_images_have_no_say(dataset):
+    strangers = [detection | {"image_id": detection["image_id"] + 9000} for detection in perfect(dataset)]
+    ground_truth = ground_truth_from(dataset)
+    assert evaluate_detections(ground_truth, strangers).metrics["AP"] == 0
+    assert evaluate_detections(ground_truth, strangers + perfect(dataset)).metrics["AP"] == pytest.approx(1)
+    everywhere = list(ground_truth.imgs) + [strangers[0]["image_id"]]
+    assert evaluate_detections(ground_truth, strangers + perfect(dataset), everywhere).metrics["AP"] == pytest.approx(1)
+
+
+def test_annotation_id_0_counts_as_found(dataset):
+    """COCOeval takes id 0 for "not found": tools that number from 0 would lose an object."""
+    dataset["annotations"][0]["id"] = 0
+    assert evaluate_detections(ground_truth_from(dataset), perfect(dataset)).metrics["AP"] == pytest.approx(1)
+
+
+def test_area_and_iscrowd_may_be_missing(dataset):
+    dataset["annotations"] = [annotation for annotation in dataset["annotations"] if not annotation["iscrowd"]]
+    expected = evaluate_detections(ground_truth_from(dataset), detections_of(dataset))
+    bare = copy.deepcopy(dataset)
+    for annotation in bare["annotations"]:
+        del annotation["area"], annotation["iscrowd"]
+    assert evaluate_detections(ground_truth_from(bare), detections_of(dataset)) == expected
+
+
+def test_boxes_without_extent_are_judged_as_pycocotools_does(annotations_file, dataset):
+    for index, size in enumerate(([0, 5], [5, 0], [-4, 6], [0, 0])):
+        dataset["annotations"][index]["bbox"][2:] = size
+    annotations_file.write_text(json.dumps(dataset))
+    expected, _ = by_pycocotools(annotations_file, detections_of(dataset_of()))
+    report = evaluate_detections(load_ground_truth(annotations_file), detections_of(dataset_of()))
+    assert list(report.metrics.values()) == expected.stats.tolist()
+
+
+def test_mean_of_the_classes_is_the_summary(dataset):
+    report = evaluate_detections(ground_truth_from(dataset), detections_of(dataset))
+    classes = list(report.per_class.values())
+    assert list(report.per_class) == [f"thing {number}" for number in CATEGORY_IDS]
+    for key in ("AP", "AP50", "AR100"):
+        annotated = [values[key] for values in classes if values["instances"]]
+        assert np.mean(annotated) == pytest.approx(report.metrics[key], abs=1e-12)
+    assert sum(values["instances"] for values in classes) == len(perfect(dataset))
+    assert report.per_class["thing 90"] == {"AP": -1, "AP50": -1, "AR100": -1, "instances": 0}
+
+
+def test_each_class_equals_a_run_on_it_alone(dataset):
+    ground_truth, detections = ground_truth_from(dataset), detections_of(dataset)
+    report = evaluate_detections(ground_truth, detections)
+    alone = dataset | {"annotations": [a for a in dataset["annotations"] if a["category_id"] == 3]}
+    metrics = evaluate_detections(ground_truth_from(alone), detections).metrics
+    assert report.per_class["thing 3"]["AP"] == pytest.approx(metrics["AP"], abs=1e-12)
+    assert report.per_class["thing 3"]["AP50"] == pytest.approx(metrics["AP50"], abs=1e-12)
+
+
+def test_classes_of_one_name_stay_apart(dataset):
+    dataset["categories"][1]["name"] = "thing 1"
+    report = evaluate_detections(ground_truth_from(dataset), perfect(dataset))
+    assert list(report.per_class) == ["thing 1 (id 1)", "thing 1 (id 3)", "thing 18", "thing 90"]
+
+
+def test_per_class_table_is_aligned_and_harmless(dataset):
+    dataset["categories"][1]["name"] = "\x1b[2Jbad\n" + "x" * 500
+    table = per_class_table(evaluate_detections(ground_truth_from(dataset), perfect(dataset)))
+    lines = table.split("\n")
+    assert lines[0].split() == ["class", "instances", "AP", "AP50", "AR100"]
+    assert len(lines) == 1 + len(CATEGORY_IDS)
+    assert len({len(line) for line in lines}) == 1
+    assert "\x1b" not in table
+    assert lines[1].endswith("1.000  1.000  1.000")
+    assert lines[-1].split() == ["thing", "90", "0", "-", "-", "-"]
+
+
+def test_results_are_rounded_plain_numbers():
+    boxes = np.array([[10.126, 20.5, 30.25, 40.75]], dtype=np.float32)
+    results = to_coco_results(np.int64(7), boxes, np.array([0.1234567], dtype=np.float32), np.array([18]))
+    assert results == [{"image_id": 7, "category_id": 18, "bbox": [10.13, 20.5, 20.12, 20.25], "score": 0.12346}]
+    assert json.loads(json.dumps(results)) == results
+    assert to_coco_results(7, np.zeros((0, 4), dtype=np.float32), [], []) == []
+
+
+def test_detections_that_are_no_numbers_are_refused(dataset):
+    detections = perfect(dataset)
+    detections[4]["score"] = float("nan")
+    with pytest.raises(UserError, match=rf"1 of {len(detections)} .*image {detections[4]['image_id']}; .*NaN"):
+        evaluate_detections(ground_truth_from(dataset), detections)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.json: no such file \(looked for /.*none\.json\)"):
+        load_ground_truth(tmp_path / "none.json")
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"images": [],\n "annotations": [}')
+    with pytest.raises(UserError, match=r"broken\.json:2:18: not JSON"):
+        load_ground_truth(broken)
+    for text in (b"\xff\xfe\x00", b"[" * 100_000, b"9" * 10_000):
+        broken.write_bytes(text)
+        with pytest.raises(UserError, match=r"broken\.json: "):
+            load_ground_truth(broken)
+
+
+def _set(key, index, **values):
+    def change(dataset):
+        dataset[key][index].update(values)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda dataset: dataset.pop("images"), "has no list 'images'"),
+        (lambda dataset: dataset["annotations"].append(3), "entry .* of 'annotations' is int"),
+        (_set("images", 2, id="103"), "image 2 has id '103'"),
+        (_set("images", 2, id=100), "image id 100 is given to more than one"),
+        (_set("images", 2, width=0), r"image 2 \(id 102\) has width 0; give whole px"),
+        (_set("images", 2, height=10**9), "has height 1000000000"),
+        (_set("categories", 1, id=1), "category id 1 is given"),
+        (_set("categories", 1, name=None), "category 1 needs"),
+        (_set("annotations", 4, category_id=2), r"annotation 4 \(id 5\) has category_id 2, which"),
+        (_set("annotations", 4, category_id=[1]), "has category_id"),
+        (_set("annotations", 4, image_id=None), "has image_id None"),
+        (_set("annotations", 4, bbox=[1, 2, 3]), "has bbox"),
+        (_set("annotations", 4, bbox=[1, 2, 10**400, 4]), "has bbox"),
+        (_set("annotations", 4, bbox=[1, 2, float("nan"), 4]), "has bbox"),
+        (_set("annotations", 4, area="big"), "has area 'big'"),
+        (_set("annotations", 4, area=-1), "has area -1"),
+        (_set("annotations", 4, iscrowd=2), "has iscrowd 2"),
+    ],
+)
+def test_mistakes_in_annotations_are_one_sentence(dataset, change, message):
+    change(dataset)
+    with pytest.raises(UserError, match=rf"^val\.json: .*{message}") as caught:
+        ground_truth_from(dataset, "val.json")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+def test_importing_needs_no_torch():
+    modules = "detect.evaluation.coco, detect.evaluation.diagnosis, detect.evaluation.submission"
+    subprocess.run([sys.executable, "-c", f"import sys, {modules}; assert 'torch' not in sys.modules"], check=True)
+
+
+def test_real_annotations_as_detections_give_1(shared, capsys):
+    path = shared / "data/coco3k/annotations/val.json"
+    ground_truth = load_ground_truth(path)
+    detections = [result(annotation) for annotation in ground_truth.dataset["annotations"] if not annotation["iscrowd"]]
+    report = evaluate_detections(ground_truth, detections)
+    assert capsys.readouterr().out == ""
+    assert report.metrics["AP"] > 0.99
+    assert report.lines + "\n" == by_pycocotools(path, detections)[1]

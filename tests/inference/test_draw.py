@@ -1,0 +1,103 @@
+"""Boxes and labels on a picture."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from detect.inference.draw import ascii_name, colour_of, draw, text_colour_on
+
+NAMES = ["person", "traffic light", "行人"]
+GREY = np.full((240, 320, 3), 90, dtype=np.uint8)
+
+
+def contrast(a, b):
+    """WCAG contrast ratio of two RGB colours."""
+
+    def luminance(colour):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (x / 255 for x in colour)]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted([luminance(a), luminance(b)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def letter_pixels(drawn, label):
+    """Number of px that are nearer to the colour of a class's letters than to anything else there."""
+    return (np.abs(drawn.astype(int) - text_colour_on(colour_of(label))).max(axis=-1) < 60).sum()
+
+
+def test_input_is_not_changed():
+    image = GREY.copy()
+    drawn = draw(image, [[50, 60, 200, 180]], [0.9], [0], NAMES)
+    assert (image == GREY).all() and (drawn != GREY).any()
+    assert drawn.shape == GREY.shape and drawn.dtype == np.uint8
+
+
+def test_read_only_and_mirrored_pictures_are_drawn_on():
+    image = GREY[:, ::-1]
+    image.flags.writeable = False
+    assert (draw(image, [[50, 60, 200, 180]], [0.9], [0], NAMES) != GREY).any()
+
+
+def test_box_has_its_class_colour_at_its_place():
+    drawn = draw(GREY, [[50, 60, 200, 180]], [0.9], [1], NAMES)
+    for x, y in [(50, 120), (200, 120), (120, 180)]:
+        assert tuple(drawn[y, x]) == colour_of(1)
+    assert (drawn[70:170, 60:190] == 90).all()
+
+
+def test_no_detections_draw_nothing():
+    np.testing.assert_array_equal(draw(GREY, np.zeros((0, 4)), [], [], NAMES), GREY)
+
+
+def test_label_stands_above_the_box_and_is_readable():
+    drawn = draw(GREY, [[50, 60, 200, 180]], [0.9], [0], NAMES)
+    strip = drawn[40:58, 52:120]
+    assert (strip != 90).any(axis=-1).mean() > 0.5
+    assert letter_pixels(strip, 0) > 40
+
+
+@pytest.mark.parametrize("box", [[0, 0, 40, 40], [300, 0, 320, 50], [310, 230, 320, 240], [-50, -50, 400, 400]])
+def test_label_stays_inside_the_picture(box):
+    drawn = draw(GREY, [box], [0.9], [1], NAMES)
+    inside = draw(GREY, [[50, 60, 200, 180]], [0.9], [1], NAMES)
+    assert letter_pixels(inside, 1) > 40
+    assert letter_pixels(drawn, 1) == pytest.approx(letter_pixels(inside, 1), rel=0.1)
+
+
+def test_lines_and_letters_grow_with_the_picture():
+    shares = []
+    for scale in (2, 8):
+        image = np.full((240 * scale, 320 * scale, 3), 90, dtype=np.uint8)
+        drawn = draw(image, np.array([[50, 60, 200, 180]]) * scale, [0.9], [0], NAMES)
+        shares.append((drawn != 90).any(axis=-1).mean())
+    assert shares[1] == pytest.approx(shares[0], rel=0.25)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (40, 40)])
+def test_tiny_pictures_and_wild_boxes_do_no_harm(shape):
+    boxes = [[0, 0, 5, 5], [np.nan, -1e30, np.inf, 3]]
+    assert draw(np.zeros((*shape, 3), np.uint8), boxes, [0.5, 0.4], [0, 1], NAMES).shape == (*shape, 3)
+
+
+def test_neighbouring_classes_differ_and_every_label_has_contrast():
+    colours = [colour_of(label) for label in range(80)]
+    assert len(set(colours)) == 80
+    for one, other in pairwise(colours):
+        assert np.abs(np.subtract(one, other)).max() > 60
+    assert min(contrast(c, text_colour_on(c)) for c in colours) > 4.5
+
+
+def test_names_are_written_in_the_letters_there_are():
+    assert ascii_name("Fußgänger", 0) == "Fussganger"
+    assert ascii_name("行人", 2) == "class 2"
+    assert ascii_name("a\nb", 2) == "ab"
+
+
+@pytest.mark.parametrize("module", ["draw", "sources", "sinks", "pipeline", "video", "live"])
+def test_the_lean_path_does_without_torch(module):
+    code = f"import sys, detect.inference.{module}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,173 @@
+"""The whole way from files to annotated files."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from detect.data.image import read_image, write_image
+from detect.errors import UserError
+from detect.inference.draw import draw
+from detect.inference.pipeline import describe, detect_files
+from detect.inference.sources import read_frames
+
+
+class OneDog:
+    """A stand-in for a predictor that finds one dog in everything, and may be interrupted at a frame."""
+
+    names = ("person", "dog")
+
+    def __init__(self, interrupt_at=None):
+        self.interrupt_at = interrupt_at
+
+    def predict_items(self, items, on_error):
+        for number, frame in enumerate(read_frames(items, on_error)):
+            if number == self.interrupt_at:
+                raise KeyboardInterrupt
+            yield Found(
+                boxes=np.array([[4, 4, 30, 30]], np.float32), scores=np.array([0.5]), labels=np.array([1]),
+                names=self.names, image=frame.image, source=frame.source, frame=frame.index, time=frame.time,
+                fps=frame.fps, total=frame.total, kind=frame.kind,
+            )  # fmt: skip
+
+
+class Found(SimpleNamespace):
+    def draw(self):
+        return draw(self.image, self.boxes, self.scores, self.labels, self.names)
+
+    def counts(self):
+        return {"dog": len(self.boxes)}
+
+
+def write_video(path, count=20, fps=10, code="MJPG"):
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, (64, 48))
+    for _ in range(count):
+        writer.write(noise)
+    writer.release()
+
+
+def frames_in(path):
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count, capture.get(cv2.CAP_PROP_FPS)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures and videos of which some are broken."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.jpg", "a.png", "z.png"):
+        write_image(folder / name, np.full((60, 80, 3), 100, dtype=np.uint8))
+    (folder / "broken.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-40])
+    write_video(folder / "clip.avi")
+    return folder
+
+
+def test_folder_with_a_broken_picture_is_done_but_for_it(folder, tmp_path):
+    lines = []
+    summary = detect_files(OneDog(), folder, tmp_path / "out", log=lines.append)
+    assert [Path(path).name for path in summary["files"]] == ["a.jpg", "a.png", "z.png"]
+    assert summary["frames"] == summary["detections"] == 3 and summary["counts"] == {"dog": 3}
+    (error,) = summary["errors"]
+    assert error.startswith(str(folder / "broken.jpg"))
+    assert f"[1/4] {folder}/a.jpg 80x60: 1 dog" in lines and f"error: {error}" in lines
+    assert summary["fps"] > 0
+    for path in summary["files"]:
+        assert (read_image(path) != 100).any()
+    assert (read_image(folder / "a.png") == 100).all()
+
+
+def test_pictures_and_videos_together(folder, tmp_path):
+    sources = [folder / "z.png", folder / "clip.avi", folder / "clip.avi", folder / "a.png"]
+    summary = detect_files(OneDog(), sources, tmp_path / "out", log=lambda _: None)
+    assert [Path(path).name for path in summary["files"]] == ["z.png", "clip.mp4", "clip-2.mp4", "a.png"]
+    assert frames_in(summary["files"][1]) == frames_in(summary["files"][2]) == (20, 10.0)
+    content = json.loads(Path(summary["json"]).read_text())
+    assert len(content["frames"]) == summary["frames"] == 42 and content["names"] == ["person", "dog"]
+    assert content["frames"][5]["time"] == pytest.approx(0.4) and content["frames"][5]["frame"] == 4
+    assert content["frames"][5]["detections"][0]["box"] == [4, 4, 30, 30]
+
+
+def test_sources_beside_the_outputs_are_not_replaced(folder):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    write_video(folder / "clip.mp4", code="mp4v")
+    before[folder / "clip.mp4"] = (folder / "clip.mp4").read_bytes()
+    summary = detect_files(OneDog(), str(folder / "*"), folder, log=lambda _: None)
+    assert len(summary["files"]) == 5
+    for path, content in before.items():
+        assert path.read_bytes() == content
+
+
+def test_video_that_breaks_off_keeps_its_frames(folder, tmp_path):
+    whole = (folder / "clip.avi").read_bytes()
+    (folder / "clip.avi").write_bytes(whole[: len(whole) // 2])
+    summary = detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+    assert "breaks off after frame" in summary["errors"][0]
+    assert frames_in(summary["files"][0])[0] == summary["frames"] > 5
+
+
+def test_ctrl_c_finishes_the_files(folder, tmp_path):
+    lines = []
+    with pytest.raises(KeyboardInterrupt):
+        detect_files(OneDog(interrupt_at=7), folder / "clip.avi", tmp_path / "out", log=lines.append)
+    assert frames_in(tmp_path / "out" / "clip.mp4")[0] == 7
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())["frames"]) == 7
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["clip.mp4", "detections.json"]
+    assert "interrupted after 7 frames" in lines[-1]
+
+
+def test_no_json_where_none_is_wanted(folder, tmp_path):
+    summary = detect_files(OneDog(), folder / "z.png", tmp_path / "out", save_json=False, log=lambda _: None)
+    assert summary["json"] is None and [p.name for p in (tmp_path / "out").iterdir()] == ["z.png"]
+
+
+def test_missing_source_makes_no_folder(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        detect_files(OneDog(), tmp_path / "gone.jpg", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_verbose_tells_of_every_frame_of_a_video(folder, tmp_path):
+    lines = []
+    detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", verbose=True, log=lines.append)
+    assert len(lines) == 20 and lines[3] == f"{folder}/clip.avi frame 4 of 20: 1 dog"
+
+
+def test_bar_is_drawn_only_on_a_terminal(folder, tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for screen, drawn in [(Terminal(), True), (io.StringIO(), False)]:
+        monkeypatch.setattr(sys, "stderr", screen)
+        detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+        assert ("20/20" in screen.getvalue() and "1 dog" in screen.getvalue()) == drawn
+        assert bool(screen.getvalue()) == drawn
+
+
+def test_plain_lines_come_every_few_seconds_without_a_terminal(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("detect.inference.pipeline.PLAIN_LINE_EVERY", 0.0)
+    lines = []
+    detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lines.append)
+    assert len(lines) == 20 and "frame 20 of 20, " in lines[-1] and lines[-1].endswith("fps: 1 dog")
+    lines.clear()
+    detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", show_progress=False, log=lines.append)
+    assert lines == []
+
+
+def test_counts_are_told_in_words():
+    assert describe({"person": 3, "dog": 1}) == "3 person, 1 dog"
+    assert describe({}) == "nothing found"
+
+
+def test_real_photos_go_the_whole_way(shared, tmp_path):
+    summary = detect_files(OneDog(), shared / "demo" / "photos", tmp_path / "out", log=lambda _: None)
+    assert summary["frames"] == len(summary["files"]) == 8 and not summary["errors"]
