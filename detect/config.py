@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from detect.errors import UserError, nearest
+from detect.files import missing, nearest_file
 from detect.schema import Part, Settings
 
 MAX_BYTES = 1_000_000
@@ -37,9 +38,7 @@ def load(path, overrides=()):
 def load_with_origins(path, overrides=()):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
-    _expand_data(values, origins)
-    for override in overrides:
-        _apply_override(values, origins, override)
+    _apply_overrides(values, origins, overrides)
     return from_dict(values, origins, path), origins
 
 
@@ -99,7 +98,7 @@ def _read_with_base(path):
     origin = origins.pop("base")
     parent = Path(origin.folder, str(values.pop("base")))
     if not parent.is_file():
-        raise UserError(f"{origin.text}: base: no such file {parent}{_nearest_file(parent)}")
+        raise UserError(f"{origin.text}: base: no such file {parent}{nearest_file(parent)}")
     base_values, base_origins = _read(parent)
     if "base" in base_values:
         raise UserError(f"{base_origins['base'].text}: {parent.name} is a parent itself; only one parent is allowed")
@@ -118,7 +117,7 @@ def _read(path):
             raise UserError(f"{path}: YAML aliases (*name) are not supported; write the value out")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file{_nearest_file(path)}") from error
+        raise missing(path) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
     except (yaml.YAMLError, RecursionError) as error:
@@ -187,8 +186,20 @@ def _expand_data(values, origins):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:
-        hint = _nearest_file(path)
-        raise UserError(f"{origin.text}: data: no such file or folder {path.absolute()}{hint}")
+        hint = nearest_file(path)
+        raise UserError(
+            f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint or '; give it with --set data=...'}"
+        )
+
+
+def _apply_overrides(values, origins, overrides):
+    for override in overrides:
+        if override.startswith("data="):  # before the file's own data is looked for
+            _apply_override(values, origins, override)
+    _expand_data(values, origins)
+    for override in overrides:
+        if not override.startswith("data="):
+            _apply_override(values, origins, override)
 
 
 def _apply_override(values, origins, override):
@@ -200,9 +211,6 @@ def _apply_override(values, origins, override):
     except yaml.YAMLError as error:
         raise UserError(f"--set {override}: '{text}' is not a YAML value") from error
     *sections, key = name.split(".")
-    if not sections and key == "data":
-        values["data"], origins["data"] = value, Origin(f"--set {name}", os.getcwd())
-        return _expand_data(values, origins)
     target = values
     for section in sections:
         target = target.setdefault(section, {})
@@ -227,13 +235,6 @@ def _change_length(train, key, value):
                 train[name] = [m * value / old for m in train[name]]
             elif isinstance(train.get(name), (int, float)):
                 train[name] = train[name] * value / old
-
-
-def _nearest_file(path):
-    """`"; did you mean 'x'?"` for a file or folder beside a missing one, else nothing."""
-    path = Path(path)
-    hint = nearest(path.name, sorted(p.name for p in path.parent.iterdir())) if path.parent.is_dir() else ""
-    return hint if "did you mean" in hint else ""
 
 
 # ---- checking ------------------------------------------------------------------------------------------------------

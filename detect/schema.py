@@ -59,7 +59,9 @@ class AugmentSettings:
 class LossSettings:
     box: str = setting("mse", choices=("mse", "iou", "giou", "diou", "ciou"))
     ignore_iou: float = setting(0.7, low=0, high=1)
-    iou_thresh: float = setting(1.0, low=0, high=1)  # below 1: also anchors with more size IoU than this learn an object
+    iou_thresh: float = setting(
+        1.0, low=0, high=1
+    )  # below 1: also anchors with more size IoU than this learn an object
     box_weight: float = setting(0.75, low=0)
     obj_weight: float = setting(1.0, low=0)
     cls_weight: float = setting(1.0, low=0)
@@ -81,7 +83,9 @@ class TrainSettings:
     final_lr: float = setting(0.01, low=0, high=1)  # cosine: last lr as share of the peak
     clip_norm: float | None = setting(None, above=0)  # largest norm of the gradient
     ema: float = setting(0.9998, low=0, high=0.999999)  # decay of the weights' moving average; 0: none
-    norm_momentum: float = setting(0.01, above=0, high=1)  # share of the new batch in running statistics (Darknet: 0.01)
+    norm_momentum: float = setting(
+        0.01, above=0, high=1
+    )  # share of the new batch in running statistics (Darknet: 0.01)
     precision: str = setting("auto", choices=("auto", "fp32", "bf16", "fp16"))  # auto: bf16 or fp16 on CUDA, else fp32
     channels_last: bool = True
     workers: int = setting(2, low=0, high=256)  # loader processes

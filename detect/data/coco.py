@@ -1,6 +1,6 @@
 """Detection data in COCO's JSON format: a checked list of pictures with boxes, labels 0..K-1 inside."""
 
-import json
+import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from detect.data.image import read_image
 from detect.data.sample import Sample
 from detect.errors import UserError, nearest
+from detect.files import missing, read_json
 from detect.ops.boxes import clip, xywh_to_xyxy
 
 # where a split lies in a data folder, unless data.splits says otherwise (data/README.md)
@@ -51,9 +52,11 @@ class CocoDataset:
         self.annotations = Path(annotations)
         self.images = Path(images)
         self.notes = []
-        content = _read_json(self.annotations)
+        content = read_json(self.annotations)
+        if not isinstance(content, dict):
+            self._fail("is no COCO file; it must be an object with images, annotations and categories")
         if not self.images.is_dir():
-            raise UserError(f"{self.images.absolute()}: no such folder of pictures")
+            raise missing(self.images)
         self.categories = self._read_categories(content)
         pictures = self._read_pictures(content)
         self._read_boxes(content, pictures, bad_boxes)
@@ -103,7 +106,7 @@ class CocoDataset:
         if not records:
             self._fail("lists no categories")
         categories = sorted(({"id": r["id"], "name": str(r["name"])} for r in records), key=lambda c: c["id"])
-        for first, second in zip(categories, categories[1:], strict=False):
+        for first, second in itertools.pairwise(categories):
             if first["id"] == second["id"]:
                 self._fail(f"category id {first['id']} occurs twice ('{first['name']}', '{second['name']}')")
         return categories
@@ -129,9 +132,7 @@ class CocoDataset:
         labels = {category["id"]: label for label, category in enumerate(self.categories)}
         found = {image_id: [] for image_id in pictures}
         bad, cut = [], 0
-        for number, record in enumerate(
-            self._records(content, "annotations", ("image_id", "category_id", "bbox"))
-        ):
+        for number, record in enumerate(self._records(content, "annotations", ("image_id", "category_id", "bbox"))):
             name = f"box {record.get('id', number)} of image {record['image_id']}"
             if record["image_id"] not in pictures:
                 self._fail(f"{name}: there is no image {record['image_id']} in 'images'")
@@ -181,20 +182,6 @@ def split_paths(data, split):
             return annotations, images
         tried.append(f"{annotations.relative_to(root)} with {images.relative_to(root)}/")
     raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
-
-
-def _read_json(path):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path.absolute()}: no such annotation file") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}:{error.colno}: not valid JSON ({error.msg})") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: is no COCO file; it must be an object with images, annotations and categories")
-    return content
 
 
 def _is_number(value):

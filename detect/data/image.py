@@ -1,14 +1,13 @@
 """The one decoder of picture files: EXIF orientation applied, uint8 RGB, whatever the file holds."""
 
-import os
-import secrets
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from detect.errors import UserError, nearest
+from detect.files import cannot_read, cannot_write, printable, replacing
 
 MAX_PIXELS = 200_000_000
 # Only pixel formats: Pillow could also hand a stranger's file to Ghostscript (EPS) or to rarely tried decoders.
@@ -105,38 +104,6 @@ def write_image(path, rgb):
         raise cannot_write(path, error) from error
 
 
-@contextmanager
-def replacing(path):
-    """The path of a new file beside `path`; it takes `path`'s place if the block succeeds and is removed if not."""
-    path = Path(path)
-    temporary = path.with_name(f".{secrets.token_hex(6)}{path.suffix}")
-    try:
-        open(temporary, "xb").close()  # fails rather than follow a link that someone laid there
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def printable(name):
-    """`name` fit for a terminal: file names from strangers may hold control characters or broken Unicode."""
-    return "".join(c if c.isprintable() else "?" for c in str(name))
-
-
-def missing(path):
-    """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists."""
-    absolute = Path(path).absolute()
-    folder = absolute.parent
-    while not os.path.isdir(folder):  # the first part of the path that is wrong
-        absolute, folder = folder, folder.parent
-    try:
-        hint = nearest(absolute.name, sorted(os.listdir(folder)))
-    except OSError:
-        hint = ""
-    hint = printable(hint) if "did you mean" in hint else "; check the path"
-    return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
-
-
 def too_large(name, size):
     """The `UserError` for a picture of more than `MAX_PIXELS`."""
     limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
@@ -147,21 +114,6 @@ def unreadable(path, error):
     """The `UserError` for a file that is no picture or a damaged one."""
     reason = str(error).split(" (")[0].split("\n")[0] or type(error).__name__
     return UserError(f"{printable(path)}: not a readable picture ({printable(reason)}); remove it or save it again")
-
-
-def cannot_read(path, error):
-    """The `UserError` for a file that the system does not let us read."""
-    if isinstance(error, FileNotFoundError):
-        return missing(path)
-    return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
-
-
-def cannot_write(path, error):
-    """The `UserError` for a file that cannot be written."""
-    reason = getattr(error, "strerror", None) or error
-    return UserError(
-        f"{printable(path)}: cannot be written ({reason}); check the folder, its permissions and free space"
-    )
 
 
 def _open(file):

@@ -1,13 +1,9 @@
 """Files of weights: training checkpoints (.pt), released weights (.safetensors), and the model that lies in either.
 
-A file appears whole or not at all: it is written under another name, flushed to the disk and renamed. `.pt` files are
-read with `weights_only=True`; they hold tensors and plain values only.
+Files appear whole or not at all. `.pt` files hold tensors and plain values only and are read with `weights_only=True`.
 """
 
 import json
-import os
-import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,47 +13,18 @@ from safetensors.torch import save_file
 
 from detect import config
 from detect.errors import UserError
+from detect.files import cannot_write, missing, replacing
 from detect.models.detector import Detector, build_detector
 from detect.schema import Settings
 
 
-@contextmanager
-def replacing(path):
-    """Yield a temporary path in the folder of `path`; on success it takes the place of `path`, else it is removed.
-
-    Raises:
-        UserError: the file cannot be written (a full disk, say); an older `path` stays as it was.
-    """
-    path = Path(path)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-        os.chmod(temporary, 0o644)
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
-    except (OSError, SafetensorError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be written ({reason}); what was there before is kept") from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.remove(temporary)
-
-
-def write_text(path, text):
-    """Write a text file, whole or not at all.  Raises UserError."""
-    with replacing(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
-
-
 def write_checkpoint(path, state):
     """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    try:
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise cannot_write(path, error) from error
 
 
 def read_checkpoint(path):
@@ -65,7 +32,7 @@ def read_checkpoint(path):
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{Path(path).absolute()}: no such checkpoint") from error
+        raise missing(path) from error
     except Exception as error:  # a stranger's file fails in many ways: unpickling, zip, end of file, ...
         raise UserError(f"{path}: not a checkpoint of this framework, or a damaged one") from error
     if not isinstance(state, dict) or not {"model", "config", "categories"} <= state.keys():
@@ -119,7 +86,7 @@ def weights_file(path):
             raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
         return found[0]
     if not path.is_file():
-        raise UserError(f"{path.absolute()}: no such file of weights or run folder")
+        raise missing(path)
     return path
 
 
@@ -137,8 +104,11 @@ def write_safetensors(path, model, half=False):
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
         for name, value in model.detector.state_dict().items()
     }
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+    except SafetensorError as error:
+        raise cannot_write(path, error) from error
 
 
 def _read_safetensors(path):

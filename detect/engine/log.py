@@ -7,7 +7,7 @@ import time
 
 from tqdm import tqdm
 
-from detect.engine.checkpoint import write_text
+from detect.files import write_text
 
 SECONDS_PER_LINE = 20
 

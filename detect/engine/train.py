@@ -164,7 +164,7 @@ class Trainer:
         if wrong:
             fine = [name for name in values if name not in wrong]
             raise UserError(
-                f"step {self.step + 1}: the {', '.join(wrong)} loss is not finite ({', '.join(fine) or 'none'} finite); "
+                f"step {self.step + 1}: the {', '.join(wrong)} loss is not finite ({', '.join(fine) or 'none'} is); "
                 f"lr {lr:g}, image ids {' '.join(map(str, batch.image_ids))}; {self.folder / 'last.pt'} holds the last "
                 "good state, if one was written; lowering train.lr or setting train.clip_norm usually helps"
             )

@@ -1,34 +1,20 @@
 """COCO AP by the referee itself: pycocotools' COCOeval on the original image and category ids."""
 
 import io
-import json
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.errors import UserError
+from detect.files import read_json
 
-METRICS = (
-    "AP",
-    "AP50",
-    "AP75",
-    "APs",
-    "APm",
-    "APl",
-    "AR1",
-    "AR10",
-    "AR100",
-    "ARs",
-    "ARm",
-    "ARl",
-)  # summarize()'s order
+# in the order of COCOeval.summarize
+METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 IOU_50, AREA_ALL, MAX_100 = 0, 0, 2  # where COCOeval keeps IoU 0.5, all areas and 100 detections in its arrays
-MAX_FILE_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 MAX_SIDE = 100_000  # px
 MAX_NUMBER = 1e9  # no box, area or id of a sane file is beyond (ids: 2^53)
 
@@ -40,24 +26,6 @@ class CocoReport:
     lines: str  # the twelve lines of COCOeval.summarize, verbatim
     metrics: dict  # METRICS -> float
     per_class: dict  # class name -> {"AP", "AP50", "AR100": float, "instances": int, crowds not counted}
-
-
-def read_json(path):
-    """What the JSON file holds; UserError with file, line and column when it cannot be read."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file (looked for {path.absolute()}); check the path")
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path}: larger than {MAX_FILE_BYTES >> 30} GiB; is this an annotation file?")
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
-    except json.JSONDecodeError as error:
-        where = f"{path}:{error.lineno}:{error.colno}"
-        raise UserError(f"{where}: not JSON ({error.msg}); was the file cut off or edited by hand?") from None
-    except (ValueError, RecursionError):  # bytes that are no UTF-8, a number of thousands of digits, endless nesting
-        raise UserError(f"{path}: not a JSON text that can be read; write it anew as UTF-8") from None
 
 
 def load_ground_truth(annotations_file):

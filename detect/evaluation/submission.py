@@ -1,15 +1,14 @@
 """Files for the COCO server: results as JSON, the zip that test-dev wants, and the list of its pictures."""
 
 import json
-import os
 import re
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from detect.errors import UserError
-from detect.evaluation.coco import check_image, read_json, records, short
+from detect.evaluation.coco import check_image, records, short
+from detect.files import read_json, replacing, write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -54,8 +53,7 @@ def write_results(path, detections):
         text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
     except ValueError:
         raise UserError(f"{path}: a box or score is NaN or infinite; the model's weights are likely broken") from None
-    with _replacing(path) as file:
-        file.write(text.encode())
+    write_text(path, text)
 
 
 def write_test_dev(folder, name, detections):
@@ -68,25 +66,6 @@ def write_test_dev(folder, name, detections):
     json_path = Path(folder) / f"detections_test-dev2017_{name}_results.json"
     zip_path = json_path.with_name(f"{json_path.stem}.zip")
     write_results(json_path, detections)
-    with _replacing(zip_path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+    with replacing(zip_path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(json_path, arcname=json_path.name)
     return json_path, zip_path
-
-
-@contextmanager
-def _replacing(path):
-    """A binary file beside `path` that takes its place once everything is written and on disk."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            with open(temporary, "xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        reason = error.strerror or error
-        raise UserError(f"{path}: cannot be written ({reason}); check that the folder exists, and its space") from None

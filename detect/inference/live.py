@@ -5,8 +5,8 @@ import time
 
 import cv2
 
-from detect.data.image import printable
 from detect.errors import UserError
+from detect.files import printable
 
 RECONNECTS = 5  # attempts in a row
 PAUSE = 1.0  # seconds before the first of them; doubled before each next

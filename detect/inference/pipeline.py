@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
-from detect.data.image import printable
 from detect.errors import UserError
+from detect.files import printable
 from detect.inference.sinks import JsonSink, OutputNames, PictureSink, VideoSink
 from detect.inference.sources import find_items
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import cv2
 
-from detect.data.image import WRITE_FORMATS, cannot_write, printable, replacing, write_image
+from detect.data.image import WRITE_FORMATS, write_image
 from detect.errors import UserError
+from detect.files import cannot_write, printable, replacing
 from detect.inference.video import USUAL_FPS, open_capture, sane_fps, video_backend
 
 LARGEST = 8190  # px: the widest and tallest picture of MPEG-4 part 2

@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from detect.data.image import PICTURE_SUFFIXES, is_picture, missing, printable, read_image, to_rgb
+from detect.data.image import PICTURE_SUFFIXES, is_picture, read_image, to_rgb
 from detect.errors import UserError, nearest
+from detect.files import missing, printable
 from detect.inference.live import LatestPicture
 from detect.inference.video import Video, check_end, check_size, open_capture, open_video, sane_fps
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 
-from detect.data.image import MAX_PIXELS, missing, printable, too_large
+from detect.data.image import MAX_PIXELS, too_large
 from detect.errors import UserError
+from detect.files import missing, printable
 
 USUAL_FPS = 30.0  # where a source says nothing sane about itself
 TIMEOUT = 10_000  # ms to open a stream, and to wait for its next picture

@@ -54,9 +54,10 @@ class YOLOLoss:
         height = raw[0].shape[-2] * self.head.strides[0]
         found = self.assign(raw, boxes, labels)
 
+        far = self._far_from_objects(box_logits, cells, boxes)
         terms = {
             "box": self._box_term(box_logits, cells, found, (width, height)),
-            "obj": self._objectness_term(objectness.squeeze(-1), found, self._far_from_objects(box_logits, cells, boxes)),
+            "obj": self._objectness_term(objectness.squeeze(-1), found, far),
             "cls": self._class_term(class_logits, found),
         }
         return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}

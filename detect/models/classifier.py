@@ -2,6 +2,8 @@
 
 from torch import nn
 
+from detect.models.detector import check_size
+
 
 class Classifier(nn.Module):
     """Images [B, 3, H, W] -> class logits [B, num_classes]: global average pooling and a linear 1x1 convolution."""
@@ -14,4 +16,5 @@ class Classifier(nn.Module):
         self.classify = nn.Conv2d(backbone.channels[-1], num_classes, 1)
 
     def forward(self, images):
+        check_size(images, self.stride)
         return self.classify(self.pool(self.backbone(images)[-1])).flatten(1)

@@ -30,7 +30,14 @@ class CrossStagePartial(nn.Module):
     """
 
     def __init__(
-        self, in_channels, part1_channels, part2_channels, blocks, blocks_channels, fusion="both", activation="leaky_relu"
+        self,
+        in_channels,
+        part1_channels,
+        part2_channels,
+        blocks,
+        blocks_channels,
+        fusion="both",
+        activation="leaky_relu",
     ):
         super().__init__()
         if fusion not in FUSIONS:
@@ -39,9 +46,7 @@ class CrossStagePartial(nn.Module):
         self.part2 = ConvNormAct(in_channels, part2_channels, activation=activation)
         self.blocks = blocks
         self.transition = (
-            nn.Identity()
-            if fusion == "first"
-            else ConvNormAct(blocks_channels, blocks_channels, activation=activation)
+            nn.Identity() if fusion == "first" else ConvNormAct(blocks_channels, blocks_channels, activation=activation)
         )
         self.has_second_transition = fusion != "last"
         self.channels = blocks_channels + part1_channels

@@ -31,7 +31,8 @@ class Detector(nn.Module):
         return self.head.decode(raw)
 
     def fuse(self):
-        """Fold every batch normalisation into its convolution (inference only; the model must be in eval mode)."""
+        """Fold every batch normalisation into its convolution; for inference, puts the model in eval mode."""
+        self.eval()
         for module in self.modules():
             if isinstance(module, ConvNormAct):
                 module.fuse()

@@ -29,6 +29,8 @@ def detections_from(boxes, scores, min_score=0.25, kind="iou", threshold=0.45, b
         per_class: suppress within a class only.
         limit: detections kept at the most.
     """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of NMS '{kind}'; known: {', '.join(KINDS)}")
     index, labels = (scores > min_score).nonzero(as_tuple=True)
     scores = scores[index, labels]
     if len(scores) > MAX_CANDIDATES:
@@ -37,11 +39,20 @@ def detections_from(boxes, scores, min_score=0.25, kind="iou", threshold=0.45, b
     boxes = boxes[index]
     groups = labels if per_class else torch.zeros_like(labels)
     if kind == "iou":
-        keep = batched_nms(boxes, scores, groups, threshold)
+        keep = _iou_nms(boxes, scores, groups, threshold)
     else:
         keep = _diou_nms(boxes, scores, groups, threshold, beta if kind == "diou_beta" else 1.0, limit)
     keep = keep[:limit]
     return Detections(boxes[keep], scores[keep], labels[keep])
+
+
+def _iou_nms(boxes, scores, groups, threshold):
+    """torchvision's suppression, kept right for boxes beyond the picture: it parts the groups by shifting boxes by
+    multiples of the largest coordinate, which needs coordinates from 0 on, and digits."""
+    if not len(boxes):
+        return torch.zeros(0, dtype=torch.int64, device=boxes.device)
+    boxes = boxes.double()
+    return batched_nms(boxes - boxes.min(), scores.double(), groups, threshold)
 
 
 def _diou_nms(boxes, scores, groups, threshold, beta, limit):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detect.data.image import is_picture, read_image, replacing, write_image
+from detect.data.image import is_picture, read_image, write_image
 from detect.errors import UserError
+from detect.files import replacing
 
 GRADIENT = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
 

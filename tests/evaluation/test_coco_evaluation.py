@@ -229,7 +229,7 @@ def test_detections_that_are_no_numbers_are_refused(dataset):
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"none\.json: no such file \(looked for /.*none\.json\)"):
+    with pytest.raises(UserError, match=r"none\.json: no such file or folder \(tried /.*none\.json\)"):
         load_ground_truth(tmp_path / "none.json")
     broken = tmp_path / "broken.json"
     broken.write_text('{"images": [],\n "annotations": [}')

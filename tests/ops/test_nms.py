@@ -138,13 +138,11 @@ def test_beyond_the_candidates_limit_the_best_scored_take_part(monkeypatch):
     assert_close(found.scores, scores[:, 0].sort(descending=True).values[:4], rtol=0, atol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="torchvision's batched_nms keeps classes apart for coordinates >= 0 only")
 def test_classes_do_not_suppress_each_other_left_of_the_picture():
     boxes = torch.tensor([[0.0, 0, 100, 100], [-100.0, -100, 0, 0]])
     assert detections_from(boxes, torch.tensor([[0.9, 0.0], [0.0, 0.8]])).labels.tolist() == [0, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="batched_nms shifts classes by the largest coordinate, in float32")
 def test_one_wild_box_does_not_disturb_the_suppression_of_others():
     boxes = torch.tensor([[10.0, 10, 14, 14], [10.0, 10, 14, 15], [-4e6, -4e6, 4e6, 4e6]])
     scores = torch.zeros(3, 80)
@@ -152,7 +150,6 @@ def test_one_wild_box_does_not_disturb_the_suppression_of_others():
     assert detections_from(boxes, scores).labels.tolist() == [79, 0]
 
 
-@pytest.mark.xfail(strict=True, reason="an unknown kind is taken for diou")
 def test_unknown_kind_is_refused():
     boxes, scores = random_detections(3)
     with pytest.raises(ValueError, match="soft"):

@@ -83,6 +83,8 @@ class CSPPeleeNet(nn.Module):
         for number, (depth, bottleneck, joined, _) in enumerate(STAGES, start=1):
             part1 = channels // 2 if number == 1 else int(channels * partial_ratio)
             part2 = channels - part1
+            if not 0 < part1 < channels:
+                raise ValueError(f"partial_ratio is {partial_ratio}; it leaves a part without channels")
             blocks = [TwoWayDenseLayer(part2 + i * GROWTH_RATE, bottleneck, activation) for i in range(depth)]
             deep = part2 + depth * GROWTH_RATE
             if squeeze_excite:

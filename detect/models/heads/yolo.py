@@ -51,7 +51,8 @@ class YOLOv3(nn.Module):
                 raise ValueError(f"unknown anchors '{anchors}'; known: {', '.join(ANCHORS)}, or a list of [w, h]")
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
-        if any(len(a) != 2 or min(a) <= 0 for a in anchors) or len(anchors) == 0 or len(anchors) % scales:
+        pairs = all(isinstance(a, (list, tuple)) and len(a) == 2 and min(a) > 0 for a in anchors)
+        if not pairs or not anchors or len(anchors) % scales:
             raise ValueError(f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them")
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
         if len(scale_x_y) != scales:
@@ -66,7 +67,7 @@ class YOLOv3(nn.Module):
         self._init_weights()
 
     def _init_weights(self):
-        """Start from 'one object in a hundred cells' and from equally likely classes, so that early losses are small."""
+        """Start from one object in a hundred cells and equally likely classes, so that early losses are small."""
         for conv in self.predictions:
             nn.init.normal_(conv.weight, std=0.01)
             bias = torch.zeros(len(self.anchors[0]), 5 + self.num_classes)

@@ -32,6 +32,8 @@ class EFM(nn.Module):
             raise ValueError(f"EFM fuses the four levels C2..C5, the backbone gives {len(in_channels)}")
         if len(widths) != 3:
             raise ValueError(f"widths has {len(widths)} numbers; EFM needs three, for P3, P4 and P5")
+        if min(widths) < 2 or widths[0] % 2:
+            raise ValueError(f"widths are {list(widths)}; they must be at least 2 and the first one even")
         c2, c3, c4, c5 = in_channels
         w3, w4, w5 = widths
         half = w3 // 2

@@ -1,0 +1,96 @@
+"""Files of users and strangers: written whole or not at all, read with one clear sentence when something is wrong."""
+
+import json
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from detect.errors import UserError, nearest
+
+MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
+
+
+@contextmanager
+def replacing(path):
+    """Yield the path of a new file beside `path`; it takes `path`'s place if the block succeeds, else it is removed.
+
+    The file is flushed to the disk before it is renamed, so that at any moment, a crash or kill -9 included, `path`
+    holds either the old content or the new.
+
+    Raises:
+        UserError: it cannot be written (a full disk, say); an older `path` stays as it was.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    try:
+        open(temporary, "xb").close()  # fails rather than follow a link that someone laid there
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):  # a folder that is no folder: said above
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write a UTF-8 text file, whole or not at all.  Raises UserError."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_json(path):
+    """What the JSON file holds; UserError with file, line and column when it cannot be read."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise UserError(f"{printable(path)}: larger than {MAX_JSON_BYTES >> 30} GiB; is this an annotation file?")
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except json.JSONDecodeError as error:
+        where = f"{printable(path)}:{error.lineno}:{error.colno}"
+        raise UserError(f"{where}: not JSON ({error.msg}); was the file cut off or edited by hand?") from None
+    except (ValueError, RecursionError):  # bytes that are no UTF-8, a number of thousands of digits, endless nesting
+        raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
+
+
+def printable(name):
+    """`name` fit for a terminal: file names from strangers may hold control characters or broken Unicode."""
+    return "".join(c if c.isprintable() else "?" for c in str(name))
+
+
+def nearest_file(path):
+    """`"; did you mean 'x'?"` for a file or folder beside the missing `path` with nearly its name, else nothing."""
+    try:
+        hint = nearest(Path(path).name, sorted(os.listdir(Path(path).parent)))
+    except OSError:
+        return ""
+    return printable(hint) if "did you mean" in hint else ""
+
+
+def missing(path):
+    """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists."""
+    wrong = Path(path).absolute()
+    while not wrong.parent.is_dir():  # the first part of the path that is wrong
+        wrong = wrong.parent
+    hint = nearest_file(wrong) or "; check the path"
+    return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
+
+
+def cannot_read(path, error):
+    """The `UserError` for a file that the system does not let us read."""
+    if isinstance(error, FileNotFoundError):
+        return missing(path)
+    return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
+
+
+def cannot_write(path, error):
+    """The `UserError` for a file that cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
+    return UserError(
+        f"{printable(path)}: cannot be written ({reason}); check the folder, its permissions and free space"
+    )

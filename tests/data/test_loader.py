@@ -1,0 +1,166 @@
+"""The order of the training's pictures depends on seed and step alone, and every picture has its turn."""
+
+import json
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_array_equal
+from torch.testing import assert_close
+
+from detect.data.coco import CocoDataset
+from detect.data.image import write_image
+from detect.data.loader import STEPS_PER_SIZE, plans, training_batches
+from detect.errors import UserError
+from detect.schema import AugmentSettings, InputSettings, Settings, TrainSettings
+
+
+def settings_of(size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, **train):
+    return Settings(
+        model=None,
+        input=InputSettings(size, train_sizes),
+        augment=AugmentSettings(mosaic=mosaic, mosaic_off=mosaic_off),
+        train=TrainSettings(**train),
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Six pictures of noise with one box each, the last one without."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    images, boxes = [], []
+    for i in range(6):
+        height, width = 48 + 8 * i, 90 - 8 * i
+        write_image(tmp_path / "images" / f"{i}.png", rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        images.append({"id": 100 + i, "file_name": f"{i}.png", "width": width, "height": height})
+        boxes.append({"image_id": 100 + i, "category_id": 1 + i % 2, "bbox": [4, 6, 30 + i, 30 - i]})
+    categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
+    content = {"images": images, "annotations": boxes[:-1], "categories": categories}
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    return CocoDataset(tmp_path / "set.json", tmp_path / "images")
+
+
+def stream(plan_list):
+    """(index, position) of every picture of the plans, in their order."""
+    return [picture for plan in plan_list for picture in plan.pictures]
+
+
+@pytest.mark.parametrize(("count", "batch"), [(7, 3), (5, 5), (3, 8), (10, 1)])
+def test_every_picture_comes_once_an_epoch_across_batch_borders(count, batch):
+    steps = 4 * count  # at least four epochs
+    pictures = stream(plans(count, settings_of(batch=batch), steps, stride=32))
+    assert [position for _, position in pictures] == list(range(steps * batch))
+    indices = [index for index, _ in pictures]
+    epochs = [indices[i : i + count] for i in range(0, len(indices) - count + 1, count)]
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1 or count < 4  # and in another order
+
+
+def test_every_batch_is_whole():
+    found = list(plans(7, settings_of(batch=4), 5, stride=32))
+    assert [plan.step for plan in found] == [0, 1, 2, 3, 4]
+    assert all(len(plan.pictures) == 4 for plan in found)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_starting_later_gives_the_same_rest(accumulate):
+    settings = settings_of(train_sizes=[64, 128], mosaic=0.5, batch=4, accumulate=accumulate)
+    whole = list(plans(7, settings, 30, stride=32))
+    for start in (0, 1, 9, 10, 13, 29, 30):
+        assert list(plans(7, settings, 30, 32, start)) == whole[start * accumulate :]
+
+
+def test_the_seed_makes_the_order():
+    first, again, other = (stream(plans(50, settings_of(batch=5, seed=s), 10, 32)) for s in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_accumulation_splits_the_batch_and_nothing_else():
+    options = {"train_sizes": [64, 128], "batch": 6}
+    whole = list(plans(7, settings_of(**options), 12, stride=32))
+    parts = list(plans(7, settings_of(**options, accumulate=3), 12, stride=32))
+    assert len(parts) == 36 and all(len(plan.pictures) == 2 for plan in parts)
+    assert stream(parts) == stream(whole)
+    for i, plan in enumerate(parts):
+        assert (plan.step, plan.size) == (whole[i // 3].step, whole[i // 3].size)
+
+
+def test_sizes_are_multiples_of_the_stride_and_stay_for_ten_steps():
+    found = [plan.size for plan in plans(9, settings_of(train_sizes=[64, 160], batch=2), 800, stride=32)]
+    assert set(found) == {64, 96, 128, 160}
+    tens = [found[i : i + STEPS_PER_SIZE] for i in range(0, 800, STEPS_PER_SIZE)]
+    assert STEPS_PER_SIZE == 10 and all(len(set(ten)) == 1 for ten in tens)
+    shares = Counter(ten[0] for ten in tens)
+    assert min(shares.values()) > 8  # of 20 expected
+    assert {plan.size for plan in plans(9, settings_of(size=96, batch=2), 50, stride=32)} == {96}
+
+
+def test_mosaics_end_before_the_training_does():
+    found = [plan.mosaic for plan in plans(9, settings_of(mosaic=1.0, mosaic_off=0.3, batch=2), 20, stride=32)]
+    assert found == [True] * 14 + [False] * 6
+    assert all(plan.mosaic for plan in plans(9, settings_of(mosaic=1.0, mosaic_off=0, batch=2), 20, stride=32))
+
+
+def test_batches_are_what_training_takes(dataset):
+    settings = settings_of(train_sizes=[64, 96], mosaic=0.5, batch=4, accumulate=2, workers=0)
+    batches = list(training_batches(dataset, settings, 12, stride=32))
+    expected = list(plans(6, settings, 12, 32))
+    assert len(batches) == 24
+    for batch, plan in zip(batches, expected, strict=True):
+        assert (batch.images.dtype, batch.step) == (torch.uint8, plan.step)
+        assert batch.images.shape == (2, 3, plan.size, plan.size)
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        assert batch.image_ids == [100 + index for index, _ in plan.pictures]
+        for boxes, labels in zip(batch.boxes, batch.labels, strict=True):
+            assert (boxes.dtype, labels.dtype, boxes.shape) == (torch.float32, torch.int64, (len(labels), 4))
+            assert ((boxes >= 0) & (boxes <= plan.size)).all() and (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+def test_mosaics_are_made_with_their_probability(dataset):
+    """A picture that is no mosaic has only its own object, a mosaic may have four."""
+    for probability, most in ((0.0, 1), (1.0, 4)):
+        settings = settings_of(mosaic=probability, mosaic_off=0, batch=4, workers=0)
+        counts = [len(boxes) for batch in training_batches(dataset, settings, 6, 32) for boxes in batch.boxes]
+        assert 1 <= max(counts) <= most
+        assert probability == 0 or max(counts) > 1
+
+
+def test_workers_change_nothing(dataset):
+    options = {"train_sizes": [64, 96], "mosaic": 0.5, "batch": 4, "accumulate": 2}
+    alone = list(training_batches(dataset, settings_of(**options, workers=0), 6, 32, 1))
+    together = list(training_batches(dataset, settings_of(**options, workers=2), 6, 32, 1))
+    assert len(alone) == len(together) == 10
+    for a, b in zip(alone, together, strict=True):
+        assert (a.step, a.image_ids) == (b.step, b.image_ids)
+        for field in ("images", "boxes", "labels"):
+            assert_close(getattr(a, field), getattr(b, field), rtol=0, atol=0)
+
+
+def test_a_resumed_run_sees_the_same_pictures(dataset):
+    settings = settings_of(mosaic=0.5, batch=2, workers=0)
+    whole = list(training_batches(dataset, settings, 8, 32))
+    rest = list(training_batches(dataset, settings, 8, 32, start=5))
+    for a, b in zip(whole[5:], rest, strict=True):
+        assert_array_equal(a.images.numpy(), b.images.numpy())
+        assert_close(a.boxes, b.boxes, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_picture_is_named_in_the_main_process(dataset, workers):
+    path = dataset.pictures[3].path
+    path.write_bytes(path.read_bytes()[:100])
+    settings = settings_of(batch=2, workers=workers)
+    with pytest.raises(UserError) as caught:
+        list(training_batches(dataset, settings, 6, 32))
+    assert str(caught.value).startswith(f"{path}: not a readable picture (") and "\n" not in str(caught.value)
+
+
+def test_a_run_that_ends_early_stops_its_workers(dataset):
+    batches = training_batches(dataset, settings_of(batch=2, workers=2), 100, 32)
+    assert len(list(islice(batches, 2))) == 2
+    batches.close()
+    assert not [p for p in torch.multiprocessing.active_children() if p.is_alive()]

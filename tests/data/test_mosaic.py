@@ -1,0 +1,91 @@
+"""Four pictures in one, their boxes with them."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from detect.data.mosaic import MIN_AREA, mosaic
+from detect.data.sample import Sample
+from detect.ops.letterbox import GREY
+
+COLOURS = np.array([(240, 0, 0), (0, 240, 0), (0, 0, 240), (240, 240, 0)])
+SIZES = ((72, 96), (96, 72), (40, 40), (200, 90))  # height, width
+
+
+def four_samples():
+    """Samples of several sizes, each with one object whose colour tells its label."""
+    samples = []
+    for label, (height, width) in enumerate(SIZES):
+        image = np.full((height, width, 3), 60, dtype=np.uint8)
+        box = np.array([width // 4, height // 5, width - width // 6, height - height // 4])
+        image[box[1] : box[3], box[0] : box[2]] = COLOURS[label]
+        samples.append(Sample(image, box[None].astype(np.float32), np.array([label]), 10 + label))
+    return samples
+
+
+def coloured(image, label):
+    """Box around the pixels nearly of the label's colour, or None."""
+    rows, columns = np.nonzero(np.abs(image.astype(int) - COLOURS[label]).max(axis=2) < 90)
+    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]) if len(rows) else None
+
+
+@pytest.mark.parametrize("size", [64, 96, 160])
+def test_boxes_move_with_the_pixels(size):
+    kept = 0
+    for seed in range(30):
+        result = mosaic(four_samples(), size, np.random.default_rng(seed))
+        assert result.image.shape == (size, size, 3) and result.image.dtype == np.uint8
+        for box, label in zip(result.boxes, result.labels, strict=True):
+            assert_allclose(box, coloured(result.image, label), atol=1.5)
+        kept += len(result.boxes)
+    assert kept > 30 * 2.5  # most objects stay
+
+
+def test_boxes_stay_in_the_picture_and_keep_their_kind():
+    for seed in range(30):
+        result = mosaic(four_samples(), 64, np.random.default_rng(seed))
+        assert (result.boxes.dtype, result.labels.dtype) == (np.float32, np.int64)
+        assert (result.boxes >= 0).all() and (result.boxes <= 64).all()
+        assert ((result.boxes[:, 2:] - result.boxes[:, :2]).prod(axis=1) >= MIN_AREA).all()
+
+
+def test_the_four_pictures_meet_in_one_corner():
+    samples = [Sample(np.full((50, 50, 3), 50 * i, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64), i)
+               for i in range(1, 5)]  # fmt: skip
+    for seed in range(20):
+        image = mosaic(samples, 100, np.random.default_rng(seed)).image[..., 0]
+        assert set(np.unique(image)) <= {50, 100, 150, 200, GREY}
+        rows, columns = np.nonzero(image == 50)
+        y, x = rows.max(), columns.max()
+        assert image[y : y + 2, x : x + 2].tolist() == [[50, 100], [150, 200]]
+        assert 28 <= x <= 71 and 28 <= y <= 71
+
+
+def test_the_same_seed_gives_the_same_mosaic():
+    first, second = (mosaic(four_samples(), 96, np.random.default_rng(3)) for _ in range(2))
+    assert_array_equal(first.image, second.image)
+    assert_array_equal(first.boxes, second.boxes)
+    assert first.image_id == second.image_id == 10
+    third = mosaic(four_samples(), 96, np.random.default_rng(4))
+    assert (first.image != third.image).any()
+
+
+def test_no_boxes_and_the_given_samples_stay():
+    samples = four_samples()
+    for sample in samples:
+        sample.boxes, sample.labels = sample.boxes[:0], sample.labels[:0]
+    before = [sample.image.copy() for sample in samples]
+    result = mosaic(samples, 64, np.random.default_rng(0))
+    assert (result.boxes.shape, result.boxes.dtype) == ((0, 4), np.float32)
+    assert (result.labels.shape, result.labels.dtype) == ((0,), np.int64)
+    for sample, image in zip(samples, before, strict=True):
+        assert_array_equal(sample.image, image)
+
+
+def test_thin_pictures_work():
+    samples = four_samples()
+    samples[1] = Sample(np.zeros((1, 500, 3), np.uint8), np.array([[0, 0, 500, 1]], np.float32), np.array([1]), 1)
+    samples[2] = Sample(np.zeros((1, 1, 3), np.uint8), np.array([[0, 0, 1, 1]], np.float32), np.array([2]), 2)
+    for seed in range(20):
+        result = mosaic(samples, 64, np.random.default_rng(seed))
+        assert result.image.shape == (64, 64, 3) and (result.boxes <= 64).all()
