@@ -38,14 +38,14 @@ def load(path, overrides=()):
 def load_with_origins(path, overrides=()):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
-    _apply_overrides(values, origins, overrides)
-    return from_dict(values, origins, path), origins
+    return from_dict(values, origins, path, overrides), origins
 
 
-def from_dict(values, origins=None, source="config"):
+def from_dict(values, origins=None, source="config", overrides=()):
     """Checked `Settings` of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
+    _apply_overrides(values, origins, overrides)
     settings = _check(Settings, values, "", origins)
     _check_together(settings, origins)
     return settings
@@ -186,10 +186,8 @@ def _expand_data(values, origins):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:
-        hint = nearest_file(path)
-        raise UserError(
-            f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint or '; give it with --set data=...'}"
-        )
+        hint = nearest_file(path) or "; give it with --set data=..."
+        raise UserError(f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint}")
 
 
 def _apply_overrides(values, origins, overrides):

@@ -464,7 +464,8 @@ def test_shipped_configs_load_and_build(path, request):
     assert settings.train.epochs or settings.train.steps
 
 
-WORDS = "{ } [ ] : , - # ' \" | > & * ! % @ \n \t 0 -1 1e9 .nan null true ~ name base data model train é \x07".split(" ")
+LETTERS = list("{}[]:,-#'\"|>&*!%@\n\té\x07")
+WORDS = LETTERS + ["0", "-1", "1e9", ".nan", "null", "true", "~", "name", "base", "data", "model", "train"]
 
 
 def mutated(text, rng):

@@ -184,6 +184,19 @@ def split_paths(data, split):
     raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
 
 
+def test_dev_paths(data):
+    """(image list, picture folder) of COCO's test-dev in the data that `DataSettings` describe.  Raises UserError."""
+    if "test-dev" in data.splits:
+        split = data.splits["test-dev"]
+        return Path(data.root, split.annotations), Path(data.root, split.images)
+    info = Path(data.root, "annotations", "image_info_test-dev2017.json")
+    images = Path(data.root, "test2017")
+    for path in (info, images):
+        if not path.exists():
+            raise missing(path)
+    return info, images
+
+
 def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 

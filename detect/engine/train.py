@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from detect import config
-from detect.data.coco import CocoDataset
+from detect.data.coco import CocoDataset, split_paths
 from detect.data.loader import training_batches
 from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
@@ -45,11 +45,8 @@ class Trainer:
     """
 
     def __init__(self, settings, folder, device="cpu", state=None):
+        self.check(settings)
         train = settings.train
-        if settings.data is None:
-            raise UserError("data is missing; name a data folder, --set data.root=...")
-        if train.epochs is None and train.steps is None:
-            raise UserError("train.epochs or train.steps is missing; say how long to train")
         self.settings, self.folder, self.device = settings, Path(folder), torch.device(device)
         self.train_set = CocoDataset.of_split(settings.data, "train")
         self.val_set, self.val_missing = self._val_set()
@@ -75,6 +72,37 @@ class Trainer:
         self.seconds = {"waiting": 0.0, "all": 0.0}  # this process's, since the last row
         if state is not None:
             self._restore(state)
+
+    @staticmethod
+    def check(settings):
+        """Raise UserError unless `settings` say what to train on and how long, and the data is there."""
+        if settings.data is None:
+            raise UserError("data is missing; name a data folder, --set data=FOLDER")
+        if settings.train.epochs is None and settings.train.steps is None:
+            raise UserError("train.epochs or train.steps is missing; say how long to train")
+        split_paths(settings.data, "train")
+
+    def summary(self):
+        """Lines that say what is going to be trained, on what and how."""
+        train, schedule = self.settings.train, self.schedule
+        parameters = sum(p.numel() for p in self.model.parameters())
+        names = [self.settings.model.__dict__[part]["name"] for part in ("backbone", "neck", "head")]
+        yield f"{' + '.join(names)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
+        if self.init_report:
+            yield f"starts from {self.init_report}"
+        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
+            if pictures:
+                counts = [len(picture.boxes) for picture in pictures.pictures]
+                empty = counts.count(0)
+                yield f"{name}: {len(pictures)} pictures ({empty} empty), {sum(counts)} boxes: {pictures.annotations}"
+                yield from pictures.notes
+        if self.val_missing:
+            yield f"not evaluated while training: {self.val_missing}"
+        yield (
+            f"{schedule.total_steps} steps of {train.batch} pictures ({schedule.epoch(schedule.total_steps)} epochs), "
+            f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
+        )
+        yield f"from step {self.step}, into {self.folder}"
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 

@@ -56,13 +56,18 @@ def write_results(path, detections):
     write_text(path, text)
 
 
+def check_name(name):
+    """UserError unless `name` is fit to be part of a submission's file names."""
+    if not PLAIN_WORD.fullmatch(name):
+        raise UserError(f"name {short(name)} of the submission: use at most 100 letters, digits, '.', '_' or '-'")
+
+
 def write_test_dev(folder, name, detections):
     """The two files of a test-dev submission in `folder`: (JSON, the zip with just that JSON to upload).
 
     `name` says which method it is; it becomes part of the file names, so only letters, digits, `.`, `_` and `-`.
     """
-    if not PLAIN_WORD.fullmatch(name):
-        raise UserError(f"name {short(name)} of the submission: use at most 100 letters, digits, '.', '_' or '-'")
+    check_name(name)
     json_path = Path(folder) / f"detections_test-dev2017_{name}_results.json"
     zip_path = json_path.with_name(f"{json_path.stem}.zip")
     write_results(json_path, detections)

@@ -1,0 +1,71 @@
+"""The two ways in for programs: `load` a trained detector and predict with it, `build` an untrained one."""
+
+from pathlib import Path
+
+import torch
+
+from detect import config
+from detect.engine.checkpoint import load_model
+from detect.errors import UserError
+from detect.inference.predictor import Predictor
+from detect.models.detector import build_detector
+
+RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
+
+
+def load(weights=RELEASED, *, size=None, min_score=None, device=None, batch=1, **nms):
+    """A `Predictor` with the detector in `weights`::
+
+        model = detect.load("weights/csppelee_efm_coco3k.safetensors")
+        for result in model.predict("video.mp4"):
+            result.boxes, result.scores, result.labels, result.names
+
+    Args:
+        weights: a run folder, a `.pt` checkpoint or a `.safetensors` file; the released weights by default.
+        size: side of the network's input, px; what it was trained for by default.
+        min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
+        device: torch device; CUDA by default where there is one.
+        batch: pictures that go through the detector at once.
+        nms: `kind`, `threshold`, `beta`, `per_class` of `detect.ops.nms.detections_from`, instead of the configured.
+
+    Raises:
+        UserError: the weights cannot be used, or an argument is out of range.
+    """
+    return predictor_of(load_model(weights), size=size, min_score=min_score, device=device, batch=batch, **nms)
+
+
+def predictor_of(model, *, size=None, min_score=None, max_detections=None, device=None, batch=1, **nms):
+    """The `Predictor` of a `LoadedModel`; arguments as in `load`."""
+    predict = model.settings.predict
+    return Predictor(
+        model.detector,
+        model.names,
+        size or model.settings.input.size,
+        min_score=predict.min_score if min_score is None else min_score,
+        nms=predict.nms_options() | nms,
+        max_detections=max_detections or predict.max_detections,
+        device=pick_device(device),
+        batch=batch,
+    )
+
+
+def build(source, num_classes=80):
+    """An untrained `Detector` from a configuration file, or from a mapping with `backbone`, `neck` and `head`.
+
+    Raises:
+        UserError: the configuration is wrong.
+    """
+    model = source if isinstance(source, dict) else vars(config.load(source).model)
+    return build_detector(model, num_classes)
+
+
+def pick_device(name=None):
+    """torch device of that name; CUDA where there is one, else the CPU, for None.  Raises UserError."""
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: not there ({str(error).splitlines()[0]})") from error
+    return device

@@ -1,0 +1,120 @@
+"""The command line: `detect VERB ...`, and `tools/VERB.py ...`, which are the same.
+
+Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from detect import __version__
+from detect.errors import UserError
+
+
+def main(arguments=None):
+    """Run one verb; returns the exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in arguments
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    try:
+        args = parser().parse_args(arguments)
+        return getattr(import_module("detect.verbs"), args.verb)(args) or 0
+    except UserError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        print(f"bug: {type(error).__name__}: {error}; --debug shows where, please report it", file=sys.stderr)
+        return 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are `UserError`s like all others."""
+
+    def error(self, message):
+        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def parser():
+    top = Parser(prog="detect", description="Train, judge and run real-time object detectors.")
+    top.add_argument("--version", action="version", version=f"detect {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, text):
+        sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return sub
+
+    sub = verb("train", "train the detector that a configuration describes")
+    sub.add_argument("config", nargs="?", help="YAML file, as configs/csppelee_efm.yaml")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="train.lr=0.01, data=FOLDER, ...")
+    sub.add_argument("--resume", metavar="RUN", help="go on with a run folder exactly where it stopped")
+    sub.add_argument("--out", default="runs", help="folder that gets the run's folder (runs)")
+    sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
+    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+
+    sub = verb("evaluate", "COCO AP of a detector, by pycocotools")
+    sub.add_argument("weights", help="run folder, .pt or .safetensors")
+    sub.add_argument("--data", help="data folder or data YAML (the one it was trained on)")
+    sub.add_argument("--split", default="val", help="val, train, test-dev, ... (val)")
+    sub.add_argument("--images", help="folder of pictures, with --annotations instead of --data")
+    sub.add_argument("--annotations", help="COCO JSON file, with --images")
+    sub.add_argument("--name", default="detect", help="name of the method in test-dev files")
+    sub.add_argument("--out", help="folder for detections.json (the run folder, else a new one in runs)")
+    _predict_options(sub, default_batch=16)
+
+    sub = verb("predict", "detect in pictures, folders, videos, webcams or streams")
+    sub.add_argument("--source", required=True, help="picture, folder, 'glob*', video, webcam number or URL")
+    sub.add_argument("--weights", help="run folder, .pt or .safetensors (the released weights)")
+    sub.add_argument("--out", help="folder for annotated pictures, videos and detections.json (a new one in runs)")
+    sub.add_argument("--min-score", "--conf", type=float, help="leave out detections below it (0.25)")
+    sub.add_argument("--show", action="store_true", help="also show them in a window; q ends")
+    sub.add_argument("--verbose", action="store_true", help="a line for every frame of a video")
+    _predict_options(sub, default_batch=1)
+
+    sub = verb("export", "write a trained detector as released weights")
+    sub.add_argument("weights", help="run folder or .pt")
+    sub.add_argument("--format", choices=["safetensors"], default="safetensors")
+    sub.add_argument("--half", action="store_true", help="store floats in 16 bits")
+    sub.add_argument("--out", required=True, help="file to write")
+
+    sub = verb("profile", "count a model layer by layer: shapes, parameters, BFLOPs")
+    sub.add_argument("config", help="YAML file")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="model.neck.sam=false, ...")
+    sub.add_argument("--size", type=int, help="side of the input, px (the configured one)")
+    sub.add_argument("--classes", type=int, default=80, help="number of object classes (80)")
+    sub.add_argument("--classifier", type=int, metavar="N", help="count the backbone with an N-way classifier instead")
+
+    sub = verb("benchmark", "measure this machine: stages of inference, and training")
+    sub.add_argument("config", help="YAML file")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    sub.add_argument("--size", type=int, default=320, help="side of the input, px (320)")
+    sub.add_argument("--batch", type=int, default=16, help="pictures per training step (16)")
+    sub.add_argument("--weights", help="measure these instead of random weights in inference")
+    sub.add_argument("--rounds", type=int, default=60, help="measured inferences (60)")
+    sub.add_argument("--steps", type=int, default=12, help="measured training steps (12)")
+    return top
+
+
+def _predict_options(sub, default_batch):
+    sub.add_argument("--size", type=int, help="side of the network's input, px (what it was trained for)")
+    sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the suppression")
+    sub.add_argument("--nms-threshold", type=float, help="overlap above which a detection is suppressed")
+    sub.add_argument("--batch", type=int, default=default_batch, help=f"pictures at once ({default_batch})")
+    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

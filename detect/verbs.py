@@ -1,0 +1,210 @@
+"""What each verb of the command line does with its arguments; returns the exit status, None for 0."""
+
+import json
+import platform
+import sys
+from pathlib import Path
+
+from detect.errors import UserError
+from detect.files import write_text
+
+
+def train(args):
+    from detect import config
+    from detect.api import pick_device
+    from detect.engine.checkpoint import read_checkpoint
+    from detect.engine.train import Interrupted, Trainer
+
+    if bool(args.config) == bool(args.resume):
+        raise UserError("give either a configuration file or --resume RUN")
+    state, origins = None, None
+    if args.resume:
+        folder = Path(args.resume)
+        state = read_checkpoint(folder / "last.pt")
+        settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set)
+    else:
+        settings, origins = config.load_with_origins(args.config, args.set)
+    if args.print_config:
+        print(config.dump(settings, origins), end="")
+        return
+    device = pick_device(args.device)
+    Trainer.check(settings)
+    if not args.resume:
+        folder = new_folder(args.out, Path(args.config).stem)
+    say = _say(args)
+    trainer = Trainer(settings, folder, device, state)
+    write_text(folder / "config.yaml", config.dump(settings))
+    for line in trainer.summary():
+        say(line)
+    if trainer.step >= trainer.schedule.total_steps:
+        raise UserError(
+            f"{folder} is finished after {trainer.step} steps; to go on, give it a greater --set train.epochs=..."
+        )
+    try:
+        last = trainer.run()
+    except Interrupted:
+        say(f"stopped after step {trainer.step}; go on with: python tools/train.py --resume {folder}")
+        return 130
+    say(f"done: {folder}/best.pt, last.pt, results.csv; judge it with: python tools/evaluate.py {folder}")
+    _answer(args, {"run": str(folder), "steps": trainer.step, "metrics": last})
+
+
+def evaluate(args):
+    from detect import config
+    from detect.api import predictor_of
+    from detect.data.coco import CocoDataset
+    from detect.engine.checkpoint import load_model
+    from detect.evaluation.coco import load_ground_truth, per_class_table
+    from detect.evaluation.diagnosis import diagnose
+    from detect.evaluation.evaluate import evaluate_dataset
+    from detect.evaluation.submission import write_results
+
+    say = _say(args)
+    if bool(args.images) != bool(args.annotations) or (args.images and args.data):
+        raise UserError("give --images with --annotations, or --data, or none of them")
+    model = load_model(args.weights)
+    predictor = predictor_of(model, **_predictor_options(args) | {"min_score": 0.001})
+    data = None
+    if not args.images:
+        data = config.read_data(args.data) if args.data else model.settings.data
+        if data is None:
+            raise UserError(f"{model.path}: does not say which data to judge it on; give --data FOLDER")
+    if args.split == "test-dev" and not args.images:
+        return _evaluate_test_dev(args, model, predictor, data, say)
+
+    if args.images:
+        dataset = CocoDataset(args.annotations, args.images, bad_boxes="drop")
+    else:
+        dataset = CocoDataset.of_split(data, args.split)
+    for note in dataset.notes:
+        say(note)
+    report, detections = evaluate_dataset(predictor, dataset, model.categories, args.batch, sys.stderr.isatty())
+    path = _evaluation_folder(args, model) / "detections.json"
+    write_results(path, detections)
+    say(report.lines)
+    say()
+    say(per_class_table(report))
+    say(f"\n{len(dataset)} pictures, {len(detections)} detections: {path}")
+    if report.metrics["AP"] < 0.01:
+        say("AP is below 0.01. What it looks like:")
+        for sentence in diagnose(load_ground_truth(dataset.annotations), detections):
+            say(f"- {sentence}")
+    per_class = {"per_class": report.per_class, "images": len(dataset), "detections": len(detections)}
+    _answer(args, report.metrics | per_class | {"file": str(path)})
+
+
+def _evaluate_test_dev(args, model, predictor, data, say):
+    """Write the two files for the COCO server; nothing can be judged here."""
+    from detect.data.coco import test_dev_paths
+    from detect.evaluation.evaluate import detect_pictures, match_categories
+    from detect.evaluation.submission import check_name, load_image_info, write_test_dev
+    from detect.files import read_json
+
+    check_name(args.name)
+    info, images = test_dev_paths(data)
+    pictures = [(picture.id, images / picture.file_name) for picture in load_image_info(info)]
+    categories = read_json(info).get("categories") or model.categories
+    category_ids = match_categories(model.categories, categories, info)
+    detections = detect_pictures(predictor, pictures, category_ids, args.batch, sys.stderr.isatty())
+    json_path, zip_path = write_test_dev(_evaluation_folder(args, model), args.name, detections)
+    say(f"{len(pictures)} pictures, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")
+    _answer(args, {"images": len(pictures), "detections": len(detections), "files": [str(json_path), str(zip_path)]})
+
+
+def predict(args):
+    from detect.api import RELEASED, load
+    from detect.inference.pipeline import describe, detect_files
+
+    say = _say(args)
+    model = load(args.weights or RELEASED, min_score=args.min_score, **_predictor_options(args))
+    folder = Path(args.out) if args.out else new_folder("runs", "detect")
+    summary = detect_files(model, args.source, folder, show=args.show, verbose=args.verbose, log=say)
+    say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
+    for path in [*summary["files"], summary["json"]]:
+        say(path)
+    for error in summary["errors"]:
+        print(f"error: {error}", file=sys.stderr)
+    _answer(args, summary)
+    return 1 if summary["errors"] else 0
+
+
+def export(args):
+    from detect.engine.checkpoint import load_model, write_safetensors
+
+    model = load_model(args.weights)
+    write_safetensors(args.out, model, half=args.half)
+    size = Path(args.out).stat().st_size
+    _say(args)(f"{args.out}: {size / 1e6:.1f} MB, {len(model.categories)} classes, {model.settings.input.size} px")
+    _answer(args, {"file": args.out, "bytes": size})
+
+
+def profile(args):
+    from detect import config
+    from detect.analysis.profile import profile as count
+    from detect.models.classifier import Classifier
+    from detect.models.detector import build_detector
+
+    settings = config.load(args.config, args.set)
+    for option in ("classes", "classifier"):
+        if getattr(args, option) is not None and not 0 < getattr(args, option) <= 100_000:
+            raise UserError(f"--{option} is {getattr(args, option)}; give 1 to 100000")
+    model = build_detector(vars(settings.model), args.classes)
+    if args.classifier:
+        model = Classifier(model.backbone, args.classifier)
+    counted = count(model, settings.input.size if args.size is None else args.size)
+    _say(args)(counted.table())
+    _answer(args, counted.as_json())
+
+
+def benchmark(args):
+    from detect import config
+    from detect.analysis.benchmark import benchmark_inference, benchmark_training, table
+
+    settings = config.load(args.config, args.set)
+    result = {
+        "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
+        "inference": benchmark_inference(settings, args.size, args.weights, args.rounds),
+        "training": benchmark_training(settings, args.size, args.batch, args.steps),
+    }
+    _say(args)(table(result))
+    _answer(args, result)
+
+
+def new_folder(parent, name):
+    """Make and return the first free of `parent`/`name`-1, -2, ...  Raises UserError."""
+    number = 1
+    while True:
+        folder = Path(parent, f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder with --out") from error
+
+
+def _evaluation_folder(args, model):
+    if not args.out:
+        return Path(args.weights) if Path(args.weights).is_dir() else new_folder("runs", "evaluate")
+    try:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {args.out}: cannot be made ({error.strerror})") from error
+    return Path(args.out)
+
+
+def _predictor_options(args):
+    given = {"kind": args.nms, "threshold": args.nms_threshold}
+    nms = {name: value for name, value in given.items() if value is not None}
+    return {"size": args.size, "device": args.device, "batch": args.batch, **nms}
+
+
+def _say(args):
+    """print, on standard error when standard output is kept for JSON."""
+    return lambda *values: print(*values, file=sys.stderr if args.json else sys.stdout, flush=True)
+
+
+def _answer(args, result):
+    if args.json:
+        print(json.dumps(result))

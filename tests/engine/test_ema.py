@@ -1,0 +1,68 @@
+"""The average follows the model by its formula and can be kept and restored."""
+
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from detect.engine.ema import ExponentialMovingAverage
+
+
+def small_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+
+
+def disturbed(model, seed):
+    """Give the model other weights and running statistics, as a training step does."""
+    generator = torch.Generator().manual_seed(seed)
+    for value in model.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(torch.rand(value.shape, generator=generator))
+        else:
+            value += 1
+    return model
+
+
+def test_average_follows_its_formula():
+    model = small_model()
+    expected = {name: value.double() for name, value in model.state_dict().items()}
+    ema = ExponentialMovingAverage(model, decay=0.4)
+    for update in range(1, 9):
+        disturbed(model, update)
+        ema.update(model)
+        decay = min(0.4, (1 + update) / (10 + update))
+        for name, value in model.state_dict().items():
+            expected[name] = decay * expected[name] + (1 - decay) * value.double()
+    assert (1 + 8) / (10 + 8) > 0.4 > (1 + 1) / (10 + 1)  # both sides of the minimum were at work
+    for name, value in ema.model.state_dict().items():
+        if value.is_floating_point():
+            assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
+        else:
+            assert_close(value, model.state_dict()[name])
+    assert "1.running_mean" in expected and ema.updates == 8
+
+
+def test_average_shares_nothing_with_the_model_and_does_not_learn():
+    model = small_model().train()
+    ema = ExponentialMovingAverage(model, decay=0.9)
+    before = {name: value.clone() for name, value in ema.model.state_dict().items()}
+    disturbed(model, 1)
+    assert_close(dict(ema.model.state_dict()), before, rtol=0, atol=0)
+    assert not ema.model.training and model.training
+    assert not any(p.requires_grad for p in ema.model.parameters())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_restored_average_goes_on_exactly():
+    model = small_model()
+    ema = ExponentialMovingAverage(model, decay=0.99)
+    for seed in range(3):
+        ema.update(disturbed(model, seed))
+    kept = {"model": {n: v.clone() for n, v in ema.state_dict()["model"].items()}, "updates": ema.updates}
+    other = ExponentialMovingAverage(small_model(), decay=0.99)
+    other.load_state_dict(kept)
+    disturbed(model, 7)
+    ema.update(model)
+    other.update(model)
+    assert other.updates == ema.updates == 4
+    assert_close(dict(other.model.state_dict()), dict(ema.model.state_dict()), rtol=0, atol=0)
