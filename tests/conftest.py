@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores; before torch is imported
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -1,13 +1,16 @@
-"""What a training says: a progress bar on a terminal, plain lines elsewhere, and results.csv."""
+"""What a training shows: a progress bar on a terminal, plain lines elsewhere, results.csv, and its first pictures."""
 
 import csv
 import io
 import sys
 import time
 
+import numpy as np
 from tqdm import tqdm
 
+from detect.data.image import write_image
 from detect.files import write_text
+from detect.inference.draw import draw
 
 SECONDS_PER_LINE = 20
 
@@ -56,3 +59,33 @@ class TrainingLog:
     def close(self):
         self.bar.close()
         self.file.close()
+
+
+class Pace:
+    """How fast this process trains, and how much of the time it waits for the loader."""
+
+    def __init__(self):
+        self.pictures, self.seconds, self.waiting = 0, 1e-9, 0.0
+
+    def add(self, pictures, seconds, waiting):
+        self.pictures += pictures
+        self.seconds += seconds
+        self.waiting += waiting
+
+    @property
+    def images_per_second(self):
+        return self.pictures / self.seconds
+
+    @property
+    def data_share(self):
+        return self.waiting / self.seconds
+
+
+def save_picture_of(batch, path, categories):
+    """Write the first four pictures of a `Batch` as the network sees them, side by side, with their boxes."""
+    names = [category["name"] for category in categories]
+    pictures = [
+        draw(image.permute(1, 2, 0).numpy(), boxes.numpy(), None, labels.numpy(), names)
+        for image, boxes, labels in zip(batch.images[:4], batch.boxes, batch.labels, strict=False)
+    ]
+    write_image(path, np.concatenate(pictures, axis=1))

@@ -1,9 +1,7 @@
 """The training of a detector: one loop over optimizer steps that can stop at any of them and go on exactly."""
 
 import math
-import signal
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,19 +11,16 @@ from detect.data.coco import CocoDataset, split_paths
 from detect.data.loader import training_batches
 from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
-from detect.engine.log import TrainingLog
+from detect.engine.interrupt import Interrupted, interrupt_flag
+from detect.engine.log import Pace, TrainingLog, save_picture_of
 from detect.engine.memory import keep_freed_memory
+from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
 from detect.evaluation.evaluate import evaluate_dataset
-from detect.inference.draw import draw
 from detect.inference.predictor import Predictor
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import build_detector
-
-
-class Interrupted(Exception):
-    """Ctrl-C, after the checkpoint was written."""
 
 
 class Trainer:
@@ -65,11 +60,11 @@ class Trainer:
         self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
         self.loss = YOLOLoss(self.model.head, **config.to_dict(settings.loss))
         self.optimizer = self._optimizer()
-        self.precision = precision(train.precision, self.device)
+        self.precision = autocast_dtype(train.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.best_ap, self.history = 0, -1.0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
-        self.seconds = {"waiting": 0.0, "all": 0.0}  # this process's, since the last row
+        self.pace = Pace()
         if state is not None:
             self._restore(state)
 
@@ -86,7 +81,7 @@ class Trainer:
         """Lines that say what is going to be trained, on what and how."""
         train, schedule = self.settings.train, self.schedule
         parameters = sum(p.numel() for p in self.model.parameters())
-        names = [self.settings.model.__dict__[part]["name"] for part in ("backbone", "neck", "head")]
+        names = [part["name"] for part in vars(self.settings.model).values()]
         yield f"{' + '.join(names)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
         if self.init_report:
             yield f"starts from {self.init_report}"
@@ -151,7 +146,7 @@ class Trainer:
             batch = next(batches)
             waiting += time.monotonic() - asked
             if self.step == 0 and not total:
-                self._save_picture_of(batch)
+                save_picture_of(batch, self.folder / "train_batch.jpg", self.train_set.categories)
             terms = self._forward(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
@@ -169,8 +164,7 @@ class Trainer:
         self.step += 1
 
         seconds = time.monotonic() - started
-        self.seconds["waiting"] += waiting
-        self.seconds["all"] += seconds
+        self.pace.add(train.batch, seconds, waiting)
         self.sums["steps"] = self.sums.get("steps", 0) + 1
         for name, value in total.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
@@ -205,16 +199,16 @@ class Trainer:
         return step == self.schedule.total_steps or int(step / every + 1e-9) > int((step - 1) / every + 1e-9)
 
     def _end_of_period(self, log):
-        steps, seconds = self.sums.pop("steps"), self.seconds
+        steps = self.sums.pop("steps")
         row = {
             "epoch": self.schedule.epoch(self.step),
             "step": self.step,
             "lr": self.schedule.lr(self.step - 1),
             **{name: value / steps for name, value in self.sums.items()},
-            "images_per_second": round(steps * self.settings.train.batch / max(seconds["all"], 1e-9), 2),
-            "data_share": round(seconds["waiting"] / max(seconds["all"], 1e-9), 4),
+            "images_per_second": round(self.pace.images_per_second, 2),
+            "data_share": round(self.pace.data_share, 4),
         }
-        self.sums, self.seconds = {}, {"waiting": 0.0, "all": 0.0}
+        self.sums, self.pace = {}, Pace()
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.val_set:
             metrics = self.evaluate().metrics
@@ -296,21 +290,6 @@ class Trainer:
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
 
-    def _save_picture_of(self, batch):
-        """train_batch.jpg: the first pictures as the network sees them, with their boxes."""
-        from detect.data.image import write_image
-
-        names = [category["name"] for category in self.train_set.categories]
-        count = min(len(batch.images), 4)
-        pictures = [
-            draw(
-                batch.images[i].permute(1, 2, 0).contiguous().numpy(),
-                batch.boxes[i].numpy(), None, batch.labels[i].numpy(), names,
-            )
-            for i in range(count)
-        ]  # fmt: skip
-        write_image(self.folder / "train_batch.jpg", torch.cat([torch.from_numpy(p) for p in pictures], 1).numpy())
-
     def _out_of_memory(self):
         train, sizes = self.settings.train, self.settings.input.train_sizes
         largest = sizes[1] if sizes else self.settings.input.size
@@ -319,35 +298,3 @@ class Trainer:
             f"step {self.step + 1}: out of memory with {part} pictures of up to {largest} px at a time; "
             f"try --set train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
         )
-
-
-def precision(name, device):
-    """torch dtype of the forward pass for the setting `train.precision`.  Raises UserError."""
-    if device.type != "cuda":
-        if name in ("bf16", "fp16"):
-            raise UserError(f"train.precision: {name} needs a CUDA device; use auto or fp32 on {device.type}")
-        return torch.float32
-    if name == "auto":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
-
-
-@contextmanager
-def interrupt_flag():
-    """Yield a list that Ctrl-C fills, so that a step is never cut in two; a second Ctrl-C interrupts at once."""
-    pressed = []
-
-    def press(*_):
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(True)
-
-    try:
-        before = signal.signal(signal.SIGINT, press)
-    except ValueError:  # not in the main thread: Ctrl-C does not come here
-        yield pressed
-        return
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
