@@ -4,6 +4,7 @@ A file may name one parent (`base: other.yaml`): mappings merge, lists replace, 
 drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder.
 """
 
+import copy
 import dataclasses
 import os
 import types
@@ -13,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from detect.errors import UserError, nearest
-from detect.files import missing, nearest_file
+from detect.files import missing, nearest_file, printable
 from detect.schema import Part, Settings
 
 MAX_BYTES = 1_000_000
@@ -38,6 +39,8 @@ def load(path, overrides=()):
 def load_with_origins(path, overrides=()):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
+    if not any(override.startswith("data=") for override in overrides):
+        _expand_data(values, origins)
     return from_dict(values, origins, path, overrides), origins
 
 
@@ -45,7 +48,9 @@ def from_dict(values, origins=None, source="config", overrides=()):
     """Checked `Settings` of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
-    _apply_overrides(values, origins, overrides)
+    values = copy.deepcopy(values)
+    for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
+        _apply_override(values, origins, override)
     settings = _check(Settings, values, "", origins)
     _check_together(settings, origins)
     return settings
@@ -66,17 +71,20 @@ def to_dict(settings):
 
 def dump(settings, origins=None):
     """The resolved configuration as YAML; with `origins`, each value's line says where it was written."""
-    text = yaml.safe_dump(to_dict(settings), sort_keys=False, default_flow_style=None, width=100)
-    if origins is None:
-        return text
-    lines, path = [], []
-    for line in text.splitlines():
-        depth, key = (len(line) - len(line.lstrip())) // 2, line.strip().split(":")[0]
-        path[depth:] = [key]
-        origin = origins.get(".".join(path))
-        is_value = not line.endswith(":")
-        lines.append(f"{line}  # {origin.text}" if origin and is_value else f"{line}  # default" if is_value else line)
-    return "\n".join(lines) + "\n"
+    return "\n".join(_lines(to_dict(settings), "", origins)) + "\n"
+
+
+def _lines(values, name, origins):
+    indent = "  " * (name.count(".") + 1 if name else 0)
+    for key, value in values.items():
+        dotted = f"{name}.{key}" if name else key
+        if isinstance(value, dict) and value:
+            yield f"{indent}{key}:"
+            yield from _lines(value, dotted, origins)
+            continue
+        text = yaml.safe_dump(value, default_flow_style=True, width=float("inf")).splitlines()[0]
+        where = "" if origins is None else f"  # {origins[dotted].text if dotted in origins else 'default'}"
+        yield f"{indent}{key}: {text}{where}"
 
 
 def read_data(source):
@@ -102,6 +110,8 @@ def _read_with_base(path):
     base_values, base_origins = _read(parent)
     if "base" in base_values:
         raise UserError(f"{base_origins['base'].text}: {parent.name} is a parent itself; only one parent is allowed")
+    if isinstance(values.get("data"), dict):
+        _expand_data(base_values, base_origins)
     _merge(base_values, values, base_origins, origins, "")
     return base_values, base_origins
 
@@ -113,49 +123,59 @@ def _read(path):
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: larger than {MAX_BYTES} bytes; this is no configuration file")
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise UserError(f"{path}: YAML aliases (*name) are not supported; write the value out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
     except FileNotFoundError as error:
         raise missing(path) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"{printable(path)}: cannot be read ({error})") from error
+    origins = {}
+    values = _parse(text, lambda line: Origin(f"{path}:{line}", str(path.parent)), "", origins)
+    if values is None:
+        return {}, origins
+    if not isinstance(values, dict):
+        raise UserError(f"{path}:1: expected 'key: value' lines")
+    return values, origins
+
+
+def _parse(text, origin_of, name, origins):
+    """What a YAML text holds. `origin_of(line)` gives the `Origin` of a line; `origins` gets those of all keys."""
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            raise UserError(f"{origin_of(1).text}: YAML aliases (*name) are not supported; write the value out")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return None if node is None else _values(node, origin_of, name, origins)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML ({getattr(error, 'problem', None) or error})") from error
-
-    origins = {}
-    if node is None:
-        return {}, origins
-    if not isinstance(node, yaml.MappingNode):
-        raise UserError(f"{path}:{node.start_mark.line + 1}: expected 'key: value' lines")
-    return _values(node, path, "", origins), origins
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise UserError(f"{origin_of(mark.line + 1 if mark else 1).text}: not valid YAML ({problem})") from error
 
 
-def _values(node, path, name, origins):
-    where = f"{path}:{node.start_mark.line + 1}"
+def _values(node, origin_of, name, origins):
     if isinstance(node, yaml.MappingNode):
         values = {}
         for key_node, value_node in node.value:
-            key, line = key_node.value, key_node.start_mark.line + 1
+            key, origin = key_node.value, origin_of(key_node.start_mark.line + 1)
             if not isinstance(key_node, yaml.ScalarNode):
-                raise UserError(f"{path}:{line}: a key must be a plain word")
+                raise UserError(f"{origin.text}: a key must be a plain word")
             if key in values:
-                raise UserError(f"{path}:{line}: '{key}' is written twice; remove one")
+                raise UserError(f"{origin.text}: '{key}' is written twice; remove one")
             dotted = f"{name}.{key}" if name else key
-            origins[dotted] = Origin(f"{path}:{line}", str(path.parent))
-            values[key] = _values(value_node, path, dotted, origins)
+            origins[dotted] = origin
+            values[key] = _values(value_node, origin_of, dotted, origins)
         return values
     if isinstance(node, yaml.SequenceNode):
-        return [_values(child, path, name, {}) for child in node.value]
+        return [_values(child, origin_of, name, {}) for child in node.value]
     loader = yaml.SafeLoader("")
+    where = origin_of(node.start_mark.line + 1).text
     try:
-        return loader.construct_object(node)
+        value = loader.construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{where}: cannot read the value '{node.value}' ({error})") from error
+        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
+        raise UserError(f"{where}: cannot read the value '{printable(node.value[:40])}' ({problem})") from error
     finally:
         loader.dispose()
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise UserError(f"{where}: the number '{node.value[:20]}...' is too large")
+    return value
 
 
 def _merge(base, child, base_origins, child_origins, name):
@@ -190,49 +210,51 @@ def _expand_data(values, origins):
         raise UserError(f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint}")
 
 
-def _apply_overrides(values, origins, overrides):
-    for override in overrides:
-        if override.startswith("data="):  # before the file's own data is looked for
-            _apply_override(values, origins, override)
-    _expand_data(values, origins)
-    for override in overrides:
-        if not override.startswith("data="):
-            _apply_override(values, origins, override)
-
-
 def _apply_override(values, origins, override):
+    """Merge "a.b=c" into `values` as a file with that one key would be."""
     name, separator, text = override.partition("=")
-    if not separator or not name:
+    if not separator or not all(name.split(".")):
         raise UserError(f"--set {override}: write it as section.key=value")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {override}: '{text}' is not a YAML value") from error
-    *sections, key = name.split(".")
-    target = values
-    for section in sections:
-        target = target.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise UserError(f"--set {override}: '{section}' is a value, not a section")
     origin = Origin(f"--set {name}", os.getcwd())
-    prefix = name + "."
-    for dotted in [o for o in origins if o.startswith(prefix)]:
-        del origins[dotted]
-    origins[name] = origin
-    target[key] = value
-    if name in ("train.epochs", "train.steps") and value is not None:
-        _change_length(target, key, value)
+    child_origins = {}
+    child = _parse(text, lambda _: origin, name, child_origins)
+    for key in reversed(name.split(".")):
+        child = {key: child}
+    parts = name.split(".")
+    child_origins.update({".".join(parts[:i]): origin for i in range(1, len(parts) + 1)})
+    if not isinstance(values, dict):
+        return
+    old_length = dict(values["train"]) if isinstance(values.get("train"), dict) else {}
+    _merge(values, child, origins, child_origins, "")
+    if name == "data":
+        _expand_data(values, origins)
+    if parts[0] == "train" and isinstance(values["train"], dict):
+        _change_length(values["train"], old_length, child["train"])
 
 
-def _change_length(train, key, value):
-    """Give the training another length in the other unit: burn-in and milestones keep their share of it."""
-    old = train.pop("steps" if key == "epochs" else "epochs", None)
-    if isinstance(old, (int, float)) and isinstance(value, (int, float)):
-        for name in ("burn_in", "milestones"):
-            if isinstance(train.get(name), list):
-                train[name] = [m * value / old for m in train[name]]
-            elif isinstance(train.get(name), (int, float)):
-                train[name] = train[name] * value / old
+def _change_length(train, old, new):
+    """Where an override gives the length in the other unit: burn-in and milestones keep their share of it."""
+    for unit, other in (("epochs", "steps"), ("steps", "epochs")):
+        length, old_length = _number(new.get(unit) if isinstance(new, dict) else None), _number(old.get(other))
+        if length is None or old_length is None or other in new:
+            continue
+        train[other] = None
+        factor = length / old_length if old_length else 1.0
+        for name in {"burn_in", "milestones"} & train.keys() - new.keys():
+            value = train[name]
+            train[name] = [_scaled(m, factor) for m in value] if isinstance(value, list) else _scaled(value, factor)
+
+
+def _number(value):
+    """`value` as a float, where it is one or a word that YAML 1.1 should have read as one; else None."""
+    try:
+        return None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def _scaled(value, factor):
+    return value if _number(value) is None else _number(value) * factor
 
 
 # ---- checking ------------------------------------------------------------------------------------------------------
@@ -266,7 +288,7 @@ def _check_value(hint, value, name, origins, limits=types.MappingProxyType({})):
     where = _origin(origins, name).text
 
     def wrong(expected):
-        return UserError(f"{where}: {name} must be {expected}, not '{value}'")
+        return UserError(f"{where}: {name} must be {expected}, not '{printable(value)[:60]}'")
 
     if isinstance(hint, types.UnionType):  # only `X | None` occurs
         if value is None:
@@ -310,14 +332,11 @@ def as_type(hint, value, wrong):
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong("a whole number")
     elif hint is float:
-        try:  # YAML 1.1 reads 1e-3 as a word
-            number = float(value) if not isinstance(value, bool) else None
-        except (TypeError, ValueError, OverflowError):
-            number = None
+        number = _number(value)
         if number is None or number != number or abs(number) == float("inf"):
             raise wrong("a number")
         return number
-    elif hint is str and not isinstance(value, str):
+    elif hint is str and not (isinstance(value, str) and value.isprintable()):
         raise wrong("a word")
     return value
 
@@ -340,6 +359,16 @@ def _check_together(settings, origins):
     _check_model(settings, origins, fail)
 
 
+def _check_option(default, value, name, origins):
+    """A part's option, of the kind of its default; a number or word may also be a list of them."""
+    kind = type(default)
+    if kind is tuple:
+        return _check_value(list[type(default[0])], value, name, origins)
+    if isinstance(value, list) and kind in (float, str):
+        return value if kind is str else _check_value(list[float], value, name, origins)
+    return _check_value(kind, value, name, origins) if kind in (bool, int, float, str) else value
+
+
 def _check_model(settings, origins, fail):
     import torch
 
@@ -353,15 +382,13 @@ def _check_model(settings, origins, fail):
             known = registry.options(part["name"])
         except UserError as error:
             fail(f"{name}.name", error)
-        for option, value in part.items():
+        for option, value in list(part.items()):
             if option == "name":
                 continue
             if option not in known:
                 fail(f"{name}.{option}", f"{part['name']} has no option '{option}'{nearest(option, known)}")
-            kind = type(registry.default(part["name"], option))
-            one_value = not isinstance(value, list) or kind in (bool, int)
-            if kind in (bool, int, float, str) and one_value:
-                _check_value(kind, value, f"{name}.{option}", origins)
+            default = registry.default(part["name"], option)
+            part[option] = _check_option(default, value, f"{name}.{option}", origins)
     try:
         with torch.device("meta"):
             stride = build_detector(vars(settings.model), num_classes=1).stride

@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from detect.errors import UserError, nearest
 
@@ -56,6 +56,14 @@ def read_json(path):
         raise UserError(f"{where}: not JSON ({error.msg}); was the file cut off or edited by hand?") from None
     except (ValueError, RecursionError):  # bytes that are no UTF-8, a number of thousands of digits, endless nesting
         raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
+
+
+def stays_inside(name):
+    """Whether `name`, from a stranger's file, is a relative path that stays in the folder it is joined to."""
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        return False
+    path = PureWindowsPath(name)  # knows / and \\ and drives
+    return not path.anchor and ".." not in path.parts
 
 
 def printable(name):

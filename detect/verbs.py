@@ -95,13 +95,13 @@ def evaluate(args):
 
 def _evaluate_test_dev(args, model, predictor, data, say):
     """Write the two files for the COCO server; nothing can be judged here."""
-    from detect.data.coco import test_dev_paths
+    from detect.data.coco import paths_of_test_dev
     from detect.evaluation.evaluate import detect_pictures, match_categories
     from detect.evaluation.submission import check_name, load_image_info, write_test_dev
     from detect.files import read_json
 
     check_name(args.name)
-    info, images = test_dev_paths(data)
+    info, images = paths_of_test_dev(data)
     pictures = [(picture.id, images / picture.file_name) for picture in load_image_info(info)]
     categories = read_json(info).get("categories") or model.categories
     category_ids = match_categories(model.categories, categories, info)

@@ -1,7 +1,6 @@
 """Detection data in COCO's JSON format: a checked list of pictures with boxes, labels 0..K-1 inside."""
 
 import itertools
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from detect.data.image import read_image
 from detect.data.sample import Sample
 from detect.errors import UserError, nearest
-from detect.files import missing, read_json
+from detect.files import missing, read_json, stays_inside
 from detect.ops.boxes import clip, xywh_to_xyxy
 
 # where a split lies in a data folder, unless data.splits says otherwise (data/README.md)
@@ -19,6 +18,8 @@ LAYOUTS = (
     ("annotations/{split}.json", "images/{split}"),
     ("annotations/{split}.json", "images"),
 )
+MAX_SIDE = 100_000  # px
+SMALLEST_SIDE = 0.01  # px; less than that vanishes in float32
 
 
 @dataclass
@@ -116,14 +117,14 @@ class CocoDataset:
         folder = self.images.resolve()
         for record in self._records(content, "images", ("id", "file_name", "width", "height")):
             size = record["width"], record["height"]
-            if not all(isinstance(s, int) and s > 0 for s in size):
-                self._fail(f"image {record['id']} has the size {size[0]} x {size[1]}; both must be at least 1 px")
+            if not all(isinstance(s, int) and not isinstance(s, bool) and 0 < s < MAX_SIDE for s in size):
+                self._fail(f"image {record['id']} has the size {size[0]!r} x {size[1]!r}; give whole px from 1 on")
             if record["id"] in pictures:
                 self._fail(f"image id {record['id']} occurs twice")
-            path = folder / str(record["file_name"])
-            if not path.resolve().is_relative_to(folder):
-                self._fail(f"image {record['id']}: file_name '{record['file_name']}' leads out of {self.images}")
-            pictures[record["id"]] = Picture(record["id"], path, *size)
+            name = record["file_name"]
+            if not stays_inside(name) or not (folder / name).resolve().is_relative_to(folder):
+                self._fail(f"image {record['id']}: file_name {name!r} does not name a file within {self.images}")
+            pictures[record["id"]] = Picture(record["id"], folder / name, *size)
         if not pictures:
             self._fail("lists no images")
         return pictures
@@ -184,7 +185,7 @@ def split_paths(data, split):
     raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
 
 
-def test_dev_paths(data):
+def paths_of_test_dev(data):
     """(image list, picture folder) of COCO's test-dev in the data that `DataSettings` describe.  Raises UserError."""
     if "test-dev" in data.splits:
         split = data.splits["test-dev"]
@@ -198,15 +199,20 @@ def test_dev_paths(data):
 
 
 def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e9
 
 
 def _box_problem(box, picture):
+    """What makes [left, top, width, height] unfit to learn from, or None."""
     left, top, width, height = box
     if width <= 0:
         return f"has width {width:g}"
     if height <= 0:
         return f"has height {height:g}"
-    if left >= picture.width or top >= picture.height or left + width <= 0 or top + height <= 0:
+    cut_width = min(left + width, picture.width) - max(left, 0)
+    cut_height = min(top + height, picture.height) - max(top, 0)
+    if cut_width <= 0 or cut_height <= 0:
         return f"lies outside its picture of {picture.width}x{picture.height} px"
+    if min(cut_width, cut_height) < SMALLEST_SIDE:
+        return f"has less than {SMALLEST_SIDE} px of width or height within its picture"
     return None

@@ -99,6 +99,7 @@ def training_batches(dataset, settings, total_steps, stride, start=0):
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # of its own: it would draw from the training's
     )
     for batch in loader:
         if isinstance(batch, UserError):

@@ -66,7 +66,8 @@ def load_model(path):
     else:
         state = read_checkpoint(path)
         values, categories = state["config"], state["categories"]
-        tensors = state["ema"]["model"] if state.get("ema") else state["model"]
+        average = state.get("ema") or {"model": state["model"]}  # last.pt holds both, best.pt one
+        tensors = average.get("model") if isinstance(average, dict) else None
     categories = _checked_categories(path, categories)
     settings = config.from_dict(values, source=path)
     detector = build_detector(vars(settings.model), len(categories))
@@ -126,7 +127,7 @@ def _read_safetensors(path):
 def _checked_categories(path, categories):
     try:
         checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in categories]
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: its list of classes is damaged") from error
     if not 0 < len(checked) < 100_000:
         raise UserError(f"{path}: lists {len(checked)} classes")

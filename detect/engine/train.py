@@ -150,12 +150,15 @@ class Trainer:
             terms = self._forward(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-            self._stop_unless_finite(values, batch, lr)
+            wrong = [name for name, value in values.items() if not math.isfinite(value)]
+            if wrong:
+                self._stop(f"{', '.join(wrong)} loss", batch, lr, [name for name in values if name not in wrong])
             for name, value in values.items():
                 total[name] = total.get(name, 0.0) + value / train.accumulate
         self.scaler.unscale_(self.optimizer)
-        if train.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf)
+        if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
+            self._stop("gradient", batch, lr)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -181,15 +184,13 @@ class Trainer:
             raw = self.model(images)
         return self.loss([level.float() for level in raw], boxes, labels)
 
-    def _stop_unless_finite(self, values, batch, lr):
-        wrong = [name for name, value in values.items() if not math.isfinite(value)]
-        if wrong:
-            fine = [name for name in values if name not in wrong]
-            raise UserError(
-                f"step {self.step + 1}: the {', '.join(wrong)} loss is not finite ({', '.join(fine) or 'none'} is); "
-                f"lr {lr:g}, image ids {' '.join(map(str, batch.image_ids))}; {self.folder / 'last.pt'} holds the last "
-                "good state, if one was written; lowering train.lr or setting train.clip_norm usually helps"
-            )
+    def _stop(self, what, batch, lr, finite=()):
+        others = f" (finite: {', '.join(finite)})" if finite else ""
+        raise UserError(
+            f"step {self.step + 1}: the {what} is not finite{others}; lr {lr:g}, image ids "
+            f"{' '.join(map(str, batch.image_ids))}; the last checkpoint in {self.folder} is good, if one was written; "
+            "lowering train.lr or setting train.clip_norm usually helps"
+        )
 
     # ---- judging and keeping ---------------------------------------------------------------------------------------
 

@@ -3,12 +3,12 @@
 import json
 import re
 import zipfile
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
 from detect.errors import UserError
 from detect.evaluation.coco import check_image, records, short
-from detect.files import read_json, replacing, write_text
+from detect.files import read_json, replacing, stays_inside, write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -32,18 +32,11 @@ def load_image_info(path):
         if record["id"] in seen:
             raise UserError(f"{where} has id {record['id']}, which an earlier one has too; make ids unique")
         seen.add(record["id"])
-        _check_file_name(record.get("file_name"), f"{where} (id {record['id']})")
+        name = record.get("file_name")
+        if not stays_inside(name):
+            raise UserError(f"{where} (id {record['id']}) has file_name {short(name)}; name a file in the image folder")
         pictures.append(ImageInfo(*(record[field] for field in ImageInfo._fields)))
     return pictures
-
-
-def _check_file_name(name, where):
-    """UserError unless `name` stays inside the folder that it is joined to, on any system."""
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise UserError(f"{where} has file_name {short(name)}; give the picture's name within the image folder")
-    path = PureWindowsPath(name)  # knows / and \ and drives
-    if path.anchor or ".." in path.parts:
-        raise UserError(f"{where} has file_name {short(name)}, which leaves the image folder; make it relative to it")
 
 
 def write_results(path, detections):

@@ -128,9 +128,9 @@ BBOX = "a bbox is [left, top, width, height] in px"
         (change("categories", 0, "id", to={}), f"categories[0] has the id {{}}; {IDS}"),
         (change("categories", 1, "id", to=18), "category id 18 occurs twice ('person', 'dog')"),
         (change("images", 1, "id", to=7), "image id 7 occurs twice"),
-        (change("images", 0, "width", to=0), "image 7 has the size 0 x 30; both must be at least 1 px"),
-        (change("images", 0, "height", to=-3), "image 7 has the size 40 x -3; both must be at least 1 px"),
-        (change("images", 0, "height", to="30"), "image 7 has the size 40 x 30"),
+        (change("images", 0, "width", to=0), "image 7 has the size 0 x 30; give whole px from 1 on"),
+        (change("images", 0, "height", to=-3), "image 7 has the size 40 x -3; give whole px from 1 on"),
+        (change("images", 0, "height", to="30"), "image 7 has the size 40 x '30'; give whole px"),
         (change("annotations", 0, "image_id", to=8), "box 1 of image 8: there is no image 8 in 'images'"),
         (change("annotations", 0, "category_id", to=19), "box 1 of image 7 has category 19"),
         (change("annotations", 0, "bbox", to=[1, 2, 3]), f"box 1 of image 7 is [1, 2, 3]; {BBOX}"),
@@ -152,7 +152,6 @@ def test_every_malformed_record_is_named(load, tmp_path, spoil, expected):
 
 
 @pytest.mark.parametrize("bbox", [[10, 5, 10**400, 9], [10, 5, 1e-7, 9], [40 - 1e-9, 5, 9, 9]])
-@pytest.mark.xfail(strict=True, reason="bug: OverflowError, or a box without area after rounding is let through")
 def test_boxes_that_float32_cannot_hold_are_named(load, bbox):
     content = valid()
     content["annotations"][0]["bbox"] = bbox
@@ -201,7 +200,7 @@ def test_file_names_that_lead_out_are_refused(load, tmp_path, name):
     (tmp_path / "images" / "up").symlink_to(tmp_path)
     content = valid()
     content["images"][0]["file_name"] = name.format(root=tmp_path)
-    assert f"leads out of {tmp_path / 'images'}" in error_of(load, content)
+    assert f"does not name a file within {tmp_path / 'images'}" in error_of(load, content)
 
 
 def test_file_names_in_subfolders_are_fine(load, tmp_path):
@@ -212,7 +211,6 @@ def test_file_names_in_subfolders_are_fine(load, tmp_path):
     assert load(content).sample(1).image[0, 0, 0] == 9
 
 
-@pytest.mark.xfail(strict=True, reason="bug: ValueError (embedded null byte)")
 def test_impossible_file_names_are_a_sentence(load):
     content = valid()
     content["images"][0]["file_name"] = "a\0.png"

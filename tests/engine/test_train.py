@@ -173,7 +173,6 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     assert len(whole.history) == 2 and whole.ema.updates == 6
 
 
-@pytest.mark.xfail(strict=True, reason="bug: every DataLoader iterator draws a seed from torch's global generator")
 def test_resuming_restores_the_random_numbers(squares, tmp_path):
     settings = settings_of(squares, steps=2, evaluate_every=100)
     trained(settings, tmp_path / "whole")
@@ -338,7 +337,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_name_and_the_pictures(squares,
     assert message.startswith(f"step 4: the {term} loss is not finite (") and "lr 0.01, image ids " in message
     ids = message.split("image ids ")[1].split(";")[0].split()
     assert len(ids) == 3 and {int(i) for i in ids} <= set(range(40, 48))
-    assert str(tmp_path / "last.pt") in message
+    assert f"the last checkpoint in {tmp_path} is good" in message
     kept = read_checkpoint(tmp_path / "last.pt")
     assert kept["step"] >= 2 and all(value.isfinite().all() for value in kept["model"].values())
 
@@ -348,7 +347,6 @@ def test_a_learning_rate_far_too_high_is_told_not_trained(squares, tmp_path):
         trained(settings_of(squares, steps=20, lr=1e12, ema=0, evaluate_every=100), tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: weights that a step has spoilt are saved over the last good state")
 def test_spoilt_weights_never_replace_a_good_checkpoint(squares, tmp_path):
     settings = settings_of(squares, steps=6, evaluate_every=100)
     trained(settings, tmp_path, until=2)

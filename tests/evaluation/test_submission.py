@@ -88,11 +88,11 @@ def test_missing_folder_is_named(tmp_path):
         ({"file_name": None}, r"image 1 \(id 2\) has file_name None"),
         ({"file_name": " "}, r"image 1 \(id 2\) has file_name ' '"),
         ({"file_name": "a\x00.jpg"}, r"image 1 \(id 2\) has file_name"),
-        ({"file_name": "/etc/passwd"}, r"image 1 \(id 2\) has file_name '/etc/passwd', which leaves"),
-        ({"file_name": "sub/../../a.jpg"}, r"image 1 \(id 2\) has file_name 'sub/\.\./\.\./a\.jpg', which leaves"),
-        ({"file_name": "..\\a.jpg"}, "which leaves the image folder"),
-        ({"file_name": "C:\\a.jpg"}, "which leaves the image folder"),
-        ({"file_name": "\\\\host\\share\\a.jpg"}, "which leaves the image folder"),
+        ({"file_name": "/etc/passwd"}, r"image 1 \(id 2\) has file_name '/etc/passwd'; name a file"),
+        ({"file_name": "sub/../../a.jpg"}, r"image 1 \(id 2\) has file_name 'sub/\.\./\.\./a\.jpg'; name a file"),
+        ({"file_name": "..\\a.jpg"}, "name a file in the image folder"),
+        ({"file_name": "C:\\a.jpg"}, "name a file in the image folder"),
+        ({"file_name": "\\\\host\\share\\a.jpg"}, "name a file in the image folder"),
     ],
 )
 def test_wrong_record_is_one_sentence(tmp_path, changes, message):

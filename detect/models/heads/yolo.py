@@ -51,12 +51,12 @@ class YOLOv3(nn.Module):
                 raise ValueError(f"unknown anchors '{anchors}'; known: {', '.join(ANCHORS)}, or a list of [w, h]")
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
-        pairs = all(isinstance(a, (list, tuple)) and len(a) == 2 and min(a) > 0 for a in anchors)
+        pairs = isinstance(anchors, (list, tuple)) and all(_is_size(a) for a in anchors)
         if not pairs or not anchors or len(anchors) % scales:
             raise ValueError(f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them")
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
-        if len(scale_x_y) != scales:
-            raise ValueError(f"scale_x_y has {len(scale_x_y)} numbers for {scales} scales")
+        if len(scale_x_y) != scales or not all(isinstance(s, (int, float)) and 1 <= s < 10 for s in scale_x_y):
+            raise ValueError(f"scale_x_y must be one number from 1 on, or one for each of the {scales} scales")
 
         self.num_classes = num_classes
         self.strides = tuple(strides)
@@ -117,3 +117,8 @@ class YOLOv3(nn.Module):
         logits = self.flatten(raw).float()
         boxes = self.decode_boxes(logits[..., :4], self.cells(raw))
         return boxes, logits[..., 4:5].sigmoid() * logits[..., 5:].sigmoid()
+
+
+def _is_size(anchor):
+    numbers = isinstance(anchor, (list, tuple)) and all(isinstance(side, (int, float)) for side in anchor)
+    return numbers and len(anchor) == 2 and all(0 < side < 1e5 for side in anchor)
