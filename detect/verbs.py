@@ -3,6 +3,7 @@
 import json
 import platform
 import sys
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from detect.errors import UserError
@@ -32,14 +33,13 @@ def train(args):
     if not args.resume:
         folder = new_folder(args.out, Path(args.config).stem)
     say = _say(args)
-    trainer = Trainer(settings, folder, device, state)
-    write_text(folder / "config.yaml", config.dump(settings))
+    with removed_if_empty(folder):
+        trainer = Trainer(settings, folder, device, state)
+        if trainer.step >= trainer.schedule.total_steps:
+            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
+        write_text(folder / "config.yaml", config.dump(settings))
     for line in trainer.summary():
         say(line)
-    if trainer.step >= trainer.schedule.total_steps:
-        raise UserError(
-            f"{folder} is finished after {trainer.step} steps; to go on, give it a greater --set train.epochs=..."
-        )
     try:
         last = trainer.run()
     except Interrupted:
@@ -118,7 +118,8 @@ def predict(args):
     say = _say(args)
     model = load(args.weights or RELEASED, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
-    summary = detect_files(model, args.source, folder, show=args.show, verbose=args.verbose, log=say)
+    with removed_if_empty(folder):
+        summary = detect_files(model, args.source, folder, show=args.show, verbose=args.verbose, log=say)
     say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
     for path in [*summary["files"], summary["json"]]:
         say(path)
@@ -182,6 +183,17 @@ def new_folder(parent, name):
             number += 1
         except OSError as error:
             raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder with --out") from error
+
+
+@contextmanager
+def removed_if_empty(folder):
+    """Leave no empty folder behind when the block fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            folder.rmdir()
+        raise
 
 
 def _evaluation_folder(args, model):

@@ -226,7 +226,7 @@ class Trainer:
     def evaluate(self):
         """`CocoReport` of the averaged weights on split val."""
         model = self.ema.model if self.ema else self.model
-        names = tuple(category["name"] for category in self.val_set.categories)
+        names = tuple(category["name"] for category in self.train_set.categories)
         predictor = Predictor(
             model, names, self.settings.input.size, min_score=0.001,
             nms=self.settings.predict.nms_options(), device=self.device,
