@@ -31,6 +31,8 @@ def load(weights=RELEASED, *, size=None, min_score=None, device=None, batch=1, *
     Raises:
         UserError: the weights cannot be used, or an argument is out of range.
     """
+    if weights is RELEASED and not RELEASED.is_file():
+        raise UserError("the released weights are part of a checkout, not of this installation; name a file of weights")
     return predictor_of(load_model(weights), size=size, min_score=min_score, device=device, batch=batch, **nms)
 
 
@@ -40,10 +42,10 @@ def predictor_of(model, *, size=None, min_score=None, max_detections=None, devic
     return Predictor(
         model.detector,
         model.names,
-        size or model.settings.input.size,
+        model.settings.input.size if size is None else size,
         min_score=predict.min_score if min_score is None else min_score,
         nms=predict.nms_options() | nms,
-        max_detections=max_detections or predict.max_detections,
+        max_detections=predict.max_detections if max_detections is None else max_detections,
         device=pick_device(device),
         batch=batch,
     )
@@ -55,7 +57,10 @@ def build(source, num_classes=80):
     Raises:
         UserError: the configuration is wrong.
     """
-    model = source if isinstance(source, dict) else vars(config.load(source).model)
+    model = source if isinstance(source, dict) else vars(config.load(source, needs_data=False).model)
+    for part in ("backbone", "neck", "head"):
+        if not isinstance(model.get(part), dict) or "name" not in model[part]:
+            raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
     return build_detector(model, num_classes)
 
 
@@ -65,7 +70,7 @@ def pick_device(name=None):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(f"--device {name}: not there ({str(error).splitlines()[0]})") from error
     return device

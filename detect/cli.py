@@ -17,9 +17,11 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     debug = "--debug" in arguments
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
-        args = parser().parse_args(arguments)
+        args, extra = parser().parse_known_args(arguments)
+        if extra:
+            raise UserError(f"detect {args.verb}: unknown {extra[0]}; see detect {args.verb} --help")
         return getattr(import_module("detect.verbs"), args.verb)(args) or 0
     except UserError as error:
         if debug:
@@ -46,6 +48,28 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
 
 
+def whole(low, high):
+    """An argument type: whole numbers from `low` to `high`."""
+
+    def read(text):
+        if not text.lstrip("-").isdecimal() or len(text) > 12 or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def share(text):
+    """An argument type: numbers from 0 to 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
+    return number
+
+
 def parser():
     top = Parser(prog="detect", description="Train, judge and run real-time object detectors.")
     top.add_argument("--version", action="version", version=f"detect {__version__}")
@@ -61,7 +85,7 @@ def parser():
     sub.add_argument("config", nargs="?", help="YAML file, as configs/csppelee_efm.yaml")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="train.lr=0.01, data=FOLDER, ...")
     sub.add_argument("--resume", metavar="RUN", help="go on with a run folder exactly where it stopped")
-    sub.add_argument("--out", default="runs", help="folder that gets the run's folder (runs)")
+    sub.add_argument("--out", help="folder that gets the run's folder (runs)")
     sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
     sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
 
@@ -79,7 +103,7 @@ def parser():
     sub.add_argument("--source", required=True, help="picture, folder, 'glob*', video, webcam number or URL")
     sub.add_argument("--weights", help="run folder, .pt or .safetensors (the released weights)")
     sub.add_argument("--out", help="folder for annotated pictures, videos and detections.json (a new one in runs)")
-    sub.add_argument("--min-score", "--conf", type=float, help="leave out detections below it (0.25)")
+    sub.add_argument("--min-score", "--conf", type=share, help="leave out detections below it (0.25)")
     sub.add_argument("--show", action="store_true", help="also show them in a window; q ends")
     sub.add_argument("--verbose", action="store_true", help="a line for every frame of a video")
     _predict_options(sub, default_batch=1)
@@ -93,26 +117,28 @@ def parser():
     sub = verb("profile", "count a model layer by layer: shapes, parameters, BFLOPs")
     sub.add_argument("config", help="YAML file")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="model.neck.sam=false, ...")
-    sub.add_argument("--size", type=int, help="side of the input, px (the configured one)")
-    sub.add_argument("--classes", type=int, default=80, help="number of object classes (80)")
-    sub.add_argument("--classifier", type=int, metavar="N", help="count the backbone with an N-way classifier instead")
+    sub.add_argument("--size", type=whole(32, 8192), help="side of the input, px (the configured one)")
+    sub.add_argument("--classes", type=whole(1, 100_000), default=80, help="number of object classes (80)")
+    sub.add_argument(
+        "--classifier", type=whole(1, 100_000), metavar="N", help="count the backbone with an N-way classifier instead"
+    )
 
     sub = verb("benchmark", "measure this machine: stages of inference, and training")
     sub.add_argument("config", help="YAML file")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    sub.add_argument("--size", type=int, default=320, help="side of the input, px (320)")
-    sub.add_argument("--batch", type=int, default=16, help="pictures per training step (16)")
+    sub.add_argument("--size", type=whole(32, 4096), default=320, help="side of the input, px (320)")
+    sub.add_argument("--batch", type=whole(1, 1024), default=16, help="pictures per training step (16)")
     sub.add_argument("--weights", help="measure these instead of random weights in inference")
-    sub.add_argument("--rounds", type=int, default=60, help="measured inferences (60)")
-    sub.add_argument("--steps", type=int, default=12, help="measured training steps (12)")
+    sub.add_argument("--rounds", type=whole(1, 100_000), default=60, help="measured inferences (60)")
+    sub.add_argument("--steps", type=whole(1, 100_000), default=12, help="measured training steps (12)")
     return top
 
 
 def _predict_options(sub, default_batch):
-    sub.add_argument("--size", type=int, help="side of the network's input, px (what it was trained for)")
+    sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
     sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the suppression")
-    sub.add_argument("--nms-threshold", type=float, help="overlap above which a detection is suppressed")
-    sub.add_argument("--batch", type=int, default=default_batch, help=f"pictures at once ({default_batch})")
+    sub.add_argument("--nms-threshold", type=share, help="overlap above which a detection is suppressed")
+    sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"pictures at once ({default_batch})")
     sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
 
 

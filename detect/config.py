@@ -27,20 +27,27 @@ class Origin(typing.NamedTuple):
     folder: str  # what a relative path written there is relative to
 
 
-def load(path, overrides=()):
+def load(path, overrides=(), needs_data=True):
     """The `Settings` of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
+
+    Without `needs_data`, data that is not there is left out instead of an error.
 
     Raises:
         UserError: anything in the file, its parent or an override is wrong.
     """
-    return load_with_origins(path, overrides)[0]
+    return load_with_origins(path, overrides, needs_data)[0]
 
 
-def load_with_origins(path, overrides=()):
+def load_with_origins(path, overrides=(), needs_data=True):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
     if not any(override.startswith("data=") for override in overrides):
-        _expand_data(values, origins)
+        try:
+            _expand_data(values, origins)
+        except UserError:
+            if needs_data:
+                raise
+            del values["data"]
     return from_dict(values, origins, path, overrides), origins
 
 
@@ -206,7 +213,7 @@ def _expand_data(values, origins):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:
-        hint = nearest_file(path) or "; give it with --set data=..."
+        hint = nearest_file(path) or ("" if origin.text == "--data" else "; give it with --set data=FOLDER")
         raise UserError(f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint}")
 
 

@@ -88,7 +88,7 @@ class TrainSettings:
     )  # share of the new batch in running statistics (Darknet: 0.01)
     precision: str = setting("auto", choices=("auto", "fp32", "bf16", "fp16"))  # auto: bf16 or fp16 on CUDA, else fp32
     channels_last: bool = True
-    workers: int = setting(2, low=0, high=256)  # loader processes
+    workers: int = setting(2, low=0, high=256)  # loader processes, at most one per core
     seed: int = setting(0, low=0)
     evaluate_every: float = setting(1.0, above=0)  # epochs between evaluations on split val
     save_minutes: float = setting(10.0, above=0)  # longest time between two checkpoints

@@ -20,18 +20,21 @@ def train(args):
         raise UserError("give either a configuration file or --resume RUN")
     state, origins = None, None
     if args.resume:
+        if args.out:
+            raise UserError("--out is for new runs; --resume goes on in the run's own folder")
         folder = Path(args.resume)
         state = read_checkpoint(folder / "last.pt")
         settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set)
     else:
         settings, origins = config.load_with_origins(args.config, args.set)
     if args.print_config:
-        print(config.dump(settings, origins), end="")
-        return
+        if args.json:
+            return _answer(args, config.to_dict(settings))
+        return print(config.dump(settings, origins), end="")
     device = pick_device(args.device)
     Trainer.check(settings)
     if not args.resume:
-        folder = new_folder(args.out, Path(args.config).stem)
+        folder = new_folder(args.out or "runs", Path(args.config).stem)
     say = _say(args)
     with removed_if_empty(folder):
         trainer = Trainer(settings, folder, device, state)
@@ -45,19 +48,15 @@ def train(args):
     except Interrupted:
         say(f"stopped after step {trainer.step}; go on with: python tools/train.py --resume {folder}")
         return 130
-    say(f"done: {folder}/best.pt, last.pt, results.csv; judge it with: python tools/evaluate.py {folder}")
+    files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
+    say(f"done: {files} in {folder}; judge it with: python tools/evaluate.py {folder}")
     _answer(args, {"run": str(folder), "steps": trainer.step, "metrics": last})
 
 
 def evaluate(args):
     from detect import config
     from detect.api import predictor_of
-    from detect.data.coco import CocoDataset
     from detect.engine.checkpoint import load_model
-    from detect.evaluation.coco import load_ground_truth, per_class_table
-    from detect.evaluation.diagnosis import diagnose
-    from detect.evaluation.evaluate import evaluate_dataset
-    from detect.evaluation.submission import write_results
 
     say = _say(args)
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
@@ -69,8 +68,19 @@ def evaluate(args):
         data = config.read_data(args.data) if args.data else model.settings.data
         if data is None:
             raise UserError(f"{model.path}: does not say which data to judge it on; give --data FOLDER")
-    if args.split == "test-dev" and not args.images:
-        return _evaluate_test_dev(args, model, predictor, data, say)
+    folder = _evaluation_folder(args)
+    with removed_if_empty(folder):
+        if args.split == "test-dev" and not args.images:
+            return _evaluate_test_dev(args, folder, model, predictor, data, say)
+        return _evaluate_split(args, folder, model, predictor, data, say)
+
+
+def _evaluate_split(args, folder, model, predictor, data, say):
+    from detect.data.coco import CocoDataset
+    from detect.evaluation.coco import load_ground_truth, per_class_table
+    from detect.evaluation.diagnosis import diagnose
+    from detect.evaluation.evaluate import evaluate_dataset
+    from detect.evaluation.submission import write_results
 
     if args.images:
         dataset = CocoDataset(args.annotations, args.images, bad_boxes="drop")
@@ -79,7 +89,7 @@ def evaluate(args):
     for note in dataset.notes:
         say(note)
     report, detections = evaluate_dataset(predictor, dataset, model.categories, args.batch, sys.stderr.isatty())
-    path = _evaluation_folder(args, model) / "detections.json"
+    path = folder / "detections.json"
     write_results(path, detections)
     say(report.lines)
     say()
@@ -93,20 +103,20 @@ def evaluate(args):
     _answer(args, report.metrics | per_class | {"file": str(path)})
 
 
-def _evaluate_test_dev(args, model, predictor, data, say):
+def _evaluate_test_dev(args, folder, model, predictor, data, say):
     """Write the two files for the COCO server; nothing can be judged here."""
-    from detect.data.coco import paths_of_test_dev
+    from detect.data.coco import Picture, paths_of_test_dev
     from detect.evaluation.evaluate import detect_pictures, match_categories
     from detect.evaluation.submission import check_name, load_image_info, write_test_dev
     from detect.files import read_json
 
     check_name(args.name)
     info, images = paths_of_test_dev(data)
-    pictures = [(picture.id, images / picture.file_name) for picture in load_image_info(info)]
+    pictures = [Picture(p.id, images / p.file_name, p.width, p.height) for p in load_image_info(info)]
     categories = read_json(info).get("categories") or model.categories
     category_ids = match_categories(model.categories, categories, info)
     detections = detect_pictures(predictor, pictures, category_ids, args.batch, sys.stderr.isatty())
-    json_path, zip_path = write_test_dev(_evaluation_folder(args, model), args.name, detections)
+    json_path, zip_path = write_test_dev(folder, args.name, detections)
     say(f"{len(pictures)} pictures, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")
     _answer(args, {"images": len(pictures), "detections": len(detections), "files": [str(json_path), str(zip_path)]})
 
@@ -119,12 +129,12 @@ def predict(args):
     model = load(args.weights or RELEASED, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
     with removed_if_empty(folder):
-        summary = detect_files(model, args.source, folder, show=args.show, verbose=args.verbose, log=say)
+        summary = detect_files(
+            model, args.source, folder, show=args.show, verbose=args.verbose, log=say, warn=_complain
+        )
     say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
     for path in [*summary["files"], summary["json"]]:
         say(path)
-    for error in summary["errors"]:
-        print(f"error: {error}", file=sys.stderr)
     _answer(args, summary)
     return 1 if summary["errors"] else 0
 
@@ -132,6 +142,8 @@ def predict(args):
 def export(args):
     from detect.engine.checkpoint import load_model, write_safetensors
 
+    if Path(args.out).suffix != ".safetensors":
+        raise UserError(f"--out {args.out}: must end in .safetensors")
     model = load_model(args.weights)
     write_safetensors(args.out, model, half=args.half)
     size = Path(args.out).stat().st_size
@@ -145,23 +157,21 @@ def profile(args):
     from detect.models.classifier import Classifier
     from detect.models.detector import build_detector
 
-    settings = config.load(args.config, args.set)
-    for option in ("classes", "classifier"):
-        if getattr(args, option) is not None and not 0 < getattr(args, option) <= 100_000:
-            raise UserError(f"--{option} is {getattr(args, option)}; give 1 to 100000")
+    settings = config.load(args.config, args.set, needs_data=False)
     model = build_detector(vars(settings.model), args.classes)
     if args.classifier:
         model = Classifier(model.backbone, args.classifier)
     counted = count(model, settings.input.size if args.size is None else args.size)
-    _say(args)(counted.table())
-    _answer(args, counted.as_json())
+    if args.json:
+        return _answer(args, counted.as_json())
+    print(counted.table())
 
 
 def benchmark(args):
     from detect import config
     from detect.analysis.benchmark import benchmark_inference, benchmark_training, table
 
-    settings = config.load(args.config, args.set)
+    settings = config.load(args.config, args.set, needs_data=False)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
         "inference": benchmark_inference(settings, args.size, args.weights, args.rounds),
@@ -193,10 +203,12 @@ def removed_if_empty(folder):
     except BaseException:
         with suppress(OSError):
             folder.rmdir()
+            if folder.parent == Path("runs"):
+                folder.parent.rmdir()
         raise
 
 
-def _evaluation_folder(args, model):
+def _evaluation_folder(args):
     if not args.out:
         return Path(args.weights) if Path(args.weights).is_dir() else new_folder("runs", "evaluate")
     try:
@@ -215,6 +227,10 @@ def _predictor_options(args):
 def _say(args):
     """print, on standard error when standard output is kept for JSON."""
     return lambda *values: print(*values, file=sys.stderr if args.json else sys.stdout, flush=True)
+
+
+def _complain(sentence):
+    print(sentence, file=sys.stderr, flush=True)
 
 
 def _answer(args, result):

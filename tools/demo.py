@@ -3,6 +3,7 @@
 The photos are CC0 or public domain and come with scikit-image; the clip pans over two of them.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def pan(image, frames, size):
 
 
 def main():
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    from detect.errors import UserError
+
+    try:
+        return demo()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def demo():
     from detect.api import load
     from detect.data.image import write_image
     from detect.inference.pipeline import describe, detect_files

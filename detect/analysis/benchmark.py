@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from detect.data.image import write_image
+from detect.errors import UserError
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import detections_from
 from detect.schema import DataSettings
@@ -33,6 +34,8 @@ def benchmark_inference(settings, size, weights=None, rounds=60):
     from detect.models.detector import build_detector
 
     model = load_model(weights).detector if weights else build_detector(vars(settings.model), 80)
+    if size % model.stride:
+        raise UserError(f"--size {size}: must be a multiple of the model's stride {model.stride}")
     device = pick_device()
     model = copy.deepcopy(model).fuse().to(device, memory_format=torch.channels_last)
     options = settings.predict.nms_options() | {"min_score": settings.predict.min_score}

@@ -33,6 +33,17 @@ class Picture:
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
+    def read(self):
+        """The picture, uint8 RGB [height, width, 3].  Raises UserError, also when its size is not the recorded one."""
+        image = read_image(self.path)
+        height, width = image.shape[:2]
+        if (width, height) != (self.width, self.height):
+            raise UserError(
+                f"{self.path}: is {width}x{height} px upright, but its annotation says {self.width}x{self.height}; "
+                f"correct the record of image {self.id}"
+            )
+        return image
+
 
 class CocoDataset:
     """The pictures of one COCO JSON file, in the order of their ids.
@@ -75,14 +86,7 @@ class CocoDataset:
     def sample(self, index):
         """Picture `index` read from disk, with its boxes, as a `Sample`."""
         picture = self.pictures[index]
-        image = read_image(picture.path)
-        height, width = image.shape[:2]
-        if (width, height) != (picture.width, picture.height):
-            raise UserError(
-                f"{picture.path}: is {width}x{height} px upright, but {self.annotations} says "
-                f"{picture.width}x{picture.height}; correct the record of image {picture.id}"
-            )
-        return Sample(image, picture.boxes, picture.labels, picture.id)
+        return Sample(picture.read(), picture.boxes, picture.labels, picture.id)
 
     def _fail(self, sentence):
         raise UserError(f"{self.annotations}: {sentence}")

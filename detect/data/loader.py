@@ -1,5 +1,6 @@
 """Training batches, in an order that depends on the seed and the step alone, so that a resumed run sees the same."""
 
+import os
 import signal
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ def training_batches(dataset, settings, total_steps, stride, start=0):
     Raises:
         UserError: a picture cannot be read or does not agree with its record.
     """
-    workers = settings.train.workers
+    workers = min(settings.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
         TrainingPictures(dataset, settings),
         batch_size=None,

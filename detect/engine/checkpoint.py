@@ -34,7 +34,9 @@ def read_checkpoint(path):
     except FileNotFoundError as error:
         raise missing(path) from error
     except Exception as error:  # a stranger's file fails in many ways: unpickling, zip, end of file, ...
-        raise UserError(f"{path}: not a checkpoint of this framework, or a damaged one") from error
+        raise UserError(
+            f"{path}: not a checkpoint of this framework, or a damaged one; give a run folder or another file"
+        ) from error
     if not isinstance(state, dict) or not {"model", "config", "categories"} <= state.keys():
         raise UserError(f"{path}: holds no detector of this framework (no model, config and categories in it)")
     return state

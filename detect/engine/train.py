@@ -215,7 +215,7 @@ class Trainer:
             metrics = self.evaluate().metrics
             row |= metrics
             line += f"  AP {metrics['AP']:.4f}  AP50 {metrics['AP50']:.4f}"
-            if metrics["AP"] > self.best_ap:
+            if metrics["AP"] >= self.best_ap:  # of equals the longest trained
                 self.best_ap = metrics["AP"]
                 checkpoint.write_checkpoint(self.folder / "best.pt", self._weights(metrics))
                 line += "  (best so far)"

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from detect.data.image import read_image
 from detect.errors import UserError
 from detect.evaluation.coco import evaluate_detections, load_ground_truth, to_coco_results
 
@@ -17,8 +16,7 @@ def evaluate_dataset(predictor, dataset, categories, batch=16, show_progress=Fal
         categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
     """
     category_ids = match_categories(categories, dataset.categories, dataset.annotations)
-    pictures = [(picture.id, picture.path) for picture in dataset.pictures]
-    detections = detect_pictures(predictor, pictures, category_ids, batch, show_progress)
+    detections = detect_pictures(predictor, dataset.pictures, category_ids, batch, show_progress)
     return evaluate_detections(load_ground_truth(dataset.annotations), detections), detections
 
 
@@ -26,10 +24,10 @@ def detect_pictures(predictor, pictures, category_ids, batch=16, show_progress=F
     """Detections of picture files in COCO's results format.
 
     Args:
-        pictures: list of (image id, path).
+        pictures: list of `detect.data.coco.Picture`.
         category_ids: the data's category id of each of the model's labels; None where the data has no such class
             (its detections are left out).
-        batch: pictures per forward pass; each goes through alone as far as the numbers are concerned.
+        batch: pictures given to the predictor at a time.
     """
     results = []
     chunks = [pictures[i : i + batch] for i in range(0, len(pictures), batch)]
@@ -38,12 +36,12 @@ def detect_pictures(predictor, pictures, category_ids, batch=16, show_progress=F
         bar = tqdm(total=len(pictures), unit="picture", disable=not show_progress)
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
-                pending.append([readers.submit(read_image, path) for _, path in ahead])
+                pending.append([readers.submit(picture.read) for picture in ahead])
             images = [future.result() for future in pending.pop(0)]
-            for (image_id, _), found in zip(chunk, predictor.detect_batch(images), strict=True):
+            for picture, found in zip(chunk, predictor.detect_batch(images), strict=True):
                 ids = [category_ids[label] for label in found.labels.tolist()]
                 keep = [i for i, category_id in enumerate(ids) if category_id is not None]
-                results += to_coco_results(image_id, found.boxes[keep], found.scores[keep], [ids[i] for i in keep])
+                results += to_coco_results(picture.id, found.boxes[keep], found.scores[keep], [ids[i] for i in keep])
             bar.update(len(chunk))
         bar.close()
     return results
@@ -55,6 +53,8 @@ def match_categories(model_categories, data_categories, source):
     Raises:
         UserError: no class of the model occurs in the data.
     """
+    if [c["name"] for c in model_categories] == [c["name"] for c in data_categories]:
+        return [category["id"] for category in data_categories]
     by_name = {category["name"]: category["id"] for category in data_categories}
     matched = [by_name.get(category["name"]) for category in model_categories]
     if not any(category_id is not None for category_id in matched):

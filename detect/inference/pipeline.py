@@ -19,7 +19,7 @@ JSON_NAME = "detections.json"
 
 
 def detect_files(
-    predictor, source, out_folder, save_json=True, show_progress=True, show=False, verbose=False, log=print
+    predictor, source, out_folder, save_json=True, show_progress=True, show=False, verbose=False, log=print, warn=None
 ):
     """Detect in `source` and write annotated pictures, videos and `detections.json` to `out_folder`.
 
@@ -31,6 +31,7 @@ def detect_files(
         source: see `sources.find_items`.
         show: also show each picture in a window; the key q ends the run.
         log: called with each line.
+        warn: called with each sentence on a source that could not be read; `log` by default.
 
     Returns:
         {"frames", "detections": their numbers, "fps": frames per second from file to file, "files": paths of the
@@ -46,7 +47,7 @@ def detect_files(
 
     def note(error):
         errors.append(str(error))
-        progress.say(f"error: {error}")
+        progress.say(f"error: {error}", warn)
 
     items = find_items(source, note)
     paths = [item.value for item in items if item.kind != "live" and isinstance(item.value, (str, Path))]
@@ -133,13 +134,14 @@ class _Progress:
         self._done = 0
         self._began = self._last_line = time.perf_counter()
 
-    def say(self, line):
+    def say(self, line, log=None):
         """A line to `log`, above the bar if there is one."""
+        log = log or self._log
         if self._bar is None:
-            self._log(line)
+            log(line)
         else:
             with tqdm.external_write_mode():
-                self._log(line)
+                log(line)
 
     def show(self, result):
         """Tell what was found in one more picture."""

@@ -57,7 +57,8 @@ class Predictor:
         nms: keyword arguments for `detections_from`: kind, threshold, beta, per_class.
         max_detections: per picture.
         device: where the detector runs.
-        batch: pictures that go through the detector at once; live sources always go one by one.
+        batch: pictures that are read and go through the detector together (on the CPU one after the other, so that
+            the results do not depend on it); live sources always go one by one.
 
     Raises:
         UserError: an argument is out of its range.
@@ -103,7 +104,10 @@ class Predictor:
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
         squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
         inputs = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)  # [B, 3, size, size], channels last
-        boxes, scores = self.model.decode(self.model(inputs.float() / 255))
+        # The CPU's convolutions round differently for other batch sizes: one by one, a batch changes no result there.
+        at_once = 1 if self.device.type == "cpu" else len(images)
+        decoded = [self.model.decode(self.model(part.float() / 255)) for part in inputs.split(at_once)]
+        boxes, scores = (torch.cat(parts) for parts in zip(*decoded, strict=True))
         found = []
         for frame, boxes_of_one, scores_of_one in zip(frames, boxes, scores, strict=True):
             kept = detections_from(boxes_of_one, scores_of_one, self.min_score, limit=self.max_detections, **self.nms)
@@ -133,6 +137,8 @@ class Predictor:
         for option in self.nms:
             if option not in NMS_OPTIONS:
                 raise UserError(f"nms has no option '{option}'{nearest(option, NMS_OPTIONS)}")
+        if not 0 <= self.nms.get("threshold", 0) <= 1 or not self.nms.get("beta", 1) > 0:
+            raise UserError("nms threshold must be a number from 0 to 1 and nms beta above 0")
         kind = self.nms.get("kind", KINDS[0])
         if kind not in KINDS:
             raise UserError(f"nms kind is '{kind}'{nearest(kind, KINDS)}")

@@ -1,0 +1,210 @@
+"""A detector judged on a set of pictures: ids, order, batches, and what the referee says of the files."""
+
+import io
+import json
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from detect.data.coco import CocoDataset
+from detect.data.image import write_image
+from detect.errors import UserError
+from detect.evaluation.coco import METRICS
+from detect.evaluation.evaluate import detect_pictures, evaluate_dataset, match_categories
+from detect.evaluation.submission import write_results
+from detect.inference.predictor import Predictor
+from detect.models.detector import build_detector
+from detect.ops.nms import Detections
+
+CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}, {"id": 90, "name": "blue"}]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def coco_files(root, count=5, categories=CATEGORIES):
+    """Pictures 500, 501, ... listed backwards, each with two objects, of the first and another category."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    (root / "images").mkdir(parents=True)
+    for number in reversed(range(count)):
+        width, height = 80 + number, 64
+        write_image(root / "images" / f"{number}.png", rng.integers(0, 255, (height, width, 3), dtype=np.uint8))
+        images.append({"id": 500 + number, "file_name": f"{number}.png", "width": width, "height": height})
+        for category, box in ((categories[0], [4, 4, 20 + number, 30]), (categories[number % 3], [40, 10, 24, 24])):
+            record = {"id": len(annotations) + 1, "image_id": 500 + number, "category_id": category["id"], "bbox": box}
+            annotations.append(record | {"area": box[2] * box[3], "iscrowd": 0})
+    content = {"images": images, "annotations": annotations, "categories": categories[::-1]}
+    (root / "val.json").write_text(json.dumps(content))
+    return CocoDataset(root / "val.json", root / "images")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return coco_files(tmp_path / "data")
+
+
+def detector(num_classes=3, seed=0):
+    """The paper's detector with random weights, that sees objects of every score everywhere."""
+    torch.manual_seed(seed)
+    spec = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
+    detector = build_detector(spec, num_classes)
+    with torch.no_grad():
+        for last in detector.head.predictions:
+            last.weight.mul_(20)
+            last.bias.zero_()
+    return detector
+
+
+def random_predictor(num_classes=3, size=64):
+    names = [str(number) for number in range(num_classes)]
+    return Predictor(detector(num_classes), names, size, min_score=0.001)
+
+
+class Oracle:
+    """Stands in for a predictor that finds exactly what is annotated, by the labels of `categories`."""
+
+    def __init__(self, dataset, categories):
+        label = {category["name"]: number for number, category in enumerate(categories)}
+        names = [category["name"] for category in dataset.categories]
+        self.pictures = iter(dataset.pictures)
+        self.labels = [label.get(name, 0) for name in names]
+        self.batches = []
+
+    def detect_batch(self, images):
+        self.batches.append(len(images))
+        found = []
+        for image, picture in zip(images, self.pictures, strict=False):
+            assert image.shape[:2] == (picture.height, picture.width)
+            labels = np.array([self.labels[label] for label in picture.labels])
+            found.append(Detections(picture.boxes, np.linspace(0.9, 0.8, len(labels)), labels))
+        return found
+
+
+def counted_by_pycocotools(annotations, results):
+    with redirect_stdout(io.StringIO()):
+        truth = COCO(str(annotations))
+        judged = COCOeval(truth, truth.loadRes(str(results)), "bbox")
+        judged.evaluate()
+        judged.accumulate()
+        judged.summarize()
+    return dict(zip(METRICS, judged.stats.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5, 16])
+def test_perfect_detections_get_ap_one(dataset, batch):
+    oracle = Oracle(dataset, CATEGORIES)
+    report, detections = evaluate_dataset(oracle, dataset, CATEGORIES, batch)
+    assert report.metrics["AP"] == report.metrics["AR100"] == 1
+    assert len(detections) == 10 and sum(oracle.batches) == 5 and max(oracle.batches) == min(batch, 5)
+    assert report.per_class["red"]["instances"] == 7
+
+
+def test_classes_are_matched_by_name_not_by_place(dataset):
+    of_model = [
+        {"id": 1, "name": "blue"},
+        {"id": 2, "name": "cat"},
+        {"id": 3, "name": "red"},
+        {"id": 4, "name": "green"},
+    ]
+    report, detections = evaluate_dataset(Oracle(dataset, of_model), dataset, of_model)
+    assert report.metrics["AP"] == 1
+    assert {row["category_id"] for row in detections} == {3, 7, 90}
+
+
+def test_detections_of_classes_that_the_data_lacks_are_left_out():
+    of_model = [{"id": 1, "name": "cat"}, {"id": 2, "name": "blue"}]
+    assert match_categories(of_model, CATEGORIES, "x.json") == [None, 90]
+
+
+def test_data_without_any_class_of_the_model_is_refused():
+    with pytest.raises(UserError, match=r"x\.json: none of its classes \(red, green, blue, \.\.\.\) is known"):
+        match_categories([{"id": 1, "name": "cat"}], CATEGORIES, "x.json")
+
+
+def test_data_with_two_classes_of_one_name_can_be_judged(tmp_path):
+    twins = [{"id": 3, "name": "cell"}, {"id": 7, "name": "cell"}, {"id": 90, "name": "blue"}]
+    assert match_categories(twins, coco_files(tmp_path / "twins", categories=twins).categories, "x") == [3, 7, 90]
+
+
+def test_ap_is_that_of_the_written_file(dataset, tmp_path):
+    report, detections = evaluate_dataset(random_predictor(), dataset, CATEGORIES)
+    write_results(tmp_path / "detections.json", detections)
+    assert report.metrics == counted_by_pycocotools(dataset.annotations, tmp_path / "detections.json")
+
+
+def assert_same_detections(one, many):
+    """Equal but for the last bits of the forward pass: equal order where scores differ, all boxes found again."""
+    assert len(one) == len(many)
+    scores = [np.array([row["score"] for row in rows]) for rows in (one, many)]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=2e-5)
+    known = {}
+    for row in many:
+        known.setdefault((row["image_id"], row["category_id"]), []).append(row["bbox"])
+    again = [
+        np.abs(np.array(known[row["image_id"], row["category_id"]]) - row["bbox"]).max(axis=1).min() <= 0.02
+        for row in one
+        if (row["image_id"], row["category_id"]) in known
+    ]
+    assert sum(again) >= 0.99 * len(one)
+
+
+def test_batch_size_changes_nothing(dataset):
+    predictor = random_predictor()
+    (one, of_one), (many, of_many) = (evaluate_dataset(predictor, dataset, CATEGORIES, batch) for batch in (1, 16))
+    assert of_one and one.metrics == many.metrics
+    assert_same_detections(of_one, of_many)
+
+
+def test_batch_size_changes_nothing_on_real_photos(shared, tmp_path):
+    folder = shared / "data" / "coco3k"
+    content = json.loads((folder / "annotations" / "val.json").read_text())
+    content["images"] = content["images"][:24]
+    ids = {image["id"] for image in content["images"]}
+    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    dataset = CocoDataset(tmp_path / "val.json", folder / "images", bad_boxes="drop")
+    predictor = random_predictor(len(dataset.categories), 96)
+    (one, of_one), (many, of_many) = (
+        evaluate_dataset(predictor, dataset, dataset.categories, batch) for batch in (1, 16)
+    )
+    assert one.metrics.keys() == many.metrics.keys() and len(of_one) == 2400
+    np.testing.assert_allclose(list(one.metrics.values()), list(many.metrics.values()), rtol=0, atol=1e-4)
+    assert_same_detections(of_one, of_many)
+
+
+def test_judging_twice_says_the_same(dataset):
+    predictor = random_predictor()
+    first, second = (evaluate_dataset(predictor, dataset, CATEGORIES) for _ in range(2))
+    assert first == second
+
+
+def test_a_missing_picture_is_named(dataset):
+    dataset.pictures[3].path.unlink()
+    with pytest.raises(UserError, match=r"3\.png: no such file"):
+        evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+
+
+def test_a_corrupt_picture_is_named(dataset):
+    dataset.pictures[1].path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"1\.png: not a readable picture"):
+        evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+
+
+def test_a_picture_of_another_size_than_recorded_is_refused(dataset):
+    write_image(dataset.pictures[2].path, np.zeros((32, 41, 3), np.uint8))
+    with pytest.raises(UserError, match=r"41x32"):
+        evaluate_dataset(random_predictor(), dataset, CATEGORIES)
+
+
+def test_no_pictures_give_no_detections():
+    assert detect_pictures(random_predictor(), [], [3, 7, 90]) == []

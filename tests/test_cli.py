@@ -1,0 +1,601 @@
+"""The command line as a user meets it: train, judge, export and run, and one sentence for every mistake."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import signal
+import zipfile
+from contextlib import redirect_stderr, redirect_stdout
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+from pycocotools.coco import COCO
+
+from detect import verbs
+from detect.cli import main
+from detect.data.image import write_image
+from detect.evaluation.coco import METRICS
+from detect.models.layers import ConvNormAct
+from detect.registry import BACKBONES
+
+ROOT = Path(__file__).parents[1]
+PAPER = ROOT / "configs" / "csppelee_efm.yaml"
+CATEGORIES = {3: "red", 7: "green", 90: "blue"}
+COLOURS = {3: (230, 20, 20), 7: (20, 220, 30), 90: (30, 30, 230)}
+SUMMARY = re.compile(r" Average (Precision|Recall) +\(A[PR]\) @\[ IoU=.* \] = -?\d\.\d{3}")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Small(torch.nn.Module):
+    """A backbone of five layers: what is claimed of the command line does not hang on the size of the model."""
+
+    channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)
+
+    def __init__(self, in_channels=3):
+        super().__init__()
+        widths = (in_channels, 8, *self.channels)
+        self.layers = torch.nn.ModuleList(ConvNormAct(a, b, 3, stride=2) for a, b in pairwise(widths))
+
+    def forward(self, images):
+        maps = [images]
+        for layer in self.layers:
+            maps.append(layer(maps[-1]))
+        return maps[2:]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_backbone():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES._classes, "Small", Small)
+        yield
+
+
+def detect(*arguments):
+    """Run the command line in this process -> its status, output and errors."""
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        status = main([str(argument) for argument in arguments])
+    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
+
+
+def answer(*arguments):
+    """What `--json` answers: standard output is one line, a JSON object, and nothing else."""
+    ran = detect(*arguments, "--json")
+    assert ran.status == 0, ran.err
+    assert ran.out.count("\n") == 1 and ran.out.endswith("\n")
+    content = json.loads(ran.out)
+    assert isinstance(content, dict)
+    return content
+
+
+def assert_one_error(ran, *words):
+    """The mistake is the user's, and one line says so."""
+    assert ran.status == 1, ran.err
+    assert ran.err.startswith("error: ") and ran.err.count("\n") == 1, ran.err
+    assert "Traceback" not in ran.err + ran.out
+    for word in words:
+        assert word in ran.err
+
+
+def write_split(root, split, count):
+    """Grey pictures of 60 to 96 px with one to three coloured squares."""
+    rng = np.random.default_rng(count)
+    (root / "images" / split).mkdir(parents=True)
+    (root / "annotations").mkdir(exist_ok=True)
+    images, annotations = [], []
+    for number in range(count):
+        height, width = (int(side) for side in rng.integers(60, 97, 2))
+        picture = np.full((height, width, 3), 90, np.uint8)
+        for category_id in list(CATEGORIES)[: number % 3 + 1]:
+            left, top, side = int(rng.integers(0, 30)), int(rng.integers(0, 30)), int(rng.integers(16, 30))
+            picture[top : top + side, left : left + side] = COLOURS[category_id]
+            box = {"image_id": 500 + number, "category_id": category_id, "bbox": [left, top, side, side]}
+            annotations.append({"id": len(annotations) + 1, **box, "area": side * side, "iscrowd": 0})
+        write_image(root / "images" / split / f"{number}.png", picture)
+        images.append({"id": 500 + number, "file_name": f"{number}.png", "width": width, "height": height})
+    categories = [{"id": number, "name": CATEGORIES[number]} for number in (90, 3, 7)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (root / "annotations" / f"{split}.json").write_text(json.dumps(content))
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory):
+    root = tmp_path_factory.mktemp("squares")
+    write_split(root, "train", 4)
+    write_split(root, "val", 5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def tiny(squares):
+    """A small detector at 64 px for two epochs of two steps."""
+    path = squares / "tiny.yaml"
+    model = {"backbone": {"name": "Small"}, "neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
+    train = {"epochs": 2, "batch": 2, "workers": 0, "lr": 0.001, "precision": "fp32"}
+    path.write_text(yaml.safe_dump({"model": model, "input": {"size": 64}, "data": ".", "train": train}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tiny, tmp_path_factory):
+    """What `train --json` said, and its run folder; nobody changes the folder."""
+    out = tmp_path_factory.mktemp("runs")
+    ran = detect("train", tiny, "--out", out, "--json")
+    assert ran.status == 0, ran.err
+    return SimpleNamespace(said=ran, folder=out / "tiny-1")
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of the run folder, to be written into."""
+    return Path(shutil.copytree(trained.folder, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """The run's detector in 16 bits."""
+    path = tmp_path_factory.mktemp("exported") / "tiny.safetensors"
+    content = answer("export", trained.folder, "--half", "--out", path)
+    assert content == {"file": str(path), "bytes": path.stat().st_size}
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder: what a command leaves behind is seen, and nothing lands in the checkout."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def detections_in(folder):
+    return json.loads((Path(folder) / "detections.json").read_text())
+
+
+def assert_nearly_same(first, second, score, box):
+    """The same detections up to rounding; the ones at the end of a picture's hundred may change places."""
+    scores = [np.sort([row["score"] for row in rows]) for rows in (first, second)]
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=score)
+    others = {}
+    for row in second:
+        others.setdefault((row["image_id"], row["category_id"]), []).append(row["bbox"])
+    nothing = [[np.inf] * 4]
+    distances = [
+        np.abs(np.array(others.get((row["image_id"], row["category_id"]), nothing)) - row["bbox"]).max(axis=1).min()
+        for row in first
+    ]
+    assert np.mean(np.array(distances) <= box) > 0.9
+
+
+# ---- the whole way -------------------------------------------------------------------------------------------------
+
+
+def test_training_fills_the_run_folder(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch.jpg"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    rows = list(csv.DictReader((trained.folder / "results.csv").open()))
+    assert [row["epoch"] for row in rows] == ["1", "2"] and {"lr", "box", "obj", "cls", *METRICS} <= rows[0].keys()
+    assert "epoch 2" in (trained.folder / "log.txt").read_text()
+    written = yaml.safe_load((trained.folder / "config.yaml").read_text())
+    assert written["input"]["size"] == 64 and written["train"]["epochs"] == 2
+
+
+def test_the_written_config_trains_again(trained, here):
+    ran = detect("train", trained.folder / "config.yaml", "--print-config")
+    assert ran.status == 0 and yaml.safe_load(ran.out) == yaml.safe_load((trained.folder / "config.yaml").read_text())
+
+
+def test_training_answers_with_one_json_object(trained):
+    content = json.loads(trained.said.out)
+    assert trained.said.out.count("\n") == 1
+    assert content["run"] == str(trained.folder) and content["steps"] == 4 and "AP" in content["metrics"]
+    assert "Small + EFM + YOLOv3" in trained.said.err and "4 pictures" in trained.said.err
+
+
+def test_evaluation_prints_the_twelve_lines_and_the_classes(run):
+    ran = detect("evaluate", run)
+    assert ran.status == 0 and not ran.err
+    lines = ran.out.splitlines()
+    assert all(SUMMARY.fullmatch(line) for line in lines[:12]), lines[:12]
+    table = lines[lines.index("") + 1 :]
+    assert [line.split()[:2] for line in table[:4]] == [
+        ["class", "instances"], ["red", "5"], ["green", "3"], ["blue", "1"],
+    ]  # fmt: skip
+
+
+def test_evaluation_answers_in_json(run):
+    content = answer("evaluate", run)
+    assert list(content)[:12] == list(METRICS)
+    assert content["images"] == 5 and content["per_class"].keys() == {"red", "green", "blue"}
+    assert content["detections"] == len(detections_in(run)) > 0
+    assert content["file"] == str(run / "detections.json")
+
+
+def test_detections_have_the_original_ids(run, squares):
+    answer("evaluate", run)
+    with redirect_stdout(io.StringIO()):
+        truth = COCO(str(squares / "annotations" / "val.json"))
+        results = truth.loadRes(str(run / "detections.json"))
+    assert set(results.getImgIds()) == {500, 501, 502, 503, 504}
+    assert {annotation["category_id"] for annotation in results.anns.values()} <= CATEGORIES.keys()
+
+
+def test_evaluation_of_a_picture_folder_equals_that_of_the_split(run, squares, tmp_path):
+    named = answer("evaluate", run)
+    pictures, annotations = squares / "images" / "val", squares / "annotations" / "val.json"
+    given = answer("evaluate", run, "--images", pictures, "--annotations", annotations, "--out", tmp_path / "out")
+    assert given | {"file": ""} == named | {"file": ""}
+    assert detections_in(tmp_path / "out") == detections_in(run)
+
+
+@pytest.mark.parametrize("data", ["folder", "file"])
+def test_evaluation_takes_data_folders_and_data_files(run, squares, tmp_path, data):
+    (tmp_path / "data.yaml").write_text(f"root: {squares}\n")
+    assert answer("evaluate", run, "--data", squares if data == "folder" else tmp_path / "data.yaml")["images"] == 5
+
+
+def test_batch_size_does_not_change_the_verdict(run, tmp_path):
+    one = answer("evaluate", run, "--batch", "1", "--out", tmp_path / "1")
+    many = answer("evaluate", run, "--batch", "16", "--out", tmp_path / "16")
+    assert one | {"file": ""} == many | {"file": ""}
+    assert_nearly_same(detections_in(tmp_path / "1"), detections_in(tmp_path / "16"), score=2e-5, box=0.02)
+
+
+def test_an_ap_near_zero_is_diagnosed(run):
+    out = detect("evaluate", run).out
+    assert "AP is below 0.01" in out and "Best IoU of each of 9 objects" in out
+
+
+def test_test_dev_writes_the_two_files(run, squares, tmp_path):
+    coco = tmp_path / "coco"
+    shutil.copytree(squares / "images" / "val", coco / "test2017")
+    (coco / "annotations").mkdir()
+    content = json.loads((squares / "annotations" / "val.json").read_text())
+    del content["annotations"]
+    (coco / "annotations" / "image_info_test-dev2017.json").write_text(json.dumps(content))
+    said = answer(
+        "evaluate",
+        run,
+        "--data",
+        coco,
+        "--split",
+        "test-dev",
+        "--name",
+        "mine",
+        "--out",
+        tmp_path / "out",
+        "--size",
+        64,
+    )
+    json_file, zip_file = said["files"]
+    assert Path(json_file).name == "detections_test-dev2017_mine_results.json"
+    assert zipfile.ZipFile(zip_file).namelist() == [Path(json_file).name]
+    rows = json.loads(Path(json_file).read_text())
+    assert len(rows) == said["detections"] > 0 and said["images"] == 5
+    assert {row["category_id"] for row in rows} <= CATEGORIES.keys()
+
+
+def test_the_16_bit_file_finds_what_the_run_finds(run, exported, squares, tmp_path):
+    assert exported.stat().st_size < (run / "best.pt").stat().st_size
+    for weights, out in ((run, "full"), (exported, "half")):
+        answer("evaluate", weights, "--data", squares, "--out", tmp_path / out)
+    full, half = detections_in(tmp_path / "full"), detections_in(tmp_path / "half")
+    assert_nearly_same(full, half, score=2e-3, box=0.5)
+
+
+def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported, squares):
+    assert str(squares).encode() not in exported.read_bytes()
+
+
+def test_prediction_of_a_picture_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
+    pictures = squares / "images" / "val"
+    video = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 64))
+    for _ in range(4):
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    writer.release()
+    sources = {"picture": pictures / "0.png", "folder": pictures, "pattern": f"{pictures}/[01].png", "video": video}
+    frames = {"picture": 1, "folder": 5, "pattern": 2, "video": 4}
+    for name, source in sources.items():
+        out = tmp_path / name
+        said = answer("predict", "--weights", exported, "--source", source, "--min-score", "0.001", "--out", out)
+        assert said["frames"] == frames[name] and said["detections"] > 0 and not said["errors"]
+        assert len(said["files"]) == (1 if name == "video" else frames[name])
+        assert all(Path(file).is_file() for file in said["files"]) and (out / "detections.json").is_file()
+        assert sum(said["counts"].values()) == said["detections"]
+
+
+def test_prediction_in_batches_finds_the_same(exported, squares, tmp_path):
+    for batch in (1, 4):
+        answer(
+            "predict", "--weights", exported, "--source", squares / "images" / "val", "--min-score", "0.001",
+            "--out", tmp_path / str(batch), "--batch", batch,
+        )  # fmt: skip
+    found = []
+    for name in "14":
+        frames = detections_in(tmp_path / name)["frames"]
+        assert [Path(frame["source"]).name for frame in frames] == [f"{number}.png" for number in range(5)]
+        found.append([frame["detections"] for frame in frames])
+    assert [len(one) for one in found[0]] == [len(one) for one in found[1]]
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_corrupt_file_among_others_costs_only_itself(exported, squares, tmp_path, options):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name, number in (("a", 0), ("c", 1)):
+        shutil.copy(squares / "images" / "val" / f"{number}.png", folder / f"{name}.png")
+    (folder / "b.png").write_bytes(b"no picture")
+    ran = detect("predict", "--weights", exported, "--source", folder, "--out", tmp_path / "out", *options)
+    assert ran.status == 1 and "b.png" in ran.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png", "detections.json"}
+
+
+def test_a_corrupt_file_is_reported_once(exported, tmp_path):
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    ran = detect("predict", "--weights", exported, "--source", tmp_path / "b.png", "--out", tmp_path / "out")
+    assert (ran.out + ran.err).count("not a readable picture") == 1
+
+
+def test_profile_counts_the_paper(here):
+    counted = answer("profile", PAPER, "--size", 416)
+    assert counted.keys() == {"size", "conv_weights", "floats", "bflops", "layers"}
+    assert (round(counted["floats"] / 1e6, 3), round(counted["bflops"], 3)) == (4.308, 5.066)
+    without = answer("profile", PAPER, "--set", "model.neck.sam=false")
+    assert round(without["floats"] / 1e6, 3) == 4.158 and abs(without["bflops"] - 4.867) < 1e-3
+    assert without["layers"][0].keys() == {"name", "type", "input", "output", "conv_weights", "floats", "bflops"}
+    assert not list(here.iterdir())
+
+
+def test_profile_needs_no_data(tmp_path):
+    for name in ("csppelee_efm.yaml", "bccd.yaml"):
+        shutil.copy(ROOT / "configs" / name, tmp_path / name)
+    assert detect("profile", tmp_path / "bccd.yaml").status == 0
+
+
+# ---- going on ------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_not_trained_again(run):
+    assert_one_error(detect("train", "--resume", run), "finished after 4 steps", "train.epochs")
+
+
+def test_a_finished_run_goes_on_with_more_epochs(run):
+    said = answer("train", "--resume", run, "--set", "train.epochs=3")
+    assert said["steps"] == 6 and said["run"] == str(run)
+    assert len(list(csv.DictReader((run / "results.csv").open()))) == 3
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(run):
+    before = (run / "config.yaml").read_text()
+    assert detect("train", "--resume", run, "--set", "train.lr=3").status == 1
+    assert (run / "config.yaml").read_text() == before
+
+
+def test_the_end_of_a_training_names_only_files_that_are_there(tiny, squares, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(squares / "images" / "train", data / "images" / "train")
+    (data / "annotations").mkdir()
+    shutil.copy(squares / "annotations" / "train.json", data / "annotations")
+    ran = detect("train", tiny, "--set", f"data={data}", "--set", "train.epochs=0.5", "--out", tmp_path / "runs")
+    assert ran.status == 0
+    last = ran.out.splitlines()[-1]
+    missing = [name for name in ("best.pt", "last.pt", "results.csv") if not (tmp_path / "runs/tiny-1" / name).exists()]
+    assert not [name for name in missing if name in last]
+
+
+def test_of_equal_epochs_the_last_is_best(trained):
+    rows = list(csv.DictReader((trained.folder / "results.csv").open()))
+    assert rows[0]["AP"] == rows[1]["AP"] == "0.0"
+    best = torch.load(trained.folder / "best.pt", weights_only=True)["model"]
+    last = torch.load(trained.folder / "last.pt", weights_only=True)["ema"]["model"]
+    assert all(torch.equal(best[name], last[name]) for name in best)
+
+
+# ---- mistakes ------------------------------------------------------------------------------------------------------
+
+MISTAKES = {
+    "no verb": ("", "VERB"),
+    "unknown verb": ("trian x.yaml", "trian"),
+    "unknown option": ("train {tiny} --epoch 3", "--epoch"),
+    "nothing to train": ("train", "--resume"),
+    "both config and resume": ("train {tiny} --resume {run}", "--resume"),
+    "missing config": ("train {tmp}/none.yaml", "none.yaml"),
+    "misspelt config": (f"train {ROOT}/configs/csppelee_emf.yaml", "did you mean 'csppelee_efm.yaml'"),
+    "folder as config": ("train {tmp}", "cannot be read"),
+    "broken YAML": ("train {tmp}/broken.yaml", "broken.yaml:3"),
+    "misspelt key": ("train {tiny} --set train.epoch=3", "did you mean 'epochs'"),
+    "override without value": ("train {tiny} --set train.epochs", "--set train.epochs"),
+    "unknown part": ("train {tiny} --set model.neck.name=EMF", "did you mean 'EFM'"),
+    "size between": ("train {tiny} --set input.size=65", "32"),
+    "missing data": ("train {tiny} --set data={tmp}/none", "none"),
+    "data without split": ("train {tiny} --set data={empty}", "no split 'train'"),
+    "broken annotations": ("train {tiny} --set data={badjson}", "train.json:1:"),
+    "missing init": ("train {tiny} --out {tmp}/r --set train.init=none.pt", "none.pt"),
+    "unknown device": ("train {tiny} --out {tmp}/r --device gpu", "--device gpu"),
+    "file as out": ("train {tiny} --out {tiny}", "--out"),
+    "resume of nothing": ("train --resume {tmp}/none", "last.pt"),
+    "resume of an empty folder": ("train --resume {empty}", "last.pt"),
+    "missing weights": ("evaluate {tmp}/none.pt", "none.pt"),
+    "folder without weights": ("evaluate {empty}", "neither best.pt nor last.pt"),
+    "wrong .pt": ("evaluate {tmp}/junk.pt", "junk.pt"),
+    "wrong .safetensors": ("evaluate {tmp}/junk.safetensors", "junk.safetensors"),
+    "a configuration as weights": ("evaluate {tiny}", "tiny.yaml"),
+    "images alone": ("evaluate {run} --images {empty}", "--annotations"),
+    "images and data": ("evaluate {run} --images {empty} --annotations x --data {empty}", "--data"),
+    "missing pictures": ("evaluate {run} --images {empty} --annotations {val}", "0.png"),
+    "missing picture folder": ("evaluate {run} --images {tmp}/none --annotations {val}", "none"),
+    "broken annotation JSON": ("evaluate {run} --images {empty} --annotations {badjson}/annotations/train.json", ":1:"),
+    "annotations that are none": ("evaluate {run} --images {empty} --annotations {tmp}/list.json", "COCO"),
+    "other classes": ("evaluate {run} --images {pictures} --annotations {tmp}/other.json", "car", "red"),
+    "no such split": ("evaluate {run} --split test", "no split 'test'"),
+    "no test-dev": ("evaluate {run} --split test-dev", "image_info_test-dev2017.json"),
+    "bad name": ("evaluate {run} --split test-dev --name a/b", "a/b"),
+    "no data known": ("evaluate {exported}", "--data"),
+    "odd size": ("evaluate {run} --size 33", "multiple of 32"),
+    "negative size": ("evaluate {run} --size=-64", "whole number"),
+    "worded size": ("evaluate {run} --size big", "big"),
+    "batch of none": ("evaluate {run} --batch 0", "batch"),
+    "unknown nms": ("evaluate {run} --nms soft", "soft"),
+    "missing picture": ("predict --weights {exported} --source {tmp}/none.jpg --out {tmp}/o", "none.jpg"),
+    "empty folder": ("predict --weights {exported} --source {empty} --out {tmp}/o", "no pictures"),
+    "empty pattern": ("predict --weights {exported} --source {empty}/*.jpg --out {tmp}/o", "*.jpg"),
+    "unknown address": ("predict --weights {exported} --source gopher://x --out {tmp}/o", "gopher"),
+    "score too high": ("predict --weights {exported} --source {pictures} --min-score 2", "from 0 to 1"),
+    "score below 0": ("predict --weights {exported} --source {pictures} --conf=-1", "from 0 to 1"),
+    "score no number": ("predict --weights {exported} --source {pictures} --min-score nan", "from 0 to 1"),
+    "file as predict's out": ("predict --weights {exported} --source {pictures} --out {tiny}", "tiny.yaml"),
+    "no source": ("predict --weights {exported}", "--source"),
+    "export nowhere": ("export {run} --out {tmp}/none/x.safetensors", "cannot be written"),
+    "export onto a folder": ("export {run} --out {empty}", "must end in .safetensors"),
+    "unknown format": ("export {run} --out x --format onnx", "onnx"),
+    "odd profile": (f"profile {PAPER} --size 100", "multiple of the model's stride"),
+    "no classes": (f"profile {PAPER} --classes 0", "--classes"),
+    "missing benchmark weights": (f"benchmark {PAPER} --weights {{tmp}}/none", "none"),
+}
+
+
+@pytest.fixture(scope="module")
+def places(tiny, trained, exported, squares, tmp_path_factory):
+    """What the mistakes are made with; nothing in it changes."""
+    tmp = tmp_path_factory.mktemp("mistakes")
+    (tmp / "empty").mkdir()
+    (tmp / "broken.yaml").write_text("model: {\n  a: [1\nb")
+    (tmp / "junk.pt").write_bytes(b"junk" * 100)
+    (tmp / "junk.safetensors").write_bytes(b"junk" * 100)
+    (tmp / "list.json").write_text("[]")
+    badjson = Path(shutil.copytree(squares, tmp / "badjson"))
+    (badjson / "annotations" / "train.json").write_text('{"images": [{"id"')
+    val = squares / "annotations" / "val.json"
+    (tmp / "other.json").write_text(
+        val.read_text().replace('"red"', '"car"').replace("green", "cat").replace("blue", "c")
+    )
+    return {
+        "tiny": tiny, "run": trained.folder, "exported": exported, "tmp": tmp, "empty": tmp / "empty",
+        "badjson": badjson, "val": val, "pictures": squares / "images" / "val",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_sentence(mistake, places, here):
+    command, *words = MISTAKES[mistake]
+    ran = detect(*command.format_map(places).split())
+    assert_one_error(ran, *words)
+    assert not ran.out
+
+
+def test_a_missing_training_picture_is_named(tiny, squares, tmp_path):
+    data = Path(shutil.copytree(squares, tmp_path / "data"))
+    (data / "images" / "train" / "2.png").unlink()
+    assert_one_error(detect("train", tiny, "--set", f"data={data}", "--out", tmp_path / "runs"), "2.png")
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tiny, tmp_path):
+    ran = detect("train", tiny, "--set", "train.lr=1e30", "--set", "train.epochs=4", "--out", tmp_path)
+    assert_one_error(ran, "not finite", "train.lr", "image ids")
+
+
+OUT_OF_RANGE = {
+    "size 0": "evaluate {run} --size 0 --out {tmp}/o",
+    "nms threshold 7": "evaluate {run} --nms-threshold 7 --out {tmp}/o",
+    "nms threshold nan": "evaluate {run} --nms-threshold nan --out {tmp}/o",
+    "an export without suffix": "export {run} --out {tmp}/x.bin",
+    "benchmark size": f"benchmark {PAPER} --size 65 --batch 2 --rounds 1 --steps 1",
+    "benchmark rounds": f"benchmark {PAPER} --size 64 --batch 2 --rounds 0 --steps 1",
+    "device meta": "train {tiny} --device meta --out {tmp}/r",
+}
+
+
+@pytest.mark.parametrize("command", OUT_OF_RANGE.values(), ids=OUT_OF_RANGE)
+def test_a_value_out_of_range_is_refused(command, places, here):
+    assert_one_error(detect(*command.format_map(places).split()))
+
+
+@pytest.mark.parametrize("split", ["val", "test-dev"])
+def test_an_unwritable_out_is_noticed_before_the_work(split, run, squares, tiny, tmp_path, monkeypatch):
+    data = Path(shutil.copytree(squares, tmp_path / "data"))
+    (data / "test2017").mkdir()
+    shutil.copy(data / "annotations" / "val.json", data / "annotations" / "image_info_test-dev2017.json")
+    looked = []
+    monkeypatch.setattr("detect.evaluation.evaluate.detect_pictures", lambda *_: looked.append(True) or [])
+    assert_one_error(detect("evaluate", run, "--data", data, "--split", split, "--out", tiny), "--out")
+    assert not looked
+
+
+def test_a_mistake_leaves_no_empty_folder(exported, here):
+    assert detect("predict", "--weights", exported, "--source", "none.jpg").status == 1
+    assert not (here / "runs").exists()
+
+
+def test_hints_name_options_of_the_verb(trained, here):
+    assert "--set" not in detect("evaluate", trained.folder, "--data", "none").err
+
+
+def test_an_unknown_option_names_the_help_of_its_verb():
+    assert "see detect train --help" in detect("train", "x.yaml", "--bogus").err
+
+
+def test_print_config_keeps_the_promise_of_json(tiny):
+    assert json.loads(detect("train", tiny, "--print-config", "--json").out)
+
+
+def test_debug_shows_where(tmp_path):
+    with pytest.raises(Exception, match=r"none\.yaml"):
+        main(["train", str(tmp_path / "none.yaml"), "--debug"])
+
+
+def test_a_bug_is_not_the_users_fault(monkeypatch):
+    def broken(_):
+        raise KeyError("oops")
+
+    monkeypatch.setattr(verbs, "profile", broken)
+    ran = detect("profile", PAPER)
+    assert ran.status == 2 and ran.err.startswith("bug: KeyError") and ran.err.count("\n") == 1
+    with pytest.raises(KeyError):
+        detect("profile", PAPER, "--debug")
+
+
+def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
+    from detect.engine.log import TrainingLog
+
+    step = TrainingLog.step
+
+    def press(self, number, *rest):
+        step(self, number, *rest)
+        if number == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "step", press)
+        ran = detect("train", tiny, "--out", tmp_path)
+    assert ran.status == 130 and "--resume" in ran.out
+    assert answer("train", "--resume", tmp_path / "tiny-1")["steps"] == 4
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    assert [verbs.new_folder(tmp_path, "x").name for _ in range(2)] == ["x-1", "x-2"]
+
+
+def test_version_and_help(capsys):
+    for arguments in (["--version"], ["--help"], ["evaluate", "--help"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith("detect 0.") and "test-dev" in out

@@ -1,0 +1,323 @@
+"""What the package promises before it runs: a light import, free licences, complete files, true documents."""
+
+import ast
+import importlib.metadata
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import setuptools
+from packaging.requirements import Requirement
+
+import detect
+from detect.cli import parser
+from detect.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
+PAGES = ("README.md", "docs/architecture.md", "data/README.md", "weights/README.md")
+HEAVY = ("torch", "torchvision", "cv2", "numpy", "albumentations", "pycocotools", "PIL", "yaml", "tqdm", "safetensors")
+LARGEST = 12_000_000  # bytes of a file in git
+
+
+def python(code, **environment):
+    """What a fresh interpreter prints when it runs `code`."""
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+# ---- import --------------------------------------------------------------------------------------------------------
+
+
+def test_import_is_light():
+    code = f"""
+import sys, time
+start = time.perf_counter()
+import detect, detect.cli
+detect.cli.parser()
+print([name for name in {HEAVY} if name in sys.modules], time.perf_counter() - start)
+"""
+    loaded, seconds = python(code).rsplit(" ", 1)
+    assert loaded == "[]" and float(seconds) < 0.5
+
+
+def test_nothing_reaches_for_the_network_or_changes_threads():
+    """All names and modules of the package: no connection, no look-up, no thread setting, no random state."""
+    code = """
+import os, sys
+calls = []
+sys.addaudithook(lambda name, _: calls.append(name) if name.startswith("socket.") else None)
+import cv2, numpy, torch
+before = torch.get_num_threads(), torch.get_num_interop_threads(), cv2.getNumThreads(), torch.initial_seed()
+state = torch.get_rng_state(), os.environ.get("OMP_NUM_THREADS"), torch.is_grad_enabled()
+calls.clear()
+import detect, importlib, pkgutil
+for name in detect.__all__:
+    getattr(detect, name)
+for module in pkgutil.walk_packages(detect.__path__, "detect."):
+    importlib.import_module(module.name)
+assert before == (torch.get_num_threads(), torch.get_num_interop_threads(), cv2.getNumThreads(), torch.initial_seed())
+assert torch.equal(state[0], torch.get_rng_state()) and state[1] == os.environ.get("OMP_NUM_THREADS")
+assert state[2] == torch.is_grad_enabled()
+print(sorted(set(calls) - {"socket.__new__"}))  # a socket that is only made goes nowhere
+"""
+    assert python(code, OMP_NUM_THREADS="2").strip() == "[]"
+
+
+def test_all_public_names_are_there():
+    for name in detect.__all__:
+        assert getattr(detect, name) is not None
+    assert set(dir(detect)) == set(detect.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = detect.lod
+
+
+# ---- tools ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.stem != "demo"], ids=lambda tool: tool.stem)
+def test_a_tool_explains_itself_and_hides_nothing(tool):
+    """`tools/profile.py` would hide the standard library's `profile`, which cProfile imports."""
+    code = f"""
+import runpy, sys
+sys.path[0], sys.argv = {str(tool.parent)!r}, [{str(tool)!r}, "--help"]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code
+import cProfile
+assert {str(tool.parent)!r} not in sys.path and {str(ROOT)!r} in sys.path
+"""
+    assert "usage: detect" in python(code)
+
+
+def test_tools_run_from_anywhere(tmp_path):
+    run = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "detect.py"), "--help"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 0 and "--source" in run.stdout and not list(tmp_path.iterdir())
+
+
+def test_the_demo_explains_itself(tmp_path, monkeypatch):
+    def found(*_, **__):
+        raise RuntimeError("ran instead")
+
+    monkeypatch.setattr("detect.api.load", found)
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--help"])
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(ROOT / "tools" / "demo.py"), run_name="__main__")
+    assert not stopped.value.code
+
+
+# ---- set-up --------------------------------------------------------------------------------------------------------
+
+
+def setup_arguments():
+    """Literal keyword arguments of setup() in setup.py; the others are None."""
+    tree = ast.parse((ROOT / "setup.py").read_text())
+    (call,) = (
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setup"
+    )
+    values = {}
+    for keyword in call.keywords:
+        try:
+            values[keyword.arg] = ast.literal_eval(keyword.value)
+        except ValueError:
+            values[keyword.arg] = None
+    return values
+
+
+def test_every_folder_with_code_is_packaged():
+    packages = setuptools.find_packages(str(ROOT), include=["detect", "detect.*"])
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "detect").rglob("*.py")}
+    assert folders == set(packages)
+
+
+def test_version_and_console_command_agree_with_the_package():
+    arguments = setup_arguments()
+    assert arguments["version"] == detect.__version__
+    assert arguments["entry_points"] == {"console_scripts": ["detect=detect.cli:main"]}
+    assert arguments["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert f"## {detect.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_imported_library_is_declared():
+    """Modules imported anywhere in detect/ and tools/ come from the standard library or from setup.py."""
+    arguments = setup_arguments()
+    declared = [*arguments["install_requires"], *arguments["extras_require"]["demo"]]
+    homes = importlib.metadata.packages_distributions()
+    names = {Requirement(line).name.lower() for line in declared}
+    for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for module in {name.split(".")[0] for name in imported} - sys.stdlib_module_names - {"detect"}:
+                found = {home.lower() for home in homes.get(module, [module])}
+                assert found & names, f"{path}: {module} is not in setup.py"
+
+
+def installed_requirements():
+    """The distributions that setup.py asks for and those they ask for in turn, as far as they are installed."""
+    waiting = [Requirement(line) for line in setup_arguments()["install_requires"]]
+    seen = {}
+    while waiting:
+        name = re.sub(r"[-_.]+", "-", waiting.pop().name.lower())
+        if name in seen:
+            continue
+        try:
+            seen[name] = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        needed = map(Requirement, seen[name].requires or [])
+        waiting += [n for n in needed if n.marker is None or n.marker.evaluate({"extra": ""})]
+    return seen
+
+
+def licences(distribution):
+    """What a distribution says of its licence, without the texts that some put there."""
+    about = distribution.metadata
+    said = [about.get("License-Expression"), (about.get("License") or "").split("\n")[0]]
+    return [line for line in [*said, *(about.get_all("Classifier") or [])] if line]
+
+
+COPYLEFT = re.compile(r"(?<![A-Za-z])(A?GPL|GNU (Affero )?General Public)", re.IGNORECASE)
+
+
+def test_the_search_for_copyleft_finds_it_and_lets_lgpl_pass():
+    for line in (
+        "AGPL-3.0",
+        "GPLv3",
+        "GNU General Public License v3 (GPLv3)",
+        "MIT AND GPL-2.0-only",
+        "GNU Affero General Public",
+    ):
+        assert COPYLEFT.search(line)
+    for line in ("LGPL-2.1-or-later", "GNU Lesser General Public License v3 (LGPLv3)", "MIT"):
+        assert not COPYLEFT.search(line)
+
+
+def test_no_requirement_is_copyleft():
+    found = installed_requirements()
+    assert {"torch", "numpy", "albumentations", "opencv-python", "pycocotools"} <= found.keys()
+    wrong = {name: lines for name in found if any(map(COPYLEFT.search, lines := licences(found[name])))}
+    assert not wrong
+
+
+@pytest.mark.parametrize("name", ["ultralytics", "albumentationsx"])
+def test_agpl_packages_are_absent(name):
+    with pytest.raises(importlib.metadata.PackageNotFoundError):
+        importlib.metadata.distribution(name)
+
+
+def test_both_opencv_wheels_are_of_one_version():
+    first, second = (importlib.metadata.version(name) for name in ("opencv-python", "opencv-python-headless"))
+    assert first == second
+
+
+# ---- files in git --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tracked():
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: which files belong to the project is not known")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip(f"git does not list its files: {listed.stderr.strip()[:100]}")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    return [path for path in files if path.is_file()]
+
+
+def test_no_file_names_a_place_on_a_developers_machine(tracked):
+    places = [f"/{name}/".encode() for name in ("work", "root")]  # put together here, so that this file is clean
+    assert not [str(path) for path in tracked if any(place in path.read_bytes() for place in places)]
+
+
+def test_no_file_is_large(tracked):
+    assert not [str(path) for path in tracked if path.stat().st_size > LARGEST]
+
+
+# ---- documents -----------------------------------------------------------------------------------------------------
+
+
+def text_of(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def commands_of(page):
+    """The command lines of a page's code blocks, continued lines joined, without prompts and comments."""
+    blocks = re.findall(r"^```(?:\w*)\n(.*?)^```", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.strip().removeprefix("$ ") for line in lines]
+
+
+def verb_of(tool):
+    """The verb that a script in tools/ hands over to, or None."""
+    found = re.search(r'main\(\["(\w+)"', (ROOT / tool).read_text())
+    return found and found[1]
+
+
+def check_command(line):
+    """Parse one command of a page the way the shell and the command line would; True if it is one of ours."""
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError:  # some other language
+        return False
+    if words[:1] == ["detect"]:
+        parser().parse_args(words[1:])
+        return True
+    if len(words) < 2 or not Path(words[0]).name.startswith("python") or not words[1].startswith("tools/"):
+        return False
+    assert (ROOT / words[1]).is_file(), words[1]
+    arguments = [word for word in words[2:] if word not in ("|", ">")]
+    if verb := verb_of(words[1]):
+        parser().parse_args([verb, *arguments])
+    else:
+        assert not arguments, f"{words[1]} takes no arguments"
+    return True
+
+
+def test_the_readme_shows_commands_that_parse():
+    assert sum(map(check_command, commands_of("README.md"))) >= 3
+
+
+@pytest.mark.parametrize("page", PAGES[1:])
+def test_commands_of_the_other_pages_parse(page):
+    inline = re.findall(r"`((?:python tools/|detect )[^`]*)`", text_of(page))
+    for line in [*commands_of(page), *inline]:
+        check_command(line)
+
+
+def test_a_wrong_command_would_be_noticed():
+    for line in ("python tools/train.py --epochs 3", "detect judge runs/x"):
+        with pytest.raises(UserError):
+            check_command(line)
+    with pytest.raises(AssertionError):
+        check_command("python tools/none.py")
+    assert check_command("python tools/detect.py --source 0  # a webcam") and not check_command("pip install -e .")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page):
+    named = re.findall(r"(?<![\w/.-])((?:configs|tools|docs|tests|detect)/[\w./-]*\w)", text_of(page))
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_inside_the_checkout_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#\s]+)", text_of(page))
+    inside = [link for link in links if "://" not in link and not link.startswith("mailto:")]
+    assert not [link for link in inside if not (ROOT / page).parent.joinpath(link).exists()]
