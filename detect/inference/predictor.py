@@ -137,8 +137,8 @@ class Predictor:
         for option in self.nms:
             if option not in NMS_OPTIONS:
                 raise UserError(f"nms has no option '{option}'{nearest(option, NMS_OPTIONS)}")
-        if not 0 <= self.nms.get("threshold", 0) <= 1 or not self.nms.get("beta", 1) > 0:
-            raise UserError("nms threshold must be a number from 0 to 1 and nms beta above 0")
+        if not -1 <= self.nms.get("threshold", 0) <= 1 or not self.nms.get("beta", 1) > 0:  # DIoU begins at -1
+            raise UserError("nms threshold must be a number from -1 to 1 and nms beta above 0")
         kind = self.nms.get("kind", KINDS[0])
         if kind not in KINDS:
             raise UserError(f"nms kind is '{kind}'{nearest(kind, KINDS)}")
