@@ -4,12 +4,16 @@ Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 
 """
 
 import argparse
+import math
 import os
 import sys
 from importlib import import_module
 
 from detect import __version__
 from detect.errors import UserError
+from detect.files import printable
+
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # how PyTorch's RuntimeErrors say it
 
 
 def main(arguments=None):
@@ -26,7 +30,7 @@ def main(arguments=None):
     except UserError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -37,6 +41,12 @@ def main(arguments=None):
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+            print("error: out of memory; try a smaller --size, --batch or train.batch", file=sys.stderr)
+            return 1
+        if "DataLoader worker" in str(error):
+            print("error: a loader process was killed; give more shared memory or set train.workers=0", file=sys.stderr)
+            return 1
         print(f"bug: {type(error).__name__}: {error}; --debug shows where, please report it", file=sys.stderr)
         return 2
 
@@ -59,15 +69,19 @@ def whole(low, high):
     return read
 
 
-def share(text):
-    """An argument type: numbers from 0 to 1."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number from 0 to 1")
-    return number
+def number(low, high):
+    """An argument type: numbers from `low` to `high`."""
+
+    def read(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number from {low} to {high}")
+        return value
+
+    return read
 
 
 def parser():
@@ -103,9 +117,9 @@ def parser():
     sub.add_argument("--source", required=True, help="picture, folder, 'glob*', video, webcam number or URL")
     sub.add_argument("--weights", help="run folder, .pt or .safetensors (the released weights)")
     sub.add_argument("--out", help="folder for annotated pictures, videos and detections.json (a new one in runs)")
-    sub.add_argument("--min-score", "--conf", type=share, help="leave out detections below it (0.25)")
+    sub.add_argument("--min-score", "--conf", type=number(0, 1), help="leave out detections below it (0.25)")
     sub.add_argument("--show", action="store_true", help="also show them in a window; q ends")
-    sub.add_argument("--verbose", action="store_true", help="a line for every frame of a video")
+    sub.add_argument("--quiet", action="store_true", help="no line for every frame of a video")
     _predict_options(sub, default_batch=1)
 
     sub = verb("export", "write a trained detector as released weights")
@@ -129,6 +143,7 @@ def parser():
     sub.add_argument("--size", type=whole(32, 4096), default=320, help="side of the input, px (320)")
     sub.add_argument("--batch", type=whole(1, 1024), default=16, help="pictures per training step (16)")
     sub.add_argument("--weights", help="measure these instead of random weights in inference")
+    sub.add_argument("--picture", help="measure inference on this picture instead of a generated one")
     sub.add_argument("--rounds", type=whole(1, 100_000), default=60, help="measured inferences (60)")
     sub.add_argument("--steps", type=whole(1, 100_000), default=12, help="measured training steps (12)")
     return top
@@ -137,7 +152,7 @@ def parser():
 def _predict_options(sub, default_batch):
     sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
     sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the suppression")
-    sub.add_argument("--nms-threshold", type=share, help="overlap above which a detection is suppressed")
+    sub.add_argument("--nms-threshold", type=number(-1, 1), help="overlap above which a detection is suppressed")
     sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"pictures at once ({default_batch})")
     sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
 

@@ -240,9 +240,10 @@ def _apply_override(values, origins, override):
 
 
 def _change_length(train, old, new):
-    """Where an override gives the length in the other unit: burn-in and milestones keep their share of it."""
+    """Where an override gives another length, in either unit: burn-in and milestones keep their share of it."""
     for unit, other in (("epochs", "steps"), ("steps", "epochs")):
-        length, old_length = _number(new.get(unit) if isinstance(new, dict) else None), _number(old.get(other))
+        length = _number(new.get(unit) if isinstance(new, dict) else None)
+        old_length = _number(old.get(unit)) or _number(old.get(other))
         if length is None or old_length is None or other in new:
             continue
         train[other] = None
@@ -361,6 +362,10 @@ def _check_together(settings, origins):
         fail("train.accumulate", f"train.batch {train.batch} cannot be split into {train.accumulate} equal parts")
     if sizes is not None and (len(sizes) != 2 or not 32 <= sizes[0] <= sizes[1] <= 4096):
         fail("input.train_sizes", f"input.train_sizes must be [smallest, largest] in px, not {sizes}")
+    length = train.epochs or train.steps
+    if length and train.burn_in >= length:
+        unit = "epochs" if train.epochs else "steps"
+        fail("train.burn_in", f"train.burn_in {train.burn_in:g} must be shorter than the training of {length:g} {unit}")
     if list(train.milestones) != sorted(train.milestones):
         fail("train.milestones", "train.milestones must ascend")
     _check_model(settings, origins, fail)

@@ -57,7 +57,7 @@ class Registry:
                 raise UserError(f"{self.kind} {name} has no option '{option}'{nearest(option, known)}")
         try:
             return self.get(name)(**wiring, **options)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise UserError(f"{self.kind} {name}: {error}") from error
 
 

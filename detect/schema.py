@@ -99,7 +99,7 @@ class TrainSettings:
 class PredictSettings:
     min_score: float = setting(0.25, low=0, high=1)
     nms: str = setting("iou", choices=("iou", "diou", "diou_beta"))
-    nms_threshold: float = setting(0.45, low=0, high=1)
+    nms_threshold: float = setting(0.45, low=-1, high=1)
     nms_beta: float = setting(0.6, above=0)
     per_class: bool = True
     max_detections: int = setting(100, low=1, high=10_000)

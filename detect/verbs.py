@@ -23,10 +23,11 @@ def train(args):
         if args.out:
             raise UserError("--out is for new runs; --resume goes on in the run's own folder")
         folder = Path(args.resume)
+        folder = folder.parent if folder.is_file() else folder
         state = read_checkpoint(folder / "last.pt")
         settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set)
     else:
-        settings, origins = config.load_with_origins(args.config, args.set)
+        settings, origins = config.load_with_origins(args.config, args.set, needs_data=not args.print_config)
     if args.print_config:
         if args.json:
             return _answer(args, config.to_dict(settings))
@@ -36,13 +37,14 @@ def train(args):
     if not args.resume:
         folder = new_folder(args.out or "runs", Path(args.config).stem)
     say = _say(args)
-    with removed_if_empty(folder):
+    with removed_if_empty(None if args.resume or args.out else folder):
         trainer = Trainer(settings, folder, device, state)
         if trainer.step >= trainer.schedule.total_steps:
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
         write_text(folder / "config.yaml", config.dump(settings))
     for line in trainer.summary():
         say(line)
+        trainer.note(line)
     try:
         last = trainer.run()
     except Interrupted:
@@ -57,19 +59,20 @@ def evaluate(args):
     from detect import config
     from detect.api import predictor_of
     from detect.engine.checkpoint import load_model
+    from detect.evaluation.evaluate import EVERYTHING
 
     say = _say(args)
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     model = load_model(args.weights)
-    predictor = predictor_of(model, **_predictor_options(args) | {"min_score": 0.001})
+    predictor = predictor_of(model, **_predictor_options(args) | EVERYTHING)
     data = None
     if not args.images:
         data = config.read_data(args.data) if args.data else model.settings.data
         if data is None:
             raise UserError(f"{model.path}: does not say which data to judge it on; give --data FOLDER")
     folder = _evaluation_folder(args)
-    with removed_if_empty(folder):
+    with removed_if_empty(None if args.out else folder):
         if args.split == "test-dev" and not args.images:
             return _evaluate_test_dev(args, folder, model, predictor, data, say)
         return _evaluate_split(args, folder, model, predictor, data, say)
@@ -95,7 +98,9 @@ def _evaluate_split(args, folder, model, predictor, data, say):
     say()
     say(per_class_table(report))
     say(f"\n{len(dataset)} pictures, {len(detections)} detections: {path}")
-    if report.metrics["AP"] < 0.01:
+    if report.metrics["AP"] < 0:
+        say("Nothing is annotated in these pictures, so there is no AP.")
+    elif report.metrics["AP"] < 0.01:
         say("AP is below 0.01. What it looks like:")
         for sentence in diagnose(load_ground_truth(dataset.annotations), detections):
             say(f"- {sentence}")
@@ -107,13 +112,12 @@ def _evaluate_test_dev(args, folder, model, predictor, data, say):
     """Write the two files for the COCO server; nothing can be judged here."""
     from detect.data.coco import Picture, paths_of_test_dev
     from detect.evaluation.evaluate import detect_pictures, match_categories
-    from detect.evaluation.submission import check_name, load_image_info, write_test_dev
-    from detect.files import read_json
+    from detect.evaluation.submission import check_name, load_image_info, test_dev_categories, write_test_dev
 
     check_name(args.name)
     info, images = paths_of_test_dev(data)
     pictures = [Picture(p.id, images / p.file_name, p.width, p.height) for p in load_image_info(info)]
-    categories = read_json(info).get("categories") or model.categories
+    categories = test_dev_categories(info) or model.categories
     category_ids = match_categories(model.categories, categories, info)
     detections = detect_pictures(predictor, pictures, category_ids, args.batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, args.name, detections)
@@ -128,9 +132,9 @@ def predict(args):
     say = _say(args)
     model = load(args.weights or RELEASED, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
-    with removed_if_empty(folder):
+    with removed_if_empty(None if args.out else folder):
         summary = detect_files(
-            model, args.source, folder, show=args.show, verbose=args.verbose, log=say, warn=_complain
+            model, args.source, folder, show=args.show, verbose=not args.quiet, log=say, warn=_complain
         )
     say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
     for path in [*summary["files"], summary["json"]]:
@@ -174,7 +178,7 @@ def benchmark(args):
     settings = config.load(args.config, args.set, needs_data=False)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
-        "inference": benchmark_inference(settings, args.size, args.weights, args.rounds),
+        "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.picture),
         "training": benchmark_training(settings, args.size, args.batch, args.steps),
     }
     _say(args)(table(result))
@@ -197,13 +201,13 @@ def new_folder(parent, name):
 
 @contextmanager
 def removed_if_empty(folder):
-    """Leave no empty folder behind when the block fails."""
+    """Leave no empty folder (None: nothing to remove) behind when the block fails."""
     try:
         yield
     except BaseException:
         with suppress(OSError):
-            folder.rmdir()
-            if folder.parent == Path("runs"):
+            if folder:
+                folder.rmdir()
                 folder.parent.rmdir()
         raise
 

@@ -308,10 +308,10 @@ def test_another_length_keeps_the_shares_of_burn_in_and_milestones(write):
     assert (train.epochs, train.burn_in) == (50.0, 1.0)
 
 
-def test_another_length_in_the_same_unit_leaves_the_rest(write):
+def test_another_length_in_the_same_unit_keeps_the_shares_too(write):
     path = write(MODEL + "train: {epochs: 10, burn_in: 2, milestones: [8]}")
     train = config.load(path, ["train.epochs=20"]).train
-    assert (train.epochs, train.burn_in, train.milestones) == (20.0, 2.0, [8.0])
+    assert (train.epochs, train.burn_in, train.milestones) == (20.0, 4.0, [16.0])
 
 
 @pytest.mark.parametrize(
@@ -499,3 +499,17 @@ def test_random_changes_of_a_configuration_give_settings_or_a_sentence(write, tm
         except Exception as error:
             raise AssertionError(f"{type(error).__name__} for:\n{path.read_text()!r}") from error
     assert set(outcomes) == {"Settings", "UserError"}
+
+
+def test_a_burn_in_as_long_as_the_training_is_refused(write):
+    assert "must be shorter than the training of 30 epochs" in error_of(
+        write(MODEL + "train: {epochs: 30, burn_in: 1000}")
+    )
+
+
+def test_a_child_file_drops_the_part_of_another_name_only(write, tmp_path):
+    (tmp_path / "base.yaml").write_text(MODEL + "train: {epochs: 3}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("base: base.yaml\ntrain: {lr: 0.5}\n")
+    train = config.load(child).train
+    assert (train.epochs, train.lr) == (3.0, 0.5)

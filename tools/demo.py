@@ -20,13 +20,18 @@ FPS, SECONDS, CLIP_SIZE = 12, 4, 320
 
 
 def find_photos():
-    """The sample photos as RGB arrays by name; those that the installed scikit-image does not carry are left out."""
-    import skimage
+    """The sample photos as RGB arrays by name."""
+    try:
+        import skimage
+    except ImportError as error:
+        from detect.errors import UserError
+
+        raise UserError("scikit-image, whose photos the demo shows, is not here; install the extra: demo") from error
 
     from detect.data.image import read_image
 
     folder = Path(skimage.__file__).parent / "data"
-    return {name: read_image(folder / file) for name, file in PHOTOS.items() if (folder / file).is_file()}
+    return {name: read_image(folder / file) for name, file in PHOTOS.items()}
 
 
 def pan(image, frames, size):
@@ -64,7 +69,7 @@ def demo():
     for name, image in photos.items():
         write_image(inputs / f"{name}.jpg", image)
     with VideoSink(inputs / "clip.mp4", FPS) as video:
-        shown = [photos[name] for name in ("astronaut", "motorcycle") if name in photos]
+        shown = [photos["astronaut"], photos["motorcycle"]]
         views = [view for image in shown for view in pan(image, FPS * SECONDS // len(shown), CLIP_SIZE)]
         for number, view in enumerate(views):
             video.write(view, number / FPS)

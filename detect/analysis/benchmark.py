@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from detect.data.image import write_image
+from detect.data.image import read_image, write_image
 from detect.errors import UserError
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import detections_from
@@ -20,14 +20,14 @@ PICTURE = (480, 640)  # height, width in px of the pictures measured with
 WARM_UP = 3
 
 
-def benchmark_inference(settings, size, weights=None, rounds=60):
-    """Median milliseconds of the stages of detecting in one picture of 640x480 px (batch 1, PyTorch).
+def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
+    """Median milliseconds of the stages of detecting in one picture (batch 1, PyTorch).
 
-    The picture is generated, so few boxes pass the score threshold, with random weights or trained ones; what passes
-    0.25 in a real photo are some tens.
+    The picture is the file `path`, or a generated one of 640x480 px, in which hardly a box passes the threshold.
 
     Returns:
-        {"letterbox", "forward", "decode", "nms": ms, "overhead": (letterbox + decode + nms) / forward, "fps"}
+        {"letterbox", "forward", "decode", "nms": ms, "detections", "overhead": (letterbox + decode + nms) / forward,
+        "fps"}
     """
     from detect.api import pick_device
     from detect.engine.checkpoint import load_model
@@ -39,8 +39,8 @@ def benchmark_inference(settings, size, weights=None, rounds=60):
     device = pick_device()
     model = copy.deepcopy(model).fuse().to(device, memory_format=torch.channels_last)
     options = settings.predict.nms_options() | {"min_score": settings.predict.min_score}
-    image = picture(np.random.default_rng(0))
-    letterbox = Letterbox(PICTURE[1], PICTURE[0], size)
+    image = read_image(path) if path else picture(np.random.default_rng(0))
+    letterbox = Letterbox(image.shape[1], image.shape[0], size)
 
     times = {"letterbox": [], "forward": [], "decode": [], "nms": []}
 
@@ -61,10 +61,11 @@ def benchmark_inference(settings, size, weights=None, rounds=60):
             inputs = timed("letterbox", pixels)
             raw = timed("forward", lambda inputs=inputs: model(inputs))
             boxes, scores = timed("decode", lambda raw=raw: model.decode(raw))
-            timed("nms", lambda boxes=boxes, scores=scores: detections_from(boxes[0], scores[0], **options))
+            found = timed("nms", lambda boxes=boxes, scores=scores: detections_from(boxes[0], scores[0], **options))
     result = {name: median(values[WARM_UP:]) for name, values in times.items()}
     around = result["letterbox"] + result["decode"] + result["nms"]
-    return result | {"overhead": around / result["forward"], "fps": 1000 / (around + result["forward"])}
+    total = around + result["forward"]
+    return result | {"detections": len(found.boxes), "overhead": around / result["forward"], "fps": 1000 / total}
 
 
 def benchmark_training(settings, size, batch, steps=12):
@@ -145,7 +146,7 @@ def table(result):
     stages = "  ".join(f"{name} {run[name]:.1f} ms" for name in ("letterbox", "forward", "decode", "nms"))
     return (
         f"{result['machine']}, PyTorch {torch.__version__}, {torch.get_num_threads()} threads; medians\n"
-        f"inference: {stages}; {run['fps']:.1f} frames/s\n"
+        f"inference: {stages}; {run['fps']:.1f} frames/s, {run['detections']} detections\n"
         f"letterbox + decode + nms take {run['overhead']:.0%} of the forward pass\n"
         f"training: {train['images_per_second']:.1f} images/s, {train['loader_share']:.1%} of it waiting for the loader"
     )

@@ -80,6 +80,12 @@ class CocoDataset:
         annotations, images = split_paths(data, split)
         return cls(annotations, images, data.bad_boxes)
 
+    def check_files(self):
+        """Raise UserError unless every picture's file is there."""
+        absent = [picture.path for picture in self.pictures if not picture.path.is_file()]
+        if absent:
+            raise UserError(f"{self.annotations}: {len(absent)} of its pictures are not there, the first: {absent[0]}")
+
     def __len__(self):
         return len(self.pictures)
 
@@ -145,7 +151,7 @@ class CocoDataset:
                 self._fail(f"{name} has category {record['category_id']}{nearest(record['category_id'], labels)}")
             box = record["bbox"]
             if not (isinstance(box, list) and len(box) == 4 and all(_is_number(v) for v in box)):
-                self._fail(f"{name} is {box!r}; a bbox is [left, top, width, height] in px")
+                self._fail(f"{name} is {str(box)[:60]}; a bbox is [left, top, width, height] in px")
             if record.get("iscrowd"):
                 continue
             picture = pictures[record["image_id"]]
@@ -171,6 +177,12 @@ class CocoDataset:
                 xyxy = xywh_to_xyxy([box for box, _ in boxes])
                 picture.boxes = clip(xyxy, picture.width, picture.height)
                 picture.labels = np.array([label for _, label in boxes], dtype=np.int64)
+
+
+def has_split(data, split):
+    """Whether the data that `DataSettings` describe names or holds annotations of the split."""
+    files = [Path(data.root, annotations.format(split=split)) for annotations, _ in LAYOUTS]
+    return split in data.splits or any(path.is_file() for path in files)
 
 
 def split_paths(data, split):

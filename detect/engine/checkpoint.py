@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from detect import config
 from detect.errors import UserError
-from detect.files import cannot_write, missing, replacing
+from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.models.detector import Detector, build_detector
+from detect.ops.letterbox import GREY
 from detect.schema import Settings
 
 
@@ -33,6 +34,8 @@ def read_checkpoint(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise missing(path) from error
+    except PermissionError as error:
+        raise cannot_read(path, error) from error
     except Exception as error:  # a stranger's file fails in many ways: unpickling, zip, end of file, ...
         raise UserError(
             f"{path}: not a checkpoint of this framework, or a damaged one; give a run folder or another file"
@@ -72,9 +75,11 @@ def load_model(path):
         tensors = average.get("model") if isinstance(average, dict) else None
     categories = _checked_categories(path, categories)
     settings = config.from_dict(values, source=path)
-    detector = build_detector(vars(settings.model), len(categories))
     try:
-        detector.load_state_dict(tensors)
+        with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
+            detector = build_detector(vars(settings.model), len(categories))
+        floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+        detector.load_state_dict(floats, assign=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: its weights do not fit the model its config describes") from error
     return LoadedModel(detector.eval(), settings, categories, path)
@@ -101,12 +106,15 @@ def write_safetensors(path, model, half=False):
     values = config.to_dict(model.settings)
     values["data"] = None
     values["train"]["init"] = None
-    letterbox = {"size": model.settings.input.size, "pad": "centre", "fill": 114, "scale": "fit"}
+    letterbox = {"size": model.settings.input.size, "pad": "centre", "fill": GREY, "scale": "fit"}
     metadata = {"config": values, "categories": model.categories, "letterbox": letterbox}
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
         for name, value in model.detector.state_dict().items()
     }
+    too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if too_large:
+        raise UserError(f"{path}: {too_large[0]} holds numbers beyond 16 bits or not finite; write it without --half")
     try:
         with replacing(path) as temporary:
             save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})

@@ -4,6 +4,7 @@ import csv
 import io
 import sys
 import time
+from contextlib import suppress
 
 import numpy as np
 from tqdm import tqdm
@@ -20,7 +21,7 @@ class TrainingLog:
 
     def __init__(self, folder, total_steps, start=0):
         self.folder = folder
-        self.file = open(folder / "log.txt", "a", encoding="utf-8")  # noqa: SIM115  closed by close()
+        self.path = folder / "log.txt"
         self.total_steps = total_steps
         self.bar = tqdm(total=total_steps, initial=start, unit="step", disable=not sys.stderr.isatty())
         self.last_line = time.monotonic()
@@ -28,8 +29,7 @@ class TrainingLog:
 
     def say(self, text):
         self.bar.write(text, file=sys.stderr)
-        self.file.write(text + "\n")
-        self.file.flush()
+        note(self.path, text)
 
     def step(self, step, epoch, terms, lr, images_per_second, data_share):
         """After optimizer step `step` (counted from 1)."""
@@ -45,20 +45,25 @@ class TrainingLog:
             if self.bar.disable:
                 self.say(line)
             else:
-                self.file.write(line + "\n")
-                self.file.flush()
+                note(self.path, line)
 
     def results(self, history):
         """Write all rows (mappings with the same keys) to results.csv."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        columns = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
         write_text(self.folder / "results.csv", text.getvalue())
 
     def close(self):
         self.bar.close()
-        self.file.close()
+
+
+def note(path, line):
+    """Add a line to a log file, if the disk lets us: a log is no reason to stop a training."""
+    with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 class Pace:

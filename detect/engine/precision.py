@@ -12,5 +12,5 @@ def autocast_dtype(name, device):
             raise UserError(f"train.precision: {name} needs a CUDA device; use auto or fp32 on {device.type}")
         return torch.float32
     if name == "auto":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]

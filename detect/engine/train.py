@@ -7,17 +7,18 @@ from pathlib import Path
 import torch
 
 from detect import config
-from detect.data.coco import CocoDataset, split_paths
+from detect.data.coco import CocoDataset, has_split, split_paths
 from detect.data.loader import training_batches
 from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.interrupt import Interrupted, interrupt_flag
-from detect.engine.log import Pace, TrainingLog, save_picture_of
+from detect.engine.log import Pace, TrainingLog, note, save_picture_of
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
-from detect.evaluation.evaluate import evaluate_dataset
+from detect.evaluation.coco import load_ground_truth
+from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import build_detector
@@ -44,7 +45,13 @@ class Trainer:
         train = settings.train
         self.settings, self.folder, self.device = settings, Path(folder), torch.device(device)
         self.train_set = CocoDataset.of_split(settings.data, "train")
-        self.val_set, self.val_missing = self._val_set()
+        self.val_set = self.ground_truth = None
+        if has_split(settings.data, "val"):
+            self.val_set = CocoDataset.of_split(settings.data, "val")
+            match_categories(self.train_set.categories, self.val_set.categories, self.val_set.annotations)
+            self.ground_truth = load_ground_truth(self.val_set.annotations)
+        for pictures in filter(None, (self.train_set, self.val_set)):
+            pictures.check_files()
         self.schedule = Schedule(train, len(self.train_set))
 
         torch.manual_seed(train.seed)
@@ -91,13 +98,17 @@ class Trainer:
                 empty = counts.count(0)
                 yield f"{name}: {len(pictures)} pictures ({empty} empty), {sum(counts)} boxes: {pictures.annotations}"
                 yield from pictures.notes
-        if self.val_missing:
-            yield f"not evaluated while training: {self.val_missing}"
+        if not self.val_set:
+            yield "not evaluated while training: the data has no split 'val'"
         yield (
             f"{schedule.total_steps} steps of {train.batch} pictures ({schedule.epoch(schedule.total_steps)} epochs), "
             f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
         )
         yield f"from step {self.step}, into {self.folder}"
+
+    def note(self, line):
+        """Add a line to the run's log.txt."""
+        note(self.folder / "log.txt", line)
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
@@ -116,12 +127,16 @@ class Trainer:
         keep_freed_memory()
         try:
             with interrupt_flag() as interrupted:
+                if self.step == 0:
+                    self.save()
                 while self.step < until:
                     self._one_step(batches, log)
-                    evaluates = self._evaluates_after(self.step)
-                    if evaluates:
+                    if self._evaluates_after(self.step):
+                        self.save()  # an evaluation takes its time and may fail
                         self._end_of_period(log)
-                    if evaluates or interrupted or time.monotonic() - saved > self.settings.train.save_minutes * 60:
+                        self.save()
+                        saved = time.monotonic()
+                    elif interrupted or time.monotonic() - saved > self.settings.train.save_minutes * 60:
                         self.save()
                         saved = time.monotonic()
                     if interrupted:
@@ -137,13 +152,19 @@ class Trainer:
 
     def _one_step(self, batches, log):
         train = self.settings.train
-        started, waiting, total = time.monotonic(), 0.0, {}
+        started, waiting, total, image_ids = time.monotonic(), 0.0, {}, []
         lr = self.schedule.lr(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         for _ in range(train.accumulate):
             asked = time.monotonic()
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except UserError:
+                if not total:
+                    self.save()  # a picture that cannot be read costs no step
+                raise
+            image_ids += batch.image_ids
             waiting += time.monotonic() - asked
             if self.step == 0 and not total:
                 save_picture_of(batch, self.folder / "train_batch.jpg", self.train_set.categories)
@@ -152,13 +173,15 @@ class Trainer:
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
             wrong = [name for name, value in values.items() if not math.isfinite(value)]
             if wrong:
-                self._stop(f"{', '.join(wrong)} loss", batch, lr, [name for name in values if name not in wrong])
+                self._stop(
+                    f"{', '.join(wrong)} loss", batch.image_ids, lr, [name for name in values if name not in wrong]
+                )
             for name, value in values.items():
                 total[name] = total.get(name, 0.0) + value / train.accumulate
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf)
         if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
-            self._stop("gradient", batch, lr)
+            self._stop("gradient", image_ids, lr)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
@@ -176,7 +199,7 @@ class Trainer:
 
     def _forward(self, batch):
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
-        images = batch.images.to(self.device, non_blocking=True).to(torch.float32, memory_format=layout) / 255
+        images = batch.images.to(self.device).to(torch.float32, memory_format=layout) / 255
         boxes = [b.to(self.device) for b in batch.boxes]
         labels = [x.to(self.device) for x in batch.labels]
         amp = self.precision is not torch.float32
@@ -184,11 +207,11 @@ class Trainer:
             raw = self.model(images)
         return self.loss([level.float() for level in raw], boxes, labels)
 
-    def _stop(self, what, batch, lr, finite=()):
+    def _stop(self, what, image_ids, lr, finite=()):
         others = f" (finite: {', '.join(finite)})" if finite else ""
         raise UserError(
             f"step {self.step + 1}: the {what} is not finite{others}; lr {lr:g}, image ids "
-            f"{' '.join(map(str, batch.image_ids))}; the last checkpoint in {self.folder} is good, if one was written; "
+            f"{' '.join(map(str, image_ids))}; the last checkpoint in {self.folder} is good, if one was written; "
             "lowering train.lr or setting train.clip_norm usually helps"
         )
 
@@ -228,10 +251,10 @@ class Trainer:
         model = self.ema.model if self.ema else self.model
         names = tuple(category["name"] for category in self.train_set.categories)
         predictor = Predictor(
-            model, names, self.settings.input.size, min_score=0.001,
-            nms=self.settings.predict.nms_options(), device=self.device,
+            model, names, self.settings.input.size,
+            nms=self.settings.predict.nms_options(), device=self.device, **EVERYTHING,
         )  # fmt: skip
-        return evaluate_dataset(predictor, self.val_set, self.train_set.categories)[0]
+        return evaluate_dataset(predictor, self.val_set, self.train_set.categories, ground_truth=self.ground_truth)[0]
 
     def save(self):
         """Write last.pt."""
@@ -244,7 +267,7 @@ class Trainer:
             "best_ap": self.best_ap,
             "history": self.history,
             "sums": self.sums,
-            "random": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+            "random": {"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
         }
         checkpoint.write_checkpoint(self.folder / "last.pt", state)
 
@@ -257,31 +280,28 @@ class Trainer:
             "metrics": metrics,
         }
 
+    def _cuda_random(self):
+        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+
     def _restore(self, state):
+        if state["categories"] != self.train_set.categories:
+            raise UserError(f"{self.train_set.annotations}: has other classes than the run; resume on the same data")
         try:
             self.model.load_state_dict(state["model"])
             if self.ema:
                 self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.scaler.load_state_dict(state["scaler"])
+            if self.scaler.is_enabled() and state["scaler"]:
+                self.scaler.load_state_dict(state["scaler"])
             self.step, self.best_ap = state["step"], state["best_ap"]
             self.history, self.sums = state["history"], state["sums"]
             torch.set_rng_state(state["random"]["cpu"])
-            if self.device.type == "cuda":
-                torch.cuda.set_rng_state_all(state["random"]["cuda"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            if self.device.type == "cuda" and state["random"]["cuda"] is not None:
+                torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise UserError(f"{self.folder}: its checkpoint does not fit this model or is damaged") from error
 
     # ---- parts -----------------------------------------------------------------------------------------------------
-
-    def _val_set(self):
-        try:
-            val_set = CocoDataset.of_split(self.settings.data, "val")
-        except UserError as error:
-            if "no split 'val'" not in str(error):
-                raise
-            return None, str(error)
-        return val_set, None
 
     def _optimizer(self):
         """SGD; weight decay on convolutions' weights only, as in Darknet."""

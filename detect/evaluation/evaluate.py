@@ -7,17 +7,20 @@ from tqdm import tqdm
 from detect.errors import UserError
 from detect.evaluation.coco import evaluate_detections, load_ground_truth, to_coco_results
 
+EVERYTHING = {"min_score": 0.001, "max_detections": 100}  # what COCOeval wants to see of a picture
 
-def evaluate_dataset(predictor, dataset, categories, batch=16, show_progress=False):
+
+def evaluate_dataset(predictor, dataset, categories, batch=16, show_progress=False, ground_truth=None):
     """Detect on every picture of a `CocoDataset` -> (`CocoReport`, detections in COCO's results format).
 
     Args:
-        predictor: `Predictor` with a low `min_score` (0.001 is customary).
+        predictor: `Predictor` made with `EVERYTHING`.
         categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
+        ground_truth: of the set's annotation file, if it is loaded already.
     """
     category_ids = match_categories(categories, dataset.categories, dataset.annotations)
     detections = detect_pictures(predictor, dataset.pictures, category_ids, batch, show_progress)
-    return evaluate_detections(load_ground_truth(dataset.annotations), detections), detections
+    return evaluate_detections(ground_truth or load_ground_truth(dataset.annotations), detections), detections
 
 
 def detect_pictures(predictor, pictures, category_ids, batch=16, show_progress=False):

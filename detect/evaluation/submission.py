@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detect.errors import UserError
-from detect.evaluation.coco import check_image, records, short
+from detect.evaluation.coco import check_image, is_id, records, short
 from detect.files import read_json, replacing, stays_inside, write_text
 
 RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
@@ -37,6 +37,18 @@ def load_image_info(path):
             raise UserError(f"{where} (id {record['id']}) has file_name {short(name)}; name a file in the image folder")
         pictures.append(ImageInfo(*(record[field] for field in ImageInfo._fields)))
     return pictures
+
+
+def test_dev_categories(path):
+    """The `{"id", "name"}` that an image list names, by ascending id, if it does; UserError when they are wrong."""
+    content = read_json(path)
+    if not isinstance(content, dict) or "categories" not in content:
+        return None
+    categories = records(content, "categories", path)
+    for index, category in enumerate(categories):
+        if not is_id(category.get("id")) or not isinstance(category.get("name"), str):
+            raise UserError(f"{path}: category {index} needs a whole number 'id' and a text 'name'; add them")
+    return sorted(categories, key=lambda category: category["id"])
 
 
 def write_results(path, detections):

@@ -231,7 +231,7 @@ def test_a_size_that_does_not_agree_is_named(load, tmp_path):
     content["images"][0].update(width=30, height=40)
     content["annotations"] = []
     expected = (
-        f"{tmp_path / 'images' / 'b.png'}: is 40x30 px upright, but {tmp_path / 'set.json'} says 30x40; "
+        f"{tmp_path / 'images' / 'b.png'}: is 40x30 px upright, but its annotation says 30x40; "
         "correct the record of image 7"
     )
     assert error_of(load(content).sample, 1) == expected

@@ -147,7 +147,7 @@ def test_half_precision_maps_decode_in_single_precision():
         ({"anchors": [[10, 0], [20, 20], [30, 30]]}, "anchors must be"),
         ({"anchors": [[10, -5], [20, 20], [30, 30]]}, "anchors must be"),
         ({"anchors": [[10, 10, 10]] * 3}, "anchors must be"),
-        ({"scale_x_y": [1.0, 1.1]}, "scale_x_y has 2 numbers for 3 scales"),
+        ({"scale_x_y": [1.0, 1.1]}, "scale_x_y must be one number from 1 on, or one for each of the 3 scales"),
     ],
 )
 def test_wrong_anchors_and_scales_are_refused(options, message):

@@ -52,7 +52,7 @@ class YOLOv3(nn.Module):
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
         pairs = isinstance(anchors, (list, tuple)) and all(_is_size(a) for a in anchors)
-        if not pairs or not anchors or len(anchors) % scales:
+        if not pairs or not 0 < len(anchors) <= 100 or len(anchors) % scales:
             raise ValueError(f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them")
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
         if len(scale_x_y) != scales or not all(isinstance(s, (int, float)) and 1 <= s < 10 for s in scale_x_y):
