@@ -126,6 +126,7 @@ def parser():
     sub.add_argument("weights", help="run folder or .pt")
     sub.add_argument("--format", choices=["safetensors"], default="safetensors")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="predict.min_score=0.15, ...")
     sub.add_argument("--out", required=True, help="file to write")
 
     sub = verb("profile", "count a model layer by layer: shapes, parameters, BFLOPs")

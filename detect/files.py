@@ -26,6 +26,7 @@ def replacing(path):
     try:
         open(temporary, "xb").close()  # fails rather than follow a link that someone laid there
         yield temporary
+        os.chmod(temporary, 0o644)  # some writers make files that only their owner may read
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

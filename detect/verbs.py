@@ -144,11 +144,13 @@ def predict(args):
 
 
 def export(args):
+    from detect import config
     from detect.engine.checkpoint import load_model, write_safetensors
 
     if Path(args.out).suffix != ".safetensors":
         raise UserError(f"--out {args.out}: must end in .safetensors")
     model = load_model(args.weights)
+    model.settings = config.from_dict(config.to_dict(model.settings), source=model.path, overrides=args.set)
     write_safetensors(args.out, model, half=args.half)
     size = Path(args.out).stat().st_size
     _say(args)(f"{args.out}: {size / 1e6:.1f} MB, {len(model.categories)} classes, {model.settings.input.size} px")

@@ -370,7 +370,7 @@ def test_the_warm_up_and_the_size_reach_the_optimizer_and_the_network(squares, t
         trainer.optimizer, "step", lambda: rates.append(trainer.optimizer.param_groups[0]["lr"]) or step()
     )
     trainer.run()
-    assert rates == pytest.approx([0.1 * (n / 4) ** 4 for n in (1, 2, 3, 4)])
+    assert rates == pytest.approx([0.1 * (n / 4) ** 4 for n in (1, 2, 3, 4, 4)])
     assert trainer.history[-1]["lr"] == rates[-1]
 
 
