@@ -17,6 +17,7 @@ from detect.ops.nms import detections_from
 from detect.schema import DataSettings
 
 PICTURE = (480, 640)  # height, width in px of the pictures measured with
+CLASSES = 80  # as in COCO
 WARM_UP = 3
 
 
@@ -33,7 +34,7 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
     from detect.engine.checkpoint import load_model
     from detect.models.detector import build_detector
 
-    model = load_model(weights).detector if weights else build_detector(vars(settings.model), 80)
+    model = load_model(weights).detector if weights else build_detector(vars(settings.model), CLASSES)
     if size % model.stride:
         raise UserError(f"--size {size}: must be a multiple of the model's stride {model.stride}")
     device = pick_device()
@@ -133,10 +134,18 @@ def make_pictures(folder, count):
             width, height = int(rng.integers(20, 140)), int(rng.integers(20, 120))
             image[top : top + height, left : left + width] = rng.integers(0, 255, 3)
             box = [left, top, width, height]
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": 1, "bbox": box})
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(rng.integers(1, CLASSES + 1)),
+                    "bbox": box,
+                }
+            )
         write_image(folder / "images" / f"{number}.jpg", image)
         images.append({"id": number, "file_name": f"{number}.jpg", "width": PICTURE[1], "height": PICTURE[0]})
-    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "patch"}]}
+    categories = [{"id": number, "name": f"patch {number}"} for number in range(1, CLASSES + 1)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations" / "train.json").write_text(json.dumps(content))
 
 
