@@ -131,7 +131,9 @@ def _read_safetensors(path):
     except (KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: has no config and class names in its metadata; not released by this tool") from error
     except Exception as error:
-        raise UserError(f"{path}: not a safetensors file, or a damaged one") from error
+        raise UserError(
+            f"{path}: not a safetensors file, or a damaged one; give a run folder or another file"
+        ) from error
 
 
 def _checked_categories(path, categories):

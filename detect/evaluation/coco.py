@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from detect.errors import UserError
 from detect.files import read_json
+from detect.ops.boxes import xyxy_to_xywh
 
 # in the order of COCOeval.summarize
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -141,8 +142,7 @@ def to_coco_results(image_id, boxes, scores, category_ids):
         scores: [n], rounded to 5 decimals.
         category_ids: [n], the ids of the annotation file.
     """
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).round(2).tolist()
+    xywh = xyxy_to_xywh(np.asarray(boxes, dtype=np.float64)).round(2).tolist()
     scores = np.asarray(scores, dtype=np.float64).round(5).tolist()
     category_ids = np.asarray(category_ids, dtype=np.int64).tolist()
     return [

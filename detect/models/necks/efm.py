@@ -15,7 +15,7 @@ class EFM(nn.Module):
 
     Established by Fig. 6c: F5 fuses L5 and L4; F4 fuses L4, L3 and F5; F3 fuses L3, L2 and F4; then P3 <- F3,
     P4 <- (P3, F4), P5 <- (P4, F5). Recovered from Fig. 7: every convolution with its width (4.158 M floats and
-    4.867 BFLOPs at 416 on CSPPeleeNet, 4.308 M and 5.066 with SAM). Inferred ("EFM-R1"), because they cost neither
+    4.866 BFLOPs at 416 on CSPPeleeNet, 4.308 M and 5.066 with SAM). Inferred ("EFM-R1"), because they cost neither
     parameters nor BFLOPs: that C4 enters F5 by addition, the order inside F3, that F4 is upsampled through Maxout,
     and that F5 joins P5 by addition.
 
