@@ -45,7 +45,7 @@ def test_options_are_the_constructors_without_the_wired_ones(shelf):
 
 @pytest.mark.parametrize(
     ("registry", "wrong", "right"),
-    [(BACKBONES, "CSPPelleNet", "CSPPeleeNet"), (NECKS, "EFN", "EFM"), (HEADS, "YOLOv4", "YOLOv3")],
+    [(BACKBONES, "CSPPelleNet", "CSPPeleeNet"), (NECKS, "EMF", "EFM"), (HEADS, "YOLOv4", "YOLOv3")],
 )
 def test_unknown_part_is_refused_with_the_nearest(registry, wrong, right):
     with pytest.raises(UserError, match=f"unknown {registry.kind} '{wrong}'; did you mean '{right}'"):

@@ -73,7 +73,8 @@ class YOLOLoss:
         fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, anchors]
         chosen = fit > self.iou_thresh
         if len(boxes):
-            chosen[torch.arange(len(boxes), device=device), fit.argmax(1)] = True
+            same_size = (anchors[:, None] == anchors).all(-1)  # two scales may have the same anchor: both learn
+            chosen |= same_size[fit.argmax(1)]
         objects, anchor = chosen.nonzero(as_tuple=True)
 
         first = torch.zeros(len(anchors), dtype=torch.int64, device=device)  # index of each anchor's first prediction

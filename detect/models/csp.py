@@ -6,25 +6,43 @@ from torch import nn
 from detect.models.layers import ConvNormAct
 
 FUSIONS = ("both", "first", "last")
+SPLITS = ("conv", "slice", "bypass")
+
+
+class Slice(nn.Module):
+    """Channels `start` to `stop` of a map. [B, C, H, W] -> [B, stop - start, H, W]"""
+
+    def __init__(self, start, stop):
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x):
+        return x[:, self.start : self.stop]
 
 
 class CrossStagePartial(nn.Module):
     """Split a stage's input in two parts, send one through `blocks`, and join them again.
 
-    Part 1 bypasses the blocks, part 2 goes through them; in the authors' published cfgs both parts are 1x1
-    convolutions of the same base map rather than slices. `fusion` chooses Fig. 3's variant:
+    It goes around any stage: ResNet's and ResNeXt's (Fig. 5), DenseNet's and PeleeNet's (Fig. 2). Part 1 bypasses the
+    blocks, part 2 goes through them; in the authors' published cfgs both parts are 1x1 convolutions of the same base
+    map (`split="conv"`); `split="slice"` cuts the base map in two instead, as yolov4-tiny.cfg does, and `"bypass"`
+    takes part 1 as a slice and part 2 as a convolution. `fusion` chooses Fig. 3's variant:
 
     - `both` (b): concat(T1(blocks(part 2)), part 1), and a second transition T2 after the join;
     - `first` (c): concat(blocks(part 2), part 1), then T2 only;
     - `last` (d): concat(T1(blocks(part 2)), part 1), no T2.
 
-    The wrapper ends with the join: T2 belongs to the backbone, which may pool before it (`has_second_transition`).
+    The wrapper ends with the join: T2 belongs to the backbone, which may pool before it.
 
     Args:
         in_channels: channels of the base map.
         part1_channels, part2_channels: widths of the bypass and of the blocks' input.
         blocks: the module that part 2 goes through.
         blocks_channels: channels that `blocks` returns.
+        part_activation: of the two parts' convolutions, where it is not `activation`.
+
+    Raises:
+        ValueError: the fusion or split is unknown, or slices do not add up to the base map.
 
     [B, in_channels, H, W] -> [B, blocks_channels + part1_channels, H, W]
     """
@@ -38,17 +56,26 @@ class CrossStagePartial(nn.Module):
         blocks_channels,
         fusion="both",
         activation="leaky_relu",
+        part_activation=None,
+        split="conv",
     ):
         super().__init__()
         if fusion not in FUSIONS:
             raise ValueError(f"unknown fusion '{fusion}'; known: {', '.join(FUSIONS)}")
-        self.part1 = ConvNormAct(in_channels, part1_channels, activation=activation)
-        self.part2 = ConvNormAct(in_channels, part2_channels, activation=activation)
+        if split not in SPLITS:
+            raise ValueError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
+        if split != "conv" and part1_channels + part2_channels != in_channels:
+            raise ValueError(f"cannot slice {in_channels} channels in {part1_channels} + {part2_channels}")
+
+        def part(channels):
+            return ConvNormAct(in_channels, channels, activation=part_activation or activation)
+
+        self.part1 = part(part1_channels) if split == "conv" else Slice(0, part1_channels)
+        self.part2 = Slice(part1_channels, in_channels) if split == "slice" else part(part2_channels)
         self.blocks = blocks
         self.transition = (
             nn.Identity() if fusion == "first" else ConvNormAct(blocks_channels, blocks_channels, activation=activation)
         )
-        self.has_second_transition = fusion != "last"
         self.channels = blocks_channels + part1_channels
 
     def forward(self, base):

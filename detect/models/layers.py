@@ -11,9 +11,11 @@ ACTIVATIONS = {
     "linear": nn.Identity,
     "leaky_relu": lambda: nn.LeakyReLU(0.1, inplace=True),  # Darknet's slope
     "relu": lambda: nn.ReLU(inplace=True),
+    "h_swish": lambda: nn.Hardswish(inplace=True),
     "swish": lambda: nn.SiLU(inplace=True),
     "mish": lambda: nn.Mish(inplace=True),
     "sigmoid": nn.Sigmoid,  # Darknet calls it 'logistic'
+    "h_sigmoid": nn.Hardsigmoid,
 }
 
 
@@ -39,10 +41,37 @@ class ConvNormAct(nn.Module):
         return self.act(self.norm(self.conv(x)))
 
     def fuse(self):
-        """Fold the normalisation into the convolution, for inference only."""
-        if isinstance(self.norm, nn.BatchNorm2d):
+        """Fold the normalisation into the convolution, for inference only; a CompConv keeps its norm."""
+        if isinstance(self.norm, nn.BatchNorm2d) and isinstance(self.conv, nn.Conv2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
             self.norm = nn.Identity()
+
+
+def add_channels(x, y):
+    """Darknet's `[shortcut]` between maps of unequal shape, PRN's partial residual: x + y where both have channels.
+
+    y [B, C_y, H_y, W_y] is added to the first min(C_x, C_y) channels of x [B, C_x, H, W], which gives the result its
+    shape; a y of twice the size is subsampled. Without parameters.
+    """
+    step = y.shape[-1] // x.shape[-1]
+    if step > 1:
+        y = y[..., ::step, ::step]
+    if x.shape[1] == y.shape[1]:
+        return x + y
+    common = min(x.shape[1], y.shape[1])
+    return torch.cat([x[:, :common] + y[:, :common], x[:, common:]], dim=1)
+
+
+class Residual(nn.Module):
+    """act(layers(x) + x), added by `add_channels` where the shapes differ."""
+
+    def __init__(self, layers, activation):
+        super().__init__()
+        self.layers = layers
+        self.act = make_activation(activation)
+
+    def forward(self, x):
+        return self.act(add_channels(self.layers(x), x))
 
 
 class Maxout(nn.Module):
@@ -69,6 +98,13 @@ class Maxout(nn.Module):
         return functools.reduce(torch.maximum, parts)  # of slices: five times faster forward than a reduction
 
 
+def compress(in_channels, channels):
+    """(layer, its channels): Maxout to `channels`, or nothing where the map has no more channels than that."""
+    if in_channels <= channels:
+        return nn.Identity(), in_channels
+    return Maxout(in_channels, channels), channels
+
+
 class SAM(nn.Module):
     """Spatial attention: x * sigmoid(norm(conv1x1(x))), width unchanged (ARCHITECTURES 6.5: Darknet's `[sam]`)."""
 
@@ -81,17 +117,40 @@ class SAM(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (arXiv 1709.01507): per-channel gates from the global average."""
+    """Squeeze-and-excitation (arXiv 1709.01507): per-channel gates from the global average; `gate` makes them 0..1."""
 
-    def __init__(self, channels, reduction):
+    def __init__(self, channels, reduction, gate="sigmoid"):
         super().__init__()
         self.squeeze = nn.Conv2d(channels, max(channels // reduction, 1), 1)
         self.excite = nn.Conv2d(max(channels // reduction, 1), channels, 1)
+        self.gate = make_activation(gate)
 
     def forward(self, x):
-        gate = x.mean((2, 3), keepdim=True)
-        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(gate))))
-        return x * gate
+        mean = x.mean((2, 3), keepdim=True)
+        return x * self.gate(self.excite(F.relu(self.squeeze(mean))))
+
+
+class EffectiveSqueezeExcite(nn.Module):
+    """eSE of VoVNetV2 (arXiv 1911.06667): per-channel gates by one convolution, so that no information is squeezed."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.excite = nn.Conv2d(channels, channels, 1)
+        self.gate = make_activation("h_sigmoid")
+
+    def forward(self, x):
+        return x * self.gate(self.excite(x.mean((2, 3), keepdim=True)))
+
+
+class SPP(nn.Module):
+    """Spatial pyramid pooling of YOLOv3-SPP: concat(maxpool 13, 9, 5, x), stride 1. [B, C, H, W] -> [B, 4C, H, W]"""
+
+    def __init__(self):
+        super().__init__()
+        self.pools = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in (13, 9, 5))
+
+    def forward(self, x):
+        return torch.cat([*(pool(x) for pool in self.pools), x], dim=1)
 
 
 class Upsample(nn.Module):

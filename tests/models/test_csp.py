@@ -25,14 +25,18 @@ def test_output_is_the_blocks_path_then_the_bypass(fusion):
     assert_close(joined[:, 7:], csp.part1(base))
 
 
-@pytest.mark.parametrize(
-    ("fusion", "first_transition", "second_transition"),
-    [("both", True, True), ("first", False, True), ("last", True, False)],
-)
-def test_fusion_orders_differ_in_their_transitions(fusion, first_transition, second_transition):
-    csp = stage(fusion)
-    assert isinstance(csp.transition, nn.Identity) != first_transition
-    assert csp.has_second_transition == second_transition
+@pytest.mark.parametrize(("fusion", "first_transition"), [("both", True), ("first", False), ("last", True)])
+def test_fusion_orders_differ_in_their_transitions(fusion, first_transition):
+    assert isinstance(stage(fusion).transition, nn.Identity) != first_transition
+
+
+def test_slices_share_the_base_map_out():
+    torch.manual_seed(0)
+    csp = CrossStagePartial(8, 3, 5, nn.Identity(), 5, fusion="first", split="slice")
+    base = torch.randn(2, 8, 4, 6)
+    assert_close(csp(base), torch.cat([base[:, 3:], base[:, :3]], dim=1), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="cannot slice 8 channels in 4 \\+ 5"):
+        CrossStagePartial(8, 4, 5, nn.Identity(), 5, split="slice")
 
 
 def test_bypass_does_not_see_the_blocks():

@@ -7,9 +7,6 @@ is wanted, record it anew and commit the file with the reason::
 """
 
 import copy
-import json
-import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +15,7 @@ from torch.testing import assert_close
 
 from detect.errors import UserError
 from detect.models.detector import build_detector
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "csppelee_efm.json"
+from tests.models.seeded import check_golden, randomise_norms, statistics
 
 
 def spec(backbone=None, neck=None, head=None):
@@ -34,12 +30,7 @@ def seeded_detector(num_classes=4, **options):
     """A detector whose norms are as uneven as after training."""
     torch.manual_seed(0)
     model = build_detector(spec(**options), num_classes)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            module.running_mean.uniform_(-0.5, 0.5)
-            module.running_var.uniform_(0.5, 2.0)
+    randomise_norms(model)
     for conv in model.head.predictions:
         nn.init.normal_(conv.weight, std=0.1)  # the initial 0.01 would hide differences
     return model.eval()
@@ -144,32 +135,13 @@ def test_mistakes_in_a_specification_are_named(parts, message):
         build_detector(spec(**parts), 4)
 
 
-def golden_statistics():
-    """Mean, spread and extremes of every map of the figure, and of the decoded boxes and scores."""
+def test_outputs_equal_the_recorded_ones():
     model = seeded_detector()
     with torch.no_grad():
         pyramid = model.backbone(random_images())
         fused = model.neck(pyramid)
         raw = model.head(fused)
         boxes, scores = model.decode(raw)
-    maps = dict(
-        zip(("C2", "C3", "C4", "C5", "P3", "P4", "P5", "raw3", "raw4", "raw5"), pyramid + fused + raw, strict=True)
-    )
-    maps |= {"boxes": boxes, "scores": scores}
-    return {
-        name: {"mean": x.mean().item(), "std": x.std().item(), "min": x.min().item(), "max": x.max().item()}
-        for name, x in maps.items()
-    }
-
-
-def test_outputs_equal_the_recorded_ones():
-    statistics = golden_statistics()
-    if os.environ.get("RECORD_GOLDEN"):
-        rounded = {name: {key: float(f"{x:.6g}") for key, x in values.items()} for name, values in statistics.items()}
-        GOLDEN.write_text(json.dumps(rounded, indent=2) + "\n")
-    golden = json.loads(GOLDEN.read_text())
-    assert list(golden) == list(statistics)
-    for name, values in golden.items():
-        # convolutions sum in another order on another CPU: relative to the map's own range
-        tolerance = 1e-4 * max(abs(values["min"]), abs(values["max"]))
-        assert_close(statistics[name], values, rtol=1e-4, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}")
+    names = ("C2", "C3", "C4", "C5", "P3", "P4", "P5", "raw3", "raw4", "raw5", "boxes", "scores")
+    maps = dict(zip(names, [*pyramid, *fused, *raw, boxes, scores], strict=True))
+    check_golden("csppelee_efm", {name: statistics(x) for name, x in maps.items()})

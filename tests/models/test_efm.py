@@ -31,12 +31,30 @@ def test_fused_maps_have_the_channels_and_strides_they_show(sam, widths):
     ]
 
 
-def test_channels_that_widths_do_not_divide_are_taken():
-    channels = (128, 192, 448, 512)  # of the Ref. backbones: 448 = 256 + 192
+@pytest.mark.parametrize(
+    "channels",
+    [
+        (128, 192, 448, 512),  # of the Ref. backbones: 448 = 256 + 192
+        (16, 32, 64, 128),  # PP-LCNet x0.25: narrower than the widths, so there is nothing to compress
+    ],
+)
+def test_channels_that_widths_do_not_divide_are_taken(channels):
     neck = EFM(channels, STRIDES).eval()
     with torch.no_grad():
         fused = neck(random_pyramid(channels))
     assert all(x.isfinite().all() for x in fused)
+
+
+@pytest.mark.parametrize("widths", [(128, 256), (32, 64, 128, 256)])
+def test_two_or_four_scales_are_fused_like_three(widths):
+    neck = EFM(CHANNELS, STRIDES, widths=widths, sam=True).eval()
+    pyramid = random_pyramid(requires_grad=True)
+    fused = neck(pyramid)
+    assert neck.strides == STRIDES[-len(widths) :]
+    assert [x.shape[-1] for x in fused] == [96 // s for s in neck.strides]
+    used = pyramid[-len(widths) - 1 :]
+    gradients = torch.autograd.grad(fused[-1].sum(), used)
+    assert all(g.abs().sum() > 0 for g in gradients)
 
 
 def test_every_scale_learns_from_every_level():
@@ -50,18 +68,23 @@ def test_every_scale_learns_from_every_level():
 
 def test_sam_sits_at_the_entrance_of_each_prediction_branch():
     neck = EFM(CHANNELS, STRIDES, sam=True)
-    branches = (neck.predict3, neck.predict4, neck.predict5)
+    branches = neck.predict.branches
     assert all(isinstance(branch[0], SAM) for branch in branches)
     assert [branch[0].attention.conv.in_channels for branch in branches] == [128, 256, 256]
     assert sum(isinstance(module, SAM) for module in neck.modules()) == 3
 
 
+def test_spp_feeds_the_finer_scales_with_four_times_the_coarsest_map():
+    neck = EFM(CHANNELS, STRIDES, spp=True)
+    assert neck.between[0].reduce[0].conv.in_channels == 4 * 256
+
+
 @pytest.mark.parametrize(
     ("in_channels", "options", "message"),
     [
-        ((256, 512, 640), {}, "EFM fuses the four levels C2..C5, the backbone gives 3"),
-        (CHANNELS, {"widths": (64, 128)}, "widths has 2 numbers; EFM needs three"),
-        ((16, 256, 512, 640), {}, "Maxout cannot make 32 channels from 16"),
+        ((512, 640), {}, "widths has 3 numbers, but the backbone gives only 2 levels"),
+        (CHANNELS, {"widths": (64,)}, "widths has 1 numbers; EFM takes one for each of its 2 to 4 scales"),
+        (CHANNELS, {"widths": (64, 1, 64)}, "widths are \\[64, 1, 64\\]; each must be at least 2"),
         (CHANNELS, {"activation": "tanh"}, "unknown activation 'tanh'"),
     ],
 )

@@ -5,7 +5,19 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from detect.models.layers import SAM, ConvNormAct, Maxout, SqueezeExcite, Upsample, make_activation
+from detect.models.layers import (
+    SAM,
+    SPP,
+    ConvNormAct,
+    EffectiveSqueezeExcite,
+    Maxout,
+    Residual,
+    SqueezeExcite,
+    Upsample,
+    add_channels,
+    compress,
+    make_activation,
+)
 
 
 def darknet_maxpool_depth(x, out_channels):
@@ -36,6 +48,8 @@ def randomise_norm(norm):
         ("relu", lambda x: x.clamp(min=0)),
         ("swish", lambda x: x / (1 + (-x).exp())),
         ("mish", lambda x: x * (1 + x.exp()).log().tanh()),
+        ("h_swish", lambda x: x * (x + 3).clamp(0, 6) / 6),
+        ("h_sigmoid", lambda x: (x + 3).clamp(0, 6) / 6),
         ("sigmoid", lambda x: 1 / (1 + (-x).exp())),
     ],
 )
@@ -130,3 +144,48 @@ def test_upsampling_repeats_each_value_in_a_square_of_four():
     x = torch.randn(2, 3, 4, 5)
     expected = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     assert_close(Upsample()(x), expected, rtol=0, atol=0)
+
+
+def test_addition_of_unequal_channels_keeps_the_first_maps_shape():
+    x, wide, narrow = torch.rand(2, 5, 4, 4), torch.rand(2, 8, 4, 4), torch.rand(2, 3, 4, 4)
+    assert_close(add_channels(x, wide), x + wide[:, :5])
+    assert_close(add_channels(x, narrow)[:, :3], x[:, :3] + narrow)
+    assert_close(add_channels(x, narrow)[:, 3:], x[:, 3:], rtol=0, atol=0)
+
+
+def test_addition_across_a_stride_takes_every_second_place():
+    x, fine = torch.rand(1, 4, 3, 2), torch.rand(1, 4, 6, 4)
+    assert_close(add_channels(x, fine), x + fine[..., ::2, ::2])
+
+
+def test_residual_adds_its_input_before_the_activation():
+    layer = Residual(nn.Conv2d(2, 4, 1), "relu")
+    x = torch.randn(1, 2, 3, 3)
+    expected = layer.layers(x)
+    expected = torch.cat([expected[:, :2] + x, expected[:, 2:]], dim=1).clamp(min=0)
+    assert_close(layer(x), expected)
+
+
+def test_spp_joins_the_maxima_of_13_9_5_and_the_map():
+    x = torch.randn(1, 2, 20, 17)
+    y = SPP()(x)
+    assert y.shape == (1, 8, 20, 17)
+    for number, size in enumerate((13, 9, 5)):
+        half = size // 2
+        at = x[..., max(10 - half, 0) : 10 + half + 1, max(3 - half, 0) : 3 + half + 1].amax((2, 3))
+        assert_close(y[:, 2 * number : 2 * number + 2, 10, 3], at)
+    assert_close(y[:, 6:], x, rtol=0, atol=0)
+
+
+def test_effective_squeeze_excite_scales_channels_by_a_hard_sigmoid_of_their_means():
+    layer, x = EffectiveSqueezeExcite(3), torch.rand(2, 3, 4, 5)
+    mean = x.mean((2, 3))
+    gate = ((mean @ layer.excite.weight[:, :, 0, 0].T + layer.excite.bias + 3) / 6).clamp(0, 1)
+    assert_close(layer(x), x * gate[..., None, None])
+
+
+def test_compress_leaves_narrow_maps_alone():
+    layer, channels = compress(32, 64)
+    assert isinstance(layer, nn.Identity) and channels == 32
+    layer, channels = compress(65, 64)
+    assert isinstance(layer, Maxout) and channels == 64

@@ -98,11 +98,23 @@ def test_predictions_are_ordered_by_scale_anchor_row_and_column():
     assert_close(model.flatten(raw)[:, number], level[:, 2, :, 3, 5], rtol=0, atol=0)
 
 
-def test_finest_scale_has_the_smallest_anchors():
-    for name in ANCHORS:
-        areas = [w * h for scale in head(anchors=name).anchors for w, h in scale]
-        assert len(areas) == 9
-        assert max(areas[:3]) < min(areas[3:6]) <= max(areas[3:6]) < min(areas[6:])
+@pytest.mark.parametrize("name", sorted(ANCHORS.keys() - {"coco6_tiny"}))
+def test_finest_scale_has_the_smallest_anchors(name):
+    areas = [w * h for scale in head(anchors=name).anchors for w, h in scale]
+    assert len(areas) == 9
+    assert max(areas[:3]) < min(areas[3:6]) <= max(areas[3:6]) < min(areas[6:])
+
+
+def test_yolov3_tinys_scales_share_an_anchor():
+    model = YOLOv3(CHANNELS[1:], STRIDES[1:], 4, anchors="coco6_tiny")
+    assert model.anchors == [((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319))]
+
+
+def test_scales_may_have_anchors_of_their_own_and_unequal_number():
+    model = head(num_classes=2, anchors=[[[8, 8]], [[30, 30], [60, 50]], [[200, 180]]])
+    assert [conv.out_channels for conv in model.predictions] == [7, 14, 7]
+    raw = model([torch.zeros(1, c, 64 // s, 64 // s) for c, s in zip(CHANNELS, STRIDES, strict=True)])
+    assert model.cells(raw).anchor.shape[0] == model.flatten(raw).shape[1] == 64 + 2 * 16 + 4
 
 
 def test_own_anchors_are_shared_evenly_among_the_scales():

@@ -1,9 +1,9 @@
-"""CSPPeleeNet: PeleeNet (arXiv 1804.06882) with cross-stage-partial dense blocks (arXiv 1911.11929).
+"""PeleeNet (arXiv 1804.06882), its sparse and grouped variants, and CSPPeleeNet (arXiv 1911.11929).
 
-The authors published no cfg. This layer table was recovered from the per-layer BFLOPs of the paper's Fig. 7 and
-counts exactly as published: 2.83 M weights with the classifier, 0.888 BFLOPs at 224. Open in the figure, and chosen
-here: max pooling between the stages (Darknet had no average pooling with a window then; the count is the same) and
-the order inside the concatenations (the block's path first, the bypass second, as in the sister nets' cfgs).
+The authors published no cfg of CSPPeleeNet. Its layer table was recovered from the per-layer BFLOPs of the paper's
+Fig. 7 and counts exactly as published: 2.83 M weights with the classifier, 0.888 BFLOPs at 224. Open in the figure, and
+chosen here: max pooling between the stages (Darknet had no average pooling with a window then; the count is the same)
+and the order inside the concatenations (the block's path first, the bypass second, as in the sister nets' cfgs).
 """
 
 import torch
@@ -14,17 +14,24 @@ from detect.models.layers import ConvNormAct, SqueezeExcite
 from detect.registry import BACKBONES
 
 GROWTH_RATE = 32
-# (two-way dense layers, bottleneck width t, channels of the join, stride of the output) per stage
-STAGES = ((2, 16, 128, 4), (4, 32, 256, 8), (8, 64, 512, 16), (4, 64, 640, 32))
+SE_REDUCTION = 32  # adds the published 0.02 M weights
+# (two-way dense layers, bottleneck width t, channels of the output, its stride) per stage
+PELEE_STAGES = ((3, 16, 128, 4), (4, 32, 256, 8), (8, 64, 512, 16), (6, 64, 704, 32))
+CSP_STAGES = ((2, 16, 128, 4), (4, 32, 256, 8), (8, 64, 512, 16), (4, 64, 640, 32))
 
 
 class Stem(nn.Module):
-    """PeleeNet's stem without its last 1x1 (Fig. 7, layers 0-4). [B, 3, H, W] -> [B, 64, H/4, W/4]"""
+    """PeleeNet's two-way stem. [B, 3, H, W] -> [B, 64, H/4, W/4]
 
-    def __init__(self, in_channels, activation):
+    CSPPeleeNet's has a 1x1 behind the pooling (Fig. 7, layers 0-4), PeleeNet's has one behind the join.
+    """
+
+    def __init__(self, in_channels, activation, pooled_conv):
         super().__init__()
         self.conv = ConvNormAct(in_channels, 32, 3, stride=2, activation=activation)
-        self.pooled = nn.Sequential(nn.MaxPool2d(2), ConvNormAct(32, 32, activation=activation))
+        self.pooled = nn.Sequential(
+            nn.MaxPool2d(2), ConvNormAct(32, 32, activation=activation) if pooled_conv else nn.Identity()
+        )
         self.convolved = nn.Sequential(
             ConvNormAct(32, 16, activation=activation), ConvNormAct(16, 32, 3, stride=2, activation=activation)
         )
@@ -38,23 +45,105 @@ class TwoWayDenseLayer(nn.Module):
     """PeleeNet's dense layer with two receptive fields. [B, C, H, W] -> [B, C + 32, H, W]
 
     right: 1x1 to t, 3x3 to 16, 3x3 to 16;  left: 1x1 to t, 3x3 to 16;  output: concat(x, left, right).
+    `group_width`: channels of a group in the 3x3 convolutions (0: no groups).
     """
 
-    def __init__(self, in_channels, bottleneck, activation):
+    def __init__(self, in_channels, bottleneck, activation, group_width=0):
         super().__init__()
         half = GROWTH_RATE // 2
-        self.right = nn.Sequential(
-            ConvNormAct(in_channels, bottleneck, activation=activation),
-            ConvNormAct(bottleneck, half, 3, activation=activation),
-            ConvNormAct(half, half, 3, activation=activation),
-        )
-        self.left = nn.Sequential(
-            ConvNormAct(in_channels, bottleneck, activation=activation),
-            ConvNormAct(bottleneck, half, 3, activation=activation),
+
+        def conv(in_channels, out_channels, kernel_size=1):
+            groups = in_channels // group_width if group_width and kernel_size > 1 else 1
+            return ConvNormAct(in_channels, out_channels, kernel_size, groups=groups, activation=activation)
+
+        self.right = nn.Sequential(conv(in_channels, bottleneck), conv(bottleneck, half, 3), conv(half, half, 3))
+        self.left = nn.Sequential(conv(in_channels, bottleneck), conv(bottleneck, half, 3))
+
+    def forward(self, x):
+        return torch.cat([x, self.new_maps(x)], dim=1)
+
+    def new_maps(self, x):
+        """The 32 channels that the layer adds."""
+        return torch.cat([self.left(x), self.right(x)], dim=1)
+
+
+class SparseDenseBlock(nn.Module):
+    """Dense layers with exponentially spaced connections (SparseNet, arXiv 1801.05895).
+
+    Layer i reads the outputs i-1, i-2, i-4, i-8, ... (output 0 is the block's input); the block returns all of them.
+    [B, C, H, W] -> [B, C + 32 * depth, H, W]
+    """
+
+    def __init__(self, in_channels, depth, bottleneck, activation):
+        super().__init__()
+        channels = (in_channels, *(GROWTH_RATE,) * depth)
+        self.sources = [_exponentially_before(i) for i in range(1, depth + 1)]
+        self.layers = nn.ModuleList(
+            TwoWayDenseLayer(sum(channels[j] for j in sources), bottleneck, activation) for sources in self.sources
         )
 
     def forward(self, x):
-        return torch.cat([x, self.left(x), self.right(x)], dim=1)
+        maps = [x]
+        for sources, layer in zip(self.sources, self.layers, strict=True):
+            maps.append(layer.new_maps(torch.cat([maps[j] for j in sources], dim=1)))
+        return torch.cat(maps, dim=1)
+
+
+def _exponentially_before(i):
+    """i - 1, i - 2, i - 4, .. down to 0, ascending."""
+    steps = (2**power for power in range(i.bit_length()))
+    return sorted(i - step for step in steps)
+
+
+def dense_block(in_channels, depth, bottleneck, activation, group_width=0):
+    """`depth` two-way dense layers, one after another. [B, C, H, W] -> [B, C + 32 * depth, H, W]"""
+    return nn.Sequential(
+        *(TwoWayDenseLayer(in_channels + i * GROWTH_RATE, bottleneck, activation, group_width) for i in range(depth))
+    )
+
+
+@BACKBONES.register_variants(("PeleeNet", "SPeleeNet", "PeleeNeXt"))
+class PeleeNet(nn.Module):
+    """Images -> pyramid C2..C5: [B, 128, H/4, W/4], [B, 256, H/8, W/8], [B, 512, H/16, W/16], [B, 704, H/32, W/32].
+
+    `PeleeNet` is established by its authors' code. `SPeleeNet` (sparse connections) and `PeleeNeXt` (groups of 8
+    channels in the dense layers' 3x3 convolutions) are recovered: they count exactly what the CSPNet paper prints
+    (2.39 M and 0.904 BFLOPs; 0.837 BFLOPs). Where squeeze-and-excitation sits is inferred.
+
+    Args:
+        variant: `PeleeNet`, `SPeleeNet` or `PeleeNeXt`.
+        activation: `leaky_relu`, `relu`, `swish` or `mish`.
+        squeeze_excite: squeeze-and-excitation on the output of each dense block.
+    """
+
+    strides = (4, 8, 16, 32)
+    channels = tuple(channels for _, _, channels, _ in PELEE_STAGES)
+
+    def __init__(self, variant="PeleeNet", in_channels=3, activation="leaky_relu", squeeze_excite=False):
+        super().__init__()
+        self.stem = nn.Sequential(
+            Stem(in_channels, activation, pooled_conv=False), ConvNormAct(64, 32, activation=activation)
+        )
+        self.stages = nn.ModuleList()
+        before = 32
+        for depth, bottleneck, channels, _ in PELEE_STAGES:
+            if variant == "SPeleeNet":
+                block = SparseDenseBlock(before, depth, bottleneck, activation)
+            else:
+                group_width = 8 if variant == "PeleeNeXt" else 0
+                block = dense_block(before, depth, bottleneck, activation, group_width)
+            attention = [SqueezeExcite(channels, SE_REDUCTION)] if squeeze_excite else []
+            self.stages.append(nn.Sequential(block, *attention, ConvNormAct(channels, channels, activation=activation)))
+            before = channels
+        self.down = nn.AvgPool2d(2)
+
+    def forward(self, images):
+        x = self.stem(images)
+        pyramid = []
+        for stage in self.stages:
+            x = stage(self.down(x) if pyramid else x)
+            pyramid.append(x)
+        return pyramid
 
 
 @BACKBONES.register
@@ -64,8 +153,9 @@ class CSPPeleeNet(nn.Module):
     Args:
         partial_ratio: share of a stage's input channels that bypass the dense block, in stages 2-4 (stage 1 is 32+32
             always). 0.75, 0.5, 0.25 count 0.800, 0.888, 0.986 BFLOPs at 224 (Table 1).
-        fusion: `both`, `first` or `last`, Fig. 3 (b), (c), (d). Without a second transition (`last`) the maps are
-            pooled only. The paper's ablation nets for `first` and `last` differ from ours in some unpublished detail.
+        fusion: `both`, `first` or `last`, Fig. 3 (b), (c), (d). With `last` there are no second transitions between
+            the stages; the one behind the last stage stays. The paper's ablation nets for `first` and `last` differ
+            from ours in unpublished details (inferred).
         activation: `leaky_relu`, `swish` or `mish`.
         squeeze_excite: squeeze-and-excitation on the output of each stage's dense block.
     """
@@ -76,29 +166,29 @@ class CSPPeleeNet(nn.Module):
         super().__init__()
         if not 0 < partial_ratio < 1:
             raise ValueError(f"partial_ratio is {partial_ratio}; it must lie between 0 and 1")
-        self.stem = Stem(in_channels, activation)
+        self.stem = Stem(in_channels, activation, pooled_conv=True)
         self.stages = nn.ModuleList()
         self.downs = nn.ModuleList()  # pooling and second transition before the next stage
         channels = 64
-        for number, (depth, bottleneck, joined, _) in enumerate(STAGES, start=1):
+        for number, (depth, bottleneck, joined, _) in enumerate(CSP_STAGES, start=1):
             part1 = channels // 2 if number == 1 else int(channels * partial_ratio)
             part2 = channels - part1
             if not 0 < part1 < channels:
                 raise ValueError(f"partial_ratio is {partial_ratio}; it leaves a part without channels")
-            blocks = [TwoWayDenseLayer(part2 + i * GROWTH_RATE, bottleneck, activation) for i in range(depth)]
+            blocks = dense_block(part2, depth, bottleneck, activation)
             deep = part2 + depth * GROWTH_RATE
             if squeeze_excite:
-                blocks.append(SqueezeExcite(deep, reduction=32))  # +0.02 M weights, as published
-            stage = CrossStagePartial(channels, part1, part2, nn.Sequential(*blocks), deep, fusion, activation)
+                blocks.append(SqueezeExcite(deep, SE_REDUCTION))
+            stage = CrossStagePartial(channels, part1, part2, blocks, deep, fusion, activation)
             assert stage.channels == joined
-            last = number == len(STAGES)
+            last = number == len(CSP_STAGES)
             down = [] if last else [nn.MaxPool2d(2)]
-            if stage.has_second_transition:
+            if last or fusion != "last":
                 down.append(ConvNormAct(joined, joined, activation=activation))
             self.stages.append(stage)
             self.downs.append(nn.Sequential(*down))
             channels = joined
-        self.channels = tuple(joined for _, _, joined, _ in STAGES)
+        self.channels = tuple(joined for _, _, joined, _ in CSP_STAGES)
 
     def forward(self, images):
         x = self.stem(images)

@@ -8,13 +8,18 @@ from torch import nn
 
 from detect.registry import HEADS
 
-# (width, height) in network pixels, small to large, as in the authors' cfgs
+# (width, height) in network pixels, small to large, as in the authors' cfgs; nested ones are given for each scale
 ANCHORS = {
     "coco9": (  # yolov3.cfg, csresnext50-panet-spp.cfg
         (10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198), (373, 326),
     ),
     "coco9_v4": (  # yolov4.cfg, csresnext50-panet-spp-original-optimal.cfg
         (12, 16), (19, 36), (40, 28), (36, 75), (76, 55), (72, 146), (142, 110), (192, 243), (459, 401),
+    ),
+    # yolov3-tiny.cfg, yolov3-tiny-prn.cfg: masks 1,2,3 and 3,4,5, so both scales have 81x82 and none has 10x14
+    "coco6_tiny": (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319))),
+    "coco9_tiny": (  # yolov3-tiny_3l.cfg
+        (4, 7), (7, 15), (13, 25), (25, 42), (41, 67), (75, 94), (91, 162), (158, 205), (250, 332),
     ),
 }  # fmt: skip
 MAX_LOG_SIZE = 10.0  # exp(10) anchors: keeps a wild prediction finite
@@ -40,7 +45,7 @@ class YOLOv3(nn.Module):
         in_channels, strides: of the fused maps, fine to coarse.
         num_classes: K.
         anchors: a name of `ANCHORS`, or a list of [width, height] in network px from small to large; the scales share
-            them evenly, the finest scale gets the smallest.
+            them evenly, the finest scale gets the smallest. A list of such lists gives each scale its own.
         scale_x_y: reach of the predicted centre beyond its cell (1 = YOLOv3), one number or one per scale.
     """
 
@@ -51,9 +56,7 @@ class YOLOv3(nn.Module):
                 raise ValueError(f"unknown anchors '{anchors}'; known: {', '.join(ANCHORS)}, or a list of [w, h]")
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
-        pairs = isinstance(anchors, (list, tuple)) and all(_is_size(a) for a in anchors)
-        if not pairs or not 0 < len(anchors) <= 100 or len(anchors) % scales:
-            raise ValueError(f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them")
+        self.anchors = _per_scale(anchors, scales)
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
         if len(scale_x_y) != scales or not all(isinstance(s, (int, float)) and 1 <= s < 10 for s in scale_x_y):
             raise ValueError(f"scale_x_y must be one number from 1 on, or one for each of the {scales} scales")
@@ -61,16 +64,17 @@ class YOLOv3(nn.Module):
         self.num_classes = num_classes
         self.strides = tuple(strides)
         self.scale_x_y = tuple(scale_x_y)
-        per_scale = len(anchors) // scales
-        self.anchors = [tuple(map(tuple, anchors[i * per_scale : (i + 1) * per_scale])) for i in range(scales)]
-        self.predictions = nn.ModuleList(nn.Conv2d(c, per_scale * (5 + num_classes), 1) for c in in_channels)
+        self.predictions = nn.ModuleList(
+            nn.Conv2d(channels, len(anchors) * (5 + num_classes), 1)
+            for channels, anchors in zip(in_channels, self.anchors, strict=True)
+        )
         self._init_weights()
 
     def _init_weights(self):
         """Start from one object in a hundred cells and equally likely classes, so that early losses are small."""
-        for conv in self.predictions:
+        for conv, anchors in zip(self.predictions, self.anchors, strict=True):
             nn.init.normal_(conv.weight, std=0.01)
-            bias = torch.zeros(len(self.anchors[0]), 5 + self.num_classes)
+            bias = torch.zeros(len(anchors), 5 + self.num_classes)
             bias[:, 4] = -math.log(99.0)
             bias[:, 5:] = -math.log(max(self.num_classes - 1, 1))
             conv.bias.data.copy_(bias.flatten())
@@ -117,6 +121,24 @@ class YOLOv3(nn.Module):
         logits = self.flatten(raw).float()
         boxes = self.decode_boxes(logits[..., :4], self.cells(raw))
         return boxes, logits[..., 4:5].sigmoid() * logits[..., 5:].sigmoid()
+
+
+def _per_scale(anchors, scales):
+    """Tuples of (width, height), one tuple per scale, from a flat or nested list.  Raises ValueError."""
+    given = isinstance(anchors, (list, tuple)) and 0 < len(anchors) <= 100
+    if given and len(anchors) == scales and all(_are_sizes(a) for a in anchors):
+        return [tuple(map(tuple, scale)) for scale in anchors]
+    if not given or not _are_sizes(anchors) or len(anchors) % scales:
+        raise ValueError(
+            f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them, or a list of such "
+            f"pairs for each of the {scales} scales"
+        )
+    count = len(anchors) // scales
+    return [tuple(map(tuple, anchors[i * count : (i + 1) * count])) for i in range(scales)]
+
+
+def _are_sizes(anchors):
+    return isinstance(anchors, (list, tuple)) and 0 < len(anchors) <= 100 and all(map(_is_size, anchors))
 
 
 def _is_size(anchor):

@@ -1,3 +1,8 @@
+from detect.models.necks.cem import CEM
 from detect.models.necks.efm import EFM
+from detect.models.necks.fpn import FPN, TinyFPN
+from detect.models.necks.gfm import GFM
+from detect.models.necks.panet import PANet
+from detect.models.necks.prn import PRN
 
-__all__ = ["EFM"]
+__all__ = ["CEM", "EFM", "FPN", "GFM", "PRN", "PANet", "TinyFPN"]

@@ -3,8 +3,66 @@
 import torch
 from torch import nn
 
-from detect.models.layers import SAM, ConvNormAct, Maxout, Upsample
+from detect.models.layers import SPP, ConvNormAct, Upsample, add_channels, compress
+from detect.models.necks.bottom_up import BottomUpPrediction
+from detect.models.necks.levels import levels_of
 from detect.registry import NECKS
+
+
+class FuseCoarsest(nn.Module):
+    """F5 <- L5, L4: 3x3(1x1(L5)) + pool(Maxout(L4)). -> [B, width, H, W] at L5's size"""
+
+    def __init__(self, own, finer, width, conv):
+        super().__init__()
+        self.own = nn.Sequential(conv(own, width), conv(width, width, 3))
+        self.finer, _ = compress(finer, width)
+        self.down = nn.MaxPool2d(2)
+        self.channels = width
+
+    def forward(self, own, finer):
+        return add_channels(self.own(own), self.down(self.finer(finer)))
+
+
+class FuseBetween(nn.Module):
+    """F4 <- F5, L4, L3: 1x1(3x3(1x1(concat(up(1x1(F5)), L4)))), joined with 3x3/2(L3); L4 and L3 are compressed.
+
+    -> [B, 2 * finer_width, H, W] at L4's size
+    """
+
+    def __init__(self, coarser, own, finer, width, finer_width, conv):
+        super().__init__()
+        self.reduce = nn.Sequential(conv(coarser, width), Upsample())
+        self.fuse = nn.Sequential(conv(width + own, width), conv(width, width, 3), conv(width, finer_width))
+        self.down = conv(finer, finer_width, 3, stride=2)
+        self.channels = 2 * finer_width
+
+    def forward(self, coarser, own, finer):
+        deep = self.fuse(torch.cat([self.reduce(coarser), own], dim=1))
+        return torch.cat([deep, self.down(finer)], dim=1)
+
+
+class FuseFinest(nn.Module):
+    """F3 <- F4, L3, L2: g = 1x1(3x3(1x1(concat(3x3(1x1(L3)), pool(Maxout(L2)))))); concat(g, 3x3(g), up(Maxout(F4))).
+
+    `finer` is 0 where the pyramid has no finer level. -> [B, 2 * (width // 2) + width, H, W] at L3's size
+    """
+
+    def __init__(self, coarser, own, finer, width, conv):
+        super().__init__()
+        half = width // 2
+        self.own = nn.Sequential(conv(own, half), conv(half, half, 3))
+        self.finer, finer = compress(finer, half)
+        self.down = nn.MaxPool2d(2)
+        self.fuse = nn.Sequential(conv(half + finer, width), conv(width, width, 3), conv(width, half))
+        self.widen = conv(half, half, 3)
+        self.coarser, coarser = compress(coarser, width)
+        self.up = Upsample()
+        self.channels = 2 * half + coarser
+
+    def forward(self, coarser, own, finer=None):
+        maps = [self.own(own)] if finer is None else [self.own(own), self.down(self.finer(finer))]
+        g = self.fuse(torch.cat(maps, dim=1))
+        return torch.cat([g, self.widen(g), self.up(self.coarser(coarser))], dim=1)
 
 
 @NECKS.register
@@ -17,72 +75,56 @@ class EFM(nn.Module):
     P4 <- (P3, F4), P5 <- (P4, F5). Recovered from Fig. 7: every convolution with its width (4.158 M floats and
     4.866 BFLOPs at 416 on CSPPeleeNet, 4.308 M and 5.066 with SAM). Inferred ("EFM-R1"), because they cost neither
     parameters nor BFLOPs: that C4 enters F5 by addition, the order inside F3, that F4 is upsampled through Maxout,
-    and that F5 joins P5 by addition.
+    and that F5 joins P5 by addition. Inferred too: where SPP stands.
+
+    With two or four widths the same fusions stand elsewhere: F5's at the coarsest scale, F3's at the finest (P2 has no
+    finer level to fuse), F4's at those between.
 
     Args:
-        in_channels: channels of C2..C5.
-        strides: strides of C2..C5.
-        widths: (w3, w4, w5), the widths of the fusion at the three scales.
+        in_channels, strides: of the pyramid.
+        widths: (w3, w4, w5), the widths of the fusion at each scale, fine to coarse.
         sam: spatial attention on the fused map at the entrance of each prediction branch.
+        spp: spatial pyramid pooling of F5 on its way to the next finer scale.
     """
 
-    def __init__(self, in_channels, strides, widths=(64, 128, 256), sam=False, activation="leaky_relu"):
+    def __init__(self, in_channels, strides, widths=(64, 128, 256), sam=False, spp=False, activation="leaky_relu"):
         super().__init__()
-        if len(in_channels) != 4:
-            raise ValueError(f"EFM fuses the four levels C2..C5, the backbone gives {len(in_channels)}")
-        if len(widths) != 3:
-            raise ValueError(f"widths has {len(widths)} numbers; EFM needs three, for P3, P4 and P5")
-        if min(widths) < 2 or widths[0] % 2:
-            raise ValueError(f"widths are {list(widths)}; they must be at least 2 and the first one even")
-        c2, c3, c4, c5 = in_channels
-        w3, w4, w5 = widths
-        half = w3 // 2
+        levels, self.strides = levels_of("EFM", widths, in_channels, strides)
+        scales = len(widths)
+        self.finer_levels = len(in_channels) - scales  # below the finest scale
+        finer = in_channels[self.finer_levels - 1] if self.finer_levels else 0
 
         def conv(in_channels, out_channels, kernel_size=1, stride=1):
             return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
 
-        def attention(channels):
-            return SAM(channels) if sam else nn.Identity()
+        compressed = [compress(level, width) for level, width in zip(levels[:-1], widths, strict=False)]
+        self.levels = nn.ModuleList(layer for layer, _ in compressed)
+        own = [channels for _, channels in compressed]
 
-        self.up = Upsample()
-        self.down = nn.MaxPool2d(2)
+        self.coarsest = FuseCoarsest(levels[-1], levels[-2], widths[-1], conv)
+        fused = [self.coarsest.channels]
+        self.spp = SPP() if spp else nn.Identity()
+        coarser = fused[0] * (4 if spp else 1)
+        self.between = nn.ModuleList()  # coarse to fine
+        for scale in reversed(range(1, scales - 1)):
+            fuse = FuseBetween(coarser, own[scale], own[scale - 1], widths[scale], widths[scale - 1], conv)
+            self.between.append(fuse)
+            coarser = fuse.channels
+            fused.insert(0, coarser)
+        self.finest = FuseFinest(coarser, own[0], finer, widths[0], conv)
+        fused.insert(0, self.finest.channels)
 
-        self.fuse5 = nn.Sequential(conv(c5, w5), conv(w5, w5, 3))
-        self.c4_to_f5 = Maxout(c4, w5)
-
-        self.f5_to_f4 = conv(w5, w4)
-        self.c4_to_f4 = Maxout(c4, w4)
-        self.fuse4 = nn.Sequential(conv(2 * w4, w4), conv(w4, w4, 3), conv(w4, w3))
-        self.c3 = Maxout(c3, w3)
-        self.c3_to_f4 = conv(w3, w3, 3, stride=2)
-
-        self.c3_to_f3 = nn.Sequential(conv(w3, half), conv(half, half, 3))
-        self.c2_to_f3 = Maxout(c2, half)
-        self.fuse3 = nn.Sequential(conv(2 * half, w3), conv(w3, w3, 3), conv(w3, half))
-        self.fuse3_wide = conv(half, half, 3)
-        self.f4_to_p3 = Maxout(2 * w3, w3)
-
-        self.predict3 = nn.Sequential(attention(2 * half + w3), conv(2 * half + w3, w3), conv(w3, w3, 3))
-        self.p3_to_p4 = conv(w3, w4, 3, stride=2)
-        self.predict4 = nn.Sequential(attention(w4 + 2 * w3), conv(w4 + 2 * w3, w4), conv(w4, w4, 3))
-        self.p4_to_p5 = conv(w4, w5, 3, stride=2)
-        self.predict5 = nn.Sequential(attention(w5), conv(w5, w4), conv(w4, w4, 3))
-
-        self.channels = (w3, w4, w4)
-        self.strides = tuple(strides[1:])
+        self.predict = BottomUpPrediction(fused, widths, sam, activation)
+        self.channels = self.predict.channels
 
     def forward(self, pyramid):
-        c2, c3, c4, c5 = pyramid
+        finer, levels = pyramid[: self.finer_levels], pyramid[self.finer_levels :]
+        own = [compress(x) for compress, x in zip(self.levels, levels[:-1], strict=True)]
 
-        f5 = self.fuse5(c5) + self.down(self.c4_to_f5(c4))
-        b4 = torch.cat([self.up(self.f5_to_f4(f5)), self.c4_to_f4(c4)], dim=1)
-        m3 = self.c3(c3)
-        f4 = torch.cat([self.fuse4(b4), self.c3_to_f4(m3)], dim=1)
-        b3 = torch.cat([self.c3_to_f3(m3), self.down(self.c2_to_f3(c2))], dim=1)
-        g3 = self.fuse3(b3)
-        f3 = torch.cat([g3, self.fuse3_wide(g3)], dim=1)
-
-        p3 = self.predict3(torch.cat([f3, self.up(self.f4_to_p3(f4))], dim=1))
-        p4 = self.predict4(torch.cat([self.p3_to_p4(p3), f4], dim=1))
-        p5 = self.predict5(self.p4_to_p5(p4) + f5)
-        return [p3, p4, p5]
+        fused = [self.coarsest(levels[-1], levels[-2])]
+        coarser = self.spp(fused[0])
+        for scale, fuse in zip(reversed(range(1, len(own))), self.between, strict=True):
+            coarser = fuse(coarser, own[scale], own[scale - 1])
+            fused.insert(0, coarser)
+        fused.insert(0, self.finest(coarser, own[0], *finer[-1:]))
+        return self.predict(fused)

@@ -1,0 +1,140 @@
+"""Darknet-53 (YOLOv3), CSPDarknet-53, the Darknet reference model and the body of YOLOv3-tiny, from their cfgs."""
+
+import functools
+import itertools
+
+from torch import nn
+
+from detect.models.csp import CrossStagePartial
+from detect.models.elastic import ElasticResidual
+from detect.models.layers import ConvNormAct, Residual
+from detect.registry import BACKBONES
+
+# (residual blocks, width of the stage) at strides 2, 4, 8, 16, 32; 'darknet53.cfg' and 'csdarknet53.cfg'
+STAGES = ((1, 64), (2, 128), (8, 256), (8, 512), (4, 1024))
+
+
+def elastic_block(width, activation):
+    """The elastic block of csdarknet53-elastic.cfg: both halves are 1x1, 3x3. [B, width, H, W] -> the same"""
+
+    def half():
+        inner = width // 2
+        return nn.Sequential(
+            ConvNormAct(inner, inner, activation=activation), ConvNormAct(inner, inner, 3, activation=activation)
+        )
+
+    return ElasticResidual(half(), half(), "linear")
+
+
+def residual_block(width, inner, activation):
+    """Darknet-53's block: 1x1 to `inner`, 3x3 back to `width`, added without an activation."""
+    layers = [ConvNormAct(width, inner, activation=activation), ConvNormAct(inner, width, 3, activation=activation)]
+    return Residual(nn.Sequential(*layers), "linear")
+
+
+@BACKBONES.register_variants(("Darknet53", "CSPDarknet53"))
+class Darknet(nn.Module):
+    """Images -> pyramid C2..C5: 128, 256, 512, 1024 channels at strides 4, 8, 16, 32.
+
+    Args:
+        variant: `Darknet53` or `CSPDarknet53`.
+        elastic: half of every block works at half resolution; only for CSPDarknet53, established by
+            csdarknet53-elastic.cfg.
+    """
+
+    strides = (4, 8, 16, 32)
+    channels = (128, 256, 512, 1024)
+
+    def __init__(self, variant, in_channels=3, activation="leaky_relu", elastic=False):
+        super().__init__()
+        partial = variant.startswith("CSP")
+        if elastic and not partial:
+            raise ValueError(f"elastic is known of CSPDarknet53, not of {variant}")
+        make_stage = functools.partial(_partial_stage, elastic=elastic) if partial else _plain_stage
+        self.stem = ConvNormAct(in_channels, 32, 3, activation=activation)
+        before = (32, *(width for _, width in STAGES))
+        self.stages = nn.ModuleList(
+            make_stage(channels, width, blocks, activation)
+            for channels, (blocks, width) in zip(before, STAGES, strict=False)
+        )
+
+    def forward(self, images):
+        x = self.stem(images)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps[1:]
+
+
+def _plain_stage(in_channels, width, blocks, activation):
+    down = ConvNormAct(in_channels, width, 3, stride=2, activation=activation)
+    return nn.Sequential(down, *(residual_block(width, width // 2, activation) for _ in range(blocks)))
+
+
+def _partial_stage(in_channels, width, blocks, activation, elastic):
+    """Half of the width goes through the blocks; the first stage keeps all of it in both parts."""
+    first = width == STAGES[0][1]
+    part = width if first else width // 2
+    inner = width // 2  # of the residual blocks
+    make_block = functools.partial(elastic_block, part) if elastic else functools.partial(residual_block, part, inner)
+    deep = nn.Sequential(*(make_block(activation=activation) for _ in range(blocks)))
+    csp = CrossStagePartial(width, part, part, deep, part, activation=activation)
+    down = ConvNormAct(in_channels, width, 3, stride=2, activation=activation)
+    return nn.Sequential(down, csp, ConvNormAct(csp.channels, width, activation=activation))
+
+
+# what follows the six pooled convolutions of 16 to 512 channels, at stride 32
+TAILS = ("DarknetRef", "DarknetTiny", "DarknetTinyPRN")
+
+
+@BACKBONES.register_variants(TAILS)
+class DarknetReference(nn.Module):
+    """Images -> pyramid C2..C5 at strides 4, 8, 16, 32: 64, 128, 256 and 512 or 1024 channels.
+
+    3x3 convolutions of 16, 32, .., 512 channels with a 2x2 max pooling before all but the first; then
+
+    - `DarknetRef` (darknet.cfg): nothing in a detector; a classifier goes on to 1024 channels at stride 64;
+    - `DarknetTiny` (yolov3-tiny.cfg): a max pooling that keeps the size, and 1024 channels;
+    - `DarknetTinyPRN` (yolov3-tiny-prn.cfg): the same pooling, and 512 channels with a residual around both.
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self, variant, in_channels=3, activation="leaky_relu"):
+        super().__init__()
+        self.variant, self.activation = variant, activation
+        widths = (16, 32, 64, 128, 256, 512)
+        self.stem = ConvNormAct(in_channels, widths[0], 3, activation=activation)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.MaxPool2d(2), ConvNormAct(before, width, 3, activation=activation))
+            for before, width in itertools.pairwise(widths)
+        )
+        last = widths[-1]
+        # Darknet's pooling of size 2 and stride 1 looks to the right and down
+        same_pool = [nn.ConstantPad2d((0, 1, 0, 1), float("-inf")), nn.MaxPool2d(2, stride=1)]
+        if variant == "DarknetTiny":
+            self.tail = nn.Sequential(*same_pool, ConvNormAct(last, 2 * last, 3, activation=activation))
+            last *= 2
+        elif variant == "DarknetTinyPRN":
+            layers = nn.Sequential(*same_pool, ConvNormAct(last, last, 3, activation=activation))
+            self.tail = Residual(layers, activation)
+        else:
+            self.tail = nn.Identity()
+        self.channels = (*widths[2:5], last)
+
+    def forward(self, images):
+        x = self.stem(images)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return [*maps[1:-1], self.tail(x)]
+
+    def classifier_layers(self):
+        """What a classifier has between C5 and its last convolution, and the channels of that."""
+        pool = nn.AdaptiveAvgPool2d(1)
+        if self.variant != "DarknetRef":
+            return pool, self.channels[-1]
+        conv = ConvNormAct(512, 1024, 3, activation=self.activation)
+        return nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), conv, pool), 1024

@@ -1,0 +1,50 @@
+"""PRN, the partial residual network's neck for small detectors (arXiv 1911.11929 compares with it; PRN's own cfgs)."""
+
+import itertools
+
+from torch import nn
+
+from detect.models.layers import ConvNormAct, Upsample, add_channels, make_activation
+from detect.models.necks.levels import levels_of
+from detect.registry import NECKS
+
+
+@NECKS.register
+class PRN(nn.Module):
+    """Fusion by additions to the first channels instead of concatenations (`add_channels`), so convolutions stay small.
+
+    Pyramid -> one map per width, fine to coarse: [B, w, H/s, W/s]. Two widths are PRN, three PRN-3l (its third scale is
+    recovered from the published totals, which it meets exactly). Established by yolov3-tiny-prn.cfg.
+
+    Args:
+        in_channels, strides: of the pyramid.
+        widths: one per scale, fine to coarse.
+    """
+
+    def __init__(self, in_channels, strides, widths=(128, 256), activation="leaky_relu"):
+        super().__init__()
+        in_channels, self.strides = levels_of("PRN", widths, in_channels, strides)
+
+        def conv(in_channels, out_channels, kernel_size=1):
+            return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
+
+        self.reduce_top = conv(in_channels[-1], widths[-1])
+        self.predict_top = conv(widths[-1], widths[-1], 3)
+        self.reduce, self.predict = nn.ModuleList(), nn.ModuleList()  # coarse to fine
+        for width, coarser in reversed(list(itertools.pairwise(widths))):
+            self.reduce.append(conv(coarser, width))
+            self.predict.append(conv(width, width, 3))
+        self.up = Upsample()
+        self.act = make_activation(activation)
+        self.channels = tuple(widths)
+
+    def forward(self, pyramid):
+        *levels, top = pyramid[-len(self.strides) :]
+        reduced = self.reduce_top(top)
+        deep = self.predict_top(reduced)
+        fused = [self.act(deep + reduced)]
+        for level, reduce, predict in zip(reversed(levels), self.reduce, self.predict, strict=True):
+            up = self.up(reduce(deep))  # from the map before its additions
+            deep = predict(self.act(add_channels(up, level)))
+            fused.insert(0, self.act(add_channels(self.act(deep + up), level)))
+        return fused

@@ -1,0 +1,101 @@
+"""Every backbone keeps the contract: a pyramid of the channels and strides it shows, in any mode and memory format.
+
+The golden numbers lie in tests/golden, one file for each module of detect/models/backbones. When a change of a model's
+output is wanted, record them anew and commit the files with the reason::
+
+    RECORD_GOLDEN=1 python -m pytest tests/models/test_backbones.py
+"""
+
+import copy
+import inspect
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from detect.models.classifier import Classifier
+from detect.registry import BACKBONES
+from tests.models.seeded import check_golden, randomise_norms, statistics
+
+# small enough to run in numbers; the larger sisters are built from the same tables and counted by tests/analysis
+LARGE = {"VoVNet57", "VoVNet99", "VoVNetV2-57", "VoVNetV2-99", "CSPDarknet53", "CSPDenseNet201"}
+SPECIFICATIONS = {name: {"name": name} for name in BACKBONES.names() if name not in {"Timm", *LARGE}}
+SPECIFICATIONS |= {
+    "CSPResNet50-elastic": {"name": "CSPResNet50", "elastic": True},
+    "CSPDarknet53-elastic": {"name": "CSPDarknet53", "elastic": True},
+    "CSPDenseNet201-elastic": {"name": "CSPDenseNet201", "elastic": True},
+    "PeleeNet-SE-mish": {"name": "PeleeNet", "squeeze_excite": True, "activation": "mish"},
+    "PPLCNet-plain": {"name": "PPLCNet", "scale": 0.25, "h_swish": False, "large_kernel": False,
+                      "squeeze_excite": False, "wide_classifier": False},
+    "ResNet10-CompConv": {"name": "ResNet10", "conv": {"name": "CompConv", "c0": 64}},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=SPECIFICATIONS)
+def named(request):
+    """(name, seeded backbone in eval mode)"""
+    torch.manual_seed(0)
+    backbone = BACKBONES.build(SPECIFICATIONS[request.param])
+    randomise_norms(backbone)
+    return request.param, backbone.eval()
+
+
+def images(height=64, width=64, batch=1):
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def family(backbone):
+    return inspect.getmodule(type(backbone)).__name__.rpartition(".")[2]
+
+
+def test_pyramid_has_the_channels_and_strides_it_shows(named):
+    _, backbone = named
+    assert backbone.strides == (4, 8, 16, 32)
+    with torch.no_grad():
+        pyramid = backbone(images(64, 96, batch=2))
+    assert [tuple(x.shape) for x in pyramid] == [
+        (2, c, 64 // s, 96 // s) for c, s in zip(backbone.channels, backbone.strides, strict=True)
+    ]
+
+
+def test_maps_equal_the_recorded_ones(named):
+    name, backbone = named
+    with torch.no_grad():
+        pyramid = backbone(images())
+    levels = dict(zip(("C2", "C3", "C4", "C5"), pyramid, strict=True))
+    check_golden(family(backbone), {f"{name} {level}": statistics(x) for level, x in levels.items()})
+
+
+def test_channels_last_gives_the_same_maps(named):
+    _, backbone = named
+    with torch.no_grad():
+        expected = backbone(images(32, 64))
+        last = copy.deepcopy(backbone).to(memory_format=torch.channels_last)
+        found = last(images(32, 64).contiguous(memory_format=torch.channels_last))
+    for x, y in zip(found, expected, strict=True):
+        assert_close(x, y, rtol=1e-3, atol=1e-4 * y.abs().max().item())
+
+
+def test_torch_export_gives_the_same_maps(named):
+    _, backbone = named
+    program = torch.export.export(backbone, (images(),), strict=False).module()
+    with torch.no_grad():
+        for x, y in zip(program(images()), backbone(images()), strict=True):
+            assert_close(x, y, rtol=1e-4, atol=1e-4 * y.abs().max().item())
+
+
+def test_every_parameter_learns_and_training_normalises_by_the_batch(named):
+    _, backbone = named
+    model = Classifier(copy.deepcopy(backbone), 3).train()
+    logits = model(images(batch=2) * 2)
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not silent
+    moved = [
+        norm for norm in model.backbone.modules() if isinstance(norm, torch.nn.BatchNorm2d) and norm.num_batches_tracked
+    ]
+    assert len(moved) == sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
+
+
+def test_every_backbone_is_covered():
+    assert {spec["name"] for spec in SPECIFICATIONS.values()} | LARGE | {"Timm"} == set(BACKBONES.names())
