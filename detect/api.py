@@ -40,7 +40,7 @@ def predictor_of(model, *, size=None, min_score=None, max_detections=None, devic
     """The `Predictor` of a `LoadedModel`; arguments as in `load`."""
     predict = model.settings.predict
     return Predictor(
-        model.detector,
+        model.network,
         model.names,
         model.settings.input.size if size is None else size,
         min_score=predict.min_score if min_score is None else min_score,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detect.errors import UserError, nearest
 from detect.files import printable
-from detect.schema import Part
+from detect.schema import ClassifierSettings, Part
 
 
 class Origin(typing.NamedTuple):
@@ -135,6 +135,10 @@ def check_together(settings, origins):
         fail("train.burn_in", f"train.burn_in {train.burn_in:g} must be shorter than the training of {length:g} {unit}")
     if list(train.milestones) != sorted(train.milestones):
         fail("train.milestones", "train.milestones must ascend")
+    if isinstance(settings, ClassifierSettings):
+        least_and_most = settings.augment.short_side
+        if len(least_and_most) != 2 or least_and_most[0] > least_and_most[1]:
+            fail("augment.short_side", f"augment.short_side must be [least, most] in px, not {least_and_most}")
     _check_model(settings, origins, fail)
 
 
@@ -151,12 +155,12 @@ def _check_option(default, value, name, origins):
 def _check_model(settings, origins, fail):
     import torch
 
-    from detect.models.detector import build_detector
+    import detect.models.detector  # noqa: F401  fills the registries
     from detect.registry import BACKBONES, HEADS, NECKS
 
-    for section, registry in (("backbone", BACKBONES), ("neck", NECKS), ("head", HEADS)):
-        part = getattr(settings.model, section)
-        name = f"model.{section}"
+    registries = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
+    for section, part in vars(settings.model).items():
+        registry, name = registries[section], f"model.{section}"
         try:
             known = registry.options(part["name"])
         except UserError as error:
@@ -170,7 +174,7 @@ def _check_model(settings, origins, fail):
             part[option] = _check_option(default, value, f"{name}.{option}", origins)
     try:
         with torch.device("meta"):
-            stride = build_detector(vars(settings.model), num_classes=1).stride
+            stride = settings.model.build(num_classes=1).stride
     except UserError as error:
         text = str(error)
         section = f"model.{text.split()[0]}"  # a part's error begins with its kind
@@ -180,3 +184,6 @@ def _check_model(settings, origins, fail):
         for size in [getattr(settings.input, name)] if name == "size" else settings.input.train_sizes or ():
             if size % stride:
                 fail(f"input.{name}", f"input.{name} {size} px is no multiple of the model's stride {stride}")
+    smallest = min(settings.input.train_sizes or [settings.input.size])
+    if smallest == stride and settings.train.batch == settings.train.accumulate:
+        fail("train.batch", f"one picture of {smallest} px at a time is too little for batch normalisation; take more")

@@ -89,19 +89,14 @@ def parser():
     top.add_argument("--version", action="version", version=f"detect {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name, text):
-        sub = verbs.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def verb(name, text, of=verbs):
+        sub = of.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
         sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
         return sub
 
     sub = verb("train", "train the detector that a configuration describes")
-    sub.add_argument("config", nargs="?", help="YAML file, as configs/csppelee_efm.yaml")
-    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="train.lr=0.01, data=FOLDER, ...")
-    sub.add_argument("--resume", metavar="RUN", help="go on with a run folder exactly where it stopped")
-    sub.add_argument("--out", help="folder that gets the run's folder (runs)")
-    sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
-    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+    _training_options(sub, "configs/csppelee_efm.yaml")
 
     sub = verb("evaluate", "COCO AP of a detector, by pycocotools")
     sub.add_argument("weights", help="run folder, .pt or .safetensors")
@@ -122,7 +117,28 @@ def parser():
     sub.add_argument("--quiet", action="store_true", help="no line for every frame of a video")
     _predict_options(sub, default_batch=1)
 
-    sub = verb("export", "write a trained detector as released weights")
+    text = "train or judge a classifier, the form in which a backbone is trained on ImageNet"
+    sub = verbs.add_parser("classify", help=text, description=text, allow_abbrev=False)
+    actions = sub.add_subparsers(dest="action", required=True, metavar="train|evaluate")
+    sub = verb("train", "train the classifier that a configuration describes", actions)
+    _training_options(sub, "configs/imagenet/csppeleenet.yaml")
+    sub = verb("evaluate", "top-1 and top-5 of a classifier", actions)
+    sub.add_argument("weights", help="run folder, .pt or .safetensors")
+    sub.add_argument("--data", help="folder with SPLIT/CLASS/*.jpg (the one it was trained on)")
+    sub.add_argument("--split", default="val", help="val, train, ... (val)")
+    sub.add_argument("--ten-crop", action="store_true", help="average over ten crops instead of the centre crop")
+    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+
+    sub = verb("crop_boxes", "make pictures of single objects, by class, from pictures with boxes")
+    sub.add_argument("--data", required=True, help="data folder or data YAML with COCO annotations")
+    sub.add_argument("--split", default="train", help="train, val, ... (train)")
+    sub.add_argument("--out", required=True, help="folder that gets SPLIT/CLASS/*.jpg")
+    sub.add_argument("--classes", help="names of the classes, with commas between (all)")
+    sub.add_argument("--min-side", type=whole(1, 100_000), default=32, help="shortest side of a box taken, px (32)")
+    sub.add_argument("--limit", type=whole(1, 10**9), help="largest number of pictures of a class (all)")
+    sub.add_argument("--margin", type=number(0, 10), default=0.1, help="share of a box's sides added around it (0.1)")
+
+    sub = verb("export", "write a trained detector or classifier as released weights")
     sub.add_argument("weights", help="run folder or .pt")
     sub.add_argument("--format", choices=["safetensors"], default="safetensors")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")
@@ -148,6 +164,15 @@ def parser():
     sub.add_argument("--rounds", type=whole(1, 100_000), default=60, help="measured inferences (60)")
     sub.add_argument("--steps", type=whole(1, 100_000), default=12, help="measured training steps (12)")
     return top
+
+
+def _training_options(sub, example):
+    sub.add_argument("config", nargs="?", help=f"YAML file, as {example}")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="train.lr=0.01, data=FOLDER, ...")
+    sub.add_argument("--resume", metavar="RUN", help="go on with a run folder exactly where it stopped")
+    sub.add_argument("--out", help="folder that gets the run's folder (runs)")
+    sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
+    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
 
 
 def _predict_options(sub, default_batch):

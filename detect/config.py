@@ -1,4 +1,4 @@
-"""YAML -> checked, typed `Settings`. Every mistake is answered by one sentence with file, line and nearest spelling.
+"""YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
 drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder.
@@ -15,23 +15,25 @@ import yaml
 from detect.check import Origin, check_section, check_together, number_of
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
-from detect.schema import Settings
+from detect.schema import ClassifierSettings, Settings
 
 MAX_BYTES = 1_000_000
 
 
-def load(path, overrides=(), needs_data=True):
-    """The `Settings` of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
+def load(path, overrides=(), needs_data=True, kind=Settings):
+    """The settings of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
 
-    Without `needs_data`, data that is not there is left out instead of an error.
+    Args:
+        needs_data: without it, data that is not there is left out instead of an error.
+        kind: `Settings` (a detector), `ClassifierSettings`, or None for whichever of them the file describes.
 
     Raises:
-        UserError: anything in the file, its parent or an override is wrong.
+        UserError: anything in the file, its parent or an override is wrong, or it describes the other kind.
     """
-    return load_with_origins(path, overrides, needs_data)[0]
+    return load_with_origins(path, overrides, needs_data, kind)[0]
 
 
-def load_with_origins(path, overrides=(), needs_data=True):
+def load_with_origins(path, overrides=(), needs_data=True, kind=Settings):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
     if not any(override.startswith("data=") for override in overrides):
@@ -41,19 +43,32 @@ def load_with_origins(path, overrides=(), needs_data=True):
             if needs_data:
                 raise
             del values["data"]
-    return from_dict(values, origins, path, overrides), origins
+    return from_dict(values, origins, path, overrides, kind), origins
 
 
-def from_dict(values, origins=None, source="config", overrides=()):
-    """Checked `Settings` of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
+def from_dict(values, origins=None, source="config", overrides=(), kind=Settings):
+    """Checked settings of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
     values = copy.deepcopy(values)
     for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
         _apply_override(values, origins, override)
-    settings = check_section(Settings, values, "", origins)
+    settings = check_section(_checked_kind(values, kind, source), values, "", origins)
     check_together(settings, origins)
     return settings
+
+
+def _checked_kind(values, kind, source):
+    """The class of settings that `values` are of; UserError unless it is `kind`, if one is asked for."""
+    model = values.get("model") if isinstance(values, dict) else None
+    parts = set(model) if isinstance(model, dict) else set()
+    if kind is not ClassifierSettings and parts == {"backbone"}:
+        if kind is Settings:
+            raise UserError(f"{source}: is a classifier, no detector; use tools/classify.py")
+        return ClassifierSettings
+    if kind is ClassifierSettings and {"neck", "head"} & parts:
+        raise UserError(f"{source}: is a detector, no classifier; use tools/train.py and tools/evaluate.py")
+    return kind or Settings
 
 
 def to_dict(settings):
@@ -87,12 +102,12 @@ def _lines(values, name, origins):
         yield f"{indent}{key}: {text}{where}"
 
 
-def read_data(source):
-    """`DataSettings` of a data YAML file or of a data folder, as `--data` names them.  Raises UserError."""
+def read_data(source, kind=Settings):
+    """The data section of `kind`, from a data YAML file or a data folder, as `--data` names them.  Raises UserError."""
     values, origins = {"data": str(source)}, {"data": Origin("--data", os.getcwd())}
     _expand_data(values, origins)
     origins[""] = Origin(str(source), os.getcwd())
-    data_type = typing.get_args(typing.get_type_hints(Settings)["data"])[0]
+    data_type = typing.get_args(typing.get_type_hints(kind)["data"])[0]
     return check_section(data_type, values["data"], "data", origins)
 
 

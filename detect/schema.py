@@ -1,6 +1,7 @@
 """The settings of a run, typed: every key a configuration file may hold, its default and its range.
 
-`detect.config` reads YAML into these classes and refuses everything else.
+`Settings` describe a detector, `ClassifierSettings` a classifier. `detect.config` reads YAML into these classes and
+refuses everything else.
 """
 
 from dataclasses import MISSING, dataclass, field
@@ -24,6 +25,24 @@ class ModelSettings:
     neck: Part
     head: Part
 
+    def build(self, num_classes):
+        """The untrained `Detector`.  Raises UserError: a part or an option is unknown or does not fit."""
+        from detect.models.detector import build_detector
+
+        return build_detector(vars(self), num_classes)
+
+
+@dataclass
+class ClassifierModelSettings:
+    backbone: Part
+
+    def build(self, num_classes):
+        """The untrained `Classifier`.  Raises UserError: the backbone or an option is unknown or does not fit."""
+        from detect.models.classifier import Classifier
+        from detect.registry import BACKBONES
+
+        return Classifier(BACKBONES.build(self.backbone), num_classes)
+
 
 @dataclass
 class InputSettings:
@@ -45,14 +64,32 @@ class DataSettings:
 
 
 @dataclass
-class AugmentSettings:
-    mosaic: float = setting(0.0, low=0, high=1)  # probability of four pictures in one
-    mosaic_off: float = setting(0.1, low=0, high=1)  # last share of the training that sees whole pictures only
-    jitter: float = setting(0.3, low=0, high=0.49)  # each side is cut or padded by up to this share
+class ImageFolderSettings:
+    root: str = setting(path=True)  # holds SPLIT/CLASS/picture.jpg; relative to the file it is written in
+
+
+@dataclass
+class ColourSettings:
+    """What both tasks do to a training picture: a flip and other colours."""
+
     flip: float = setting(0.5, low=0, high=1)  # probability of a left-right flip
     hue: float = setting(0.1, low=0, high=0.5)  # largest shift, as share of the colour circle
     saturation: float = setting(1.5, low=1)  # largest factor, also its inverse
     exposure: float = setting(1.5, low=1)  # largest factor on the brightness, also its inverse
+
+
+@dataclass
+class AugmentSettings(ColourSettings):
+    mosaic: float = setting(0.0, low=0, high=1)  # probability of four pictures in one
+    mosaic_off: float = setting(0.1, low=0, high=1)  # last share of the training that sees whole pictures only
+    jitter: float = setting(0.3, low=0, high=0.49)  # each side is cut or padded by up to this share
+
+
+@dataclass
+class CropSettings(ColourSettings):
+    short_side: list[int] = setting([128, 448], low=1, high=8192)  # [least, most] px of the picture that is cut from
+    angle: float = setting(7.0, low=0, high=180)  # largest turn, degrees
+    aspect: float = setting(1.333, low=1, high=10)  # largest stretch of the width, also its inverse
 
 
 @dataclass
@@ -78,8 +115,9 @@ class TrainSettings:
     nesterov: bool = False
     weight_decay: float = setting(0.0005, low=0)
     burn_in: float = setting(0.0, low=0)  # warm-up: lr * (progress / burn_in)^4
-    schedule: str = setting("step", choices=("step", "cosine"))
+    schedule: str = setting("step", choices=("step", "cosine", "poly"))
     milestones: list[float] = setting([])  # step: where lr is multiplied by 0.1
+    power: float = setting(4.0, above=0)  # poly: lr * (1 - progress)^power
     final_lr: float = setting(0.01, low=0, high=1)  # cosine: last lr as share of the peak
     clip_norm: float | None = setting(None, above=0)  # largest norm of the gradient
     ema: float = setting(0.9998, low=0, high=0.999999)  # decay of the weights' moving average; 0: none
@@ -118,3 +156,12 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
+
+
+@dataclass
+class ClassifierSettings:
+    model: ClassifierModelSettings
+    input: InputSettings = field(default_factory=InputSettings)
+    data: ImageFolderSettings | None = None
+    augment: CropSettings = field(default_factory=CropSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)

@@ -11,6 +11,20 @@ from detect.files import write_text
 
 
 def train(args):
+    from detect.engine.detection import DetectionTask
+    from detect.schema import Settings
+
+    return run_training(args, Settings, DetectionTask, "tools/train.py", "tools/evaluate.py")
+
+
+def run_training(args, kind, task_of, train_tool, judge_tool):
+    """What `train` does for either task.
+
+    Args:
+        kind: the class of settings.
+        task_of: makes the task of the settings.
+        train_tool, judge_tool: the commands that the last lines name.
+    """
     from detect import config
     from detect.api import pick_device
     from detect.engine.checkpoint import read_checkpoint
@@ -25,20 +39,20 @@ def train(args):
         folder = Path(args.resume)
         folder = folder.parent if folder.is_file() else folder
         state = read_checkpoint(folder / "last.pt")
-        settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set)
+        settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set, kind=kind)
     else:
-        settings, origins = config.load_with_origins(args.config, args.set, needs_data=not args.print_config)
+        settings, origins = config.load_with_origins(args.config, args.set, not args.print_config, kind)
     if args.print_config:
         if args.json:
             return _answer(args, config.to_dict(settings))
         return print(config.dump(settings, origins), end="")
     device = pick_device(args.device)
-    Trainer.check(settings)
+    task = task_of(settings)
     if not args.resume:
         folder = new_folder(args.out or "runs", Path(args.config).stem)
     say = _say(args)
     with removed_if_empty(None if args.resume or args.out else folder):
-        trainer = Trainer(settings, folder, device, state)
+        trainer = Trainer(task, folder, device, state)
         if trainer.step >= trainer.schedule.total_steps:
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
         write_text(folder / "config.yaml", config.dump(settings))
@@ -48,10 +62,10 @@ def train(args):
     try:
         last = trainer.run()
     except Interrupted:
-        say(f"stopped after step {trainer.step}; go on with: python tools/train.py --resume {folder}")
+        say(f"stopped after step {trainer.step}; go on with: python {train_tool} --resume {folder}")
         return 130
     files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
-    say(f"done: {files} in {folder}; judge it with: python tools/evaluate.py {folder}")
+    say(f"done: {files} in {folder}; judge it with: python {judge_tool} {folder}")
     _answer(args, {"run": str(folder), "steps": trainer.step, "metrics": last})
 
 
@@ -143,14 +157,37 @@ def predict(args):
     return 1 if summary["errors"] else 0
 
 
+def classify(args):
+    from detect import classify as verbs_of_classify
+
+    return getattr(verbs_of_classify, args.action)(args)
+
+
+def crop_boxes(args):
+    from detect import config
+    from detect.data.coco import CocoDataset
+    from detect.data.crops import crop_boxes as crop
+
+    dataset = CocoDataset.of_split(config.read_data(args.data), args.split)
+    classes = args.classes.split(",") if args.classes else None
+    folder = Path(args.out, args.split)
+    counts = crop(dataset, folder, classes, args.min_side, args.limit, args.margin, sys.stderr.isatty())
+    say = _say(args)
+    for name, count in counts.items():
+        say(f"{count:6d}  {name}")
+    say(f"{sum(counts.values())} pictures in {folder}")
+    _answer(args, {"folder": str(folder), "pictures": counts})
+
+
 def export(args):
     from detect import config
     from detect.engine.checkpoint import load_model, write_safetensors
 
     if Path(args.out).suffix != ".safetensors":
         raise UserError(f"--out {args.out}: must end in .safetensors")
-    model = load_model(args.weights)
-    model.settings = config.from_dict(config.to_dict(model.settings), source=model.path, overrides=args.set)
+    model = load_model(args.weights, kind=None)
+    values = config.to_dict(model.settings)
+    model.settings = config.from_dict(values, source=model.path, overrides=args.set, kind=type(model.settings))
     write_safetensors(args.out, model, half=args.half)
     size = Path(args.out).stat().st_size
     _say(args)(f"{args.out}: {size / 1e6:.1f} MB, {len(model.categories)} classes, {model.settings.input.size} px")

@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,30 @@ def shared():
             pytest.fail(f"{SHARED} is missing")
         pytest.skip("needs the photos in ../shared, which only the developers' machines have")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_backbone():
+    """`{name: Small}`: a backbone of five layers, for claims that do not hang on the size of the model."""
+    import torch
+
+    from detect.models.layers import ConvNormAct
+    from detect.registry import BACKBONES
+
+    class Small(torch.nn.Module):
+        channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)
+
+        def __init__(self, in_channels=3):
+            super().__init__()
+            widths = (in_channels, 8, *self.channels)
+            self.layers = torch.nn.ModuleList(ConvNormAct(a, b, 3, stride=2) for a, b in pairwise(widths))
+
+        def forward(self, images):
+            maps = [images]
+            for layer in self.layers:
+                maps.append(layer(maps[-1]))
+            return maps[2:]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BACKBONES._classes, "Small", Small)
+        yield "Small"

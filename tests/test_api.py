@@ -131,7 +131,7 @@ def test_loading_twice_gives_the_same(model, weights, image):
 
 
 def test_a_checkpoint_and_a_run_folder_load_too(model, loaded, image, tmp_path):
-    state = {"config": config.to_dict(loaded.settings), "categories": CATEGORIES, "model": loaded.detector.state_dict()}
+    state = {"config": config.to_dict(loaded.settings), "categories": CATEGORIES, "model": loaded.network.state_dict()}
     write_checkpoint(tmp_path / "best.pt", state)
     (expected,) = model.predict(image)
     for source in (tmp_path / "best.pt", tmp_path):

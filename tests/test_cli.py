@@ -290,7 +290,7 @@ def test_an_exported_file_finds_what_the_run_finds(run, exported, squares, tmp_p
 
 def test_a_16_bit_file_holds_the_rounded_weights(run, exported):
     assert exported.stat().st_size < (run / "best.pt").stat().st_size
-    whole, half = load_model(run).detector.state_dict(), load_model(exported).detector.state_dict()
+    whole, half = load_model(run).network.state_dict(), load_model(exported).network.state_dict()
     for name, value in whole.items():
         rounded = value.half().float() if value.is_floating_point() else value
         torch.testing.assert_close(half[name], rounded, rtol=0, atol=0)

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import itertools
 import os
 import re
 import runpy
@@ -156,7 +157,10 @@ def test_version_and_console_command_agree_with_the_package():
 def test_every_imported_library_is_declared():
     """Modules imported anywhere in detect/ and tools/ come from the standard library or from setup.py."""
     arguments = setup_arguments()
-    declared = [*arguments["install_requires"], *(line for e in arguments["extras_require"].values() for line in e)]
+    declared = [
+        *arguments["install_requires"],
+        *itertools.chain(*(lines for extra, lines in arguments["extras_require"].items() if extra != "dev")),
+    ]
     homes = importlib.metadata.packages_distributions()
     names = {Requirement(line).name.lower() for line in declared}
     for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS]:

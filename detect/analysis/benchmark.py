@@ -34,7 +34,7 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
     from detect.engine.checkpoint import load_model
     from detect.models.detector import build_detector
 
-    model = load_model(weights).detector if weights else build_detector(vars(settings.model), CLASSES)
+    model = load_model(weights).network if weights else build_detector(vars(settings.model), CLASSES)
     if size % model.stride:
         raise UserError(f"--size {size}: must be a multiple of the model's stride {model.stride}")
     device = pick_device()
@@ -75,6 +75,7 @@ def benchmark_training(settings, size, batch, steps=12):
     Trains the configured model for a few steps on generated pictures of 640x480 px with eight objects each.
     """
     from detect.api import pick_device
+    from detect.engine.detection import DetectionTask
     from detect.engine.train import Trainer
 
     settings = copy.deepcopy(settings)
@@ -86,7 +87,7 @@ def benchmark_training(settings, size, batch, steps=12):
         settings.data = DataSettings(root=folder)
         make_pictures(Path(folder), count=64)
         recorder = Recorder()
-        Trainer(settings, Path(folder), pick_device()).run(log=recorder)
+        Trainer(DetectionTask(settings), Path(folder), pick_device()).run(log=recorder)
     return {
         "images_per_second": median(recorder.rates[WARM_UP:]),
         "loader_share": median(recorder.shares[WARM_UP:]),

@@ -19,24 +19,15 @@ class Augment:
     """
 
     def __init__(self, settings):
-        os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for updates at import
-        import albumentations
-
-        jitter, hue = settings.jitter, settings.hue
+        albumentations = import_albumentations()
+        jitter = settings.jitter
         boxes = albumentations.BboxParams(
             "pascal_voc", label_fields=["labels"], clip=True, min_area=MIN_AREA, min_visibility=MIN_VISIBILITY
         )
         crop = albumentations.CropAndPad(percent=(-jitter, jitter), keep_size=False, fill=GREY)
-        flip = albumentations.HorizontalFlip(p=settings.flip)
-        colour = albumentations.ColorJitter(
-            brightness=(1 / settings.exposure, settings.exposure),
-            contrast=(1, 1),
-            saturation=(1 / settings.saturation, settings.saturation),
-            hue=(-hue, hue),
-            p=1.0,
-        )
-        self._whole = albumentations.Compose([crop, flip, colour], bbox_params=boxes)
-        self._mosaic = albumentations.Compose([flip, colour], bbox_params=boxes)  # a mosaic is cut and scaled already
+        self._whole = albumentations.Compose([crop, *flip_and_colour(settings)], bbox_params=boxes)
+        # a mosaic is cut and scaled already
+        self._mosaic = albumentations.Compose(flip_and_colour(settings), bbox_params=boxes)
 
     def __call__(self, sample, seed, is_mosaic=False):
         transform = self._mosaic if is_mosaic else self._whole
@@ -45,3 +36,25 @@ class Augment:
         boxes = np.asarray(changed["bboxes"], dtype=np.float32).reshape(-1, 4)
         labels = np.asarray(changed["labels"], dtype=np.int64).reshape(-1)  # they come back as floats
         return Sample(changed["image"], boxes, labels, sample.image_id)
+
+
+def flip_and_colour(settings):
+    """The transforms of `ColourSettings`: left-right flip, hue, saturation and exposure."""
+    albumentations = import_albumentations()
+    flip = albumentations.HorizontalFlip(p=settings.flip)
+    colour = albumentations.ColorJitter(
+        brightness=(1 / settings.exposure, settings.exposure),
+        contrast=(1, 1),
+        saturation=(1 / settings.saturation, settings.saturation),
+        hue=(-settings.hue, settings.hue),
+        p=1.0,
+    )
+    return [flip, colour]
+
+
+def import_albumentations():
+    """The module, imported when it is needed: it takes a second."""
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for updates at import
+    import albumentations
+
+    return albumentations

@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 
 from detect.data.augment import Augment
 from detect.data.mosaic import mosaic
-from detect.data.sample import Batch
+from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.views import RandomCrop
 from detect.errors import UserError
 from detect.ops.letterbox import Letterbox
 
@@ -22,8 +23,8 @@ class Plan(NamedTuple):
     """What one (part of a) batch is made of, before anything is read."""
 
     step: int
+    progress: float  # of the training, 0 to below 1
     size: int  # side of the network's input, px
-    mosaic: bool  # whether mosaics are allowed at this step
     pictures: list  # (index of the picture, position in the endless stream of pictures)
 
 
@@ -33,10 +34,9 @@ def plans(count, settings, total_steps, stride, start=0):
     The stream of pictures is one permutation of all `count` pictures after the other, cut into batches regardless of
     epoch borders: no picture is left out, and none comes twice before all others have come.
     """
-    train, augment = settings.train, settings.augment
+    train = settings.train
     smallest, largest = settings.input.train_sizes or (settings.input.size,) * 2
     sizes = range(smallest, largest + 1, stride)
-    whole_only_from = total_steps * (1 - augment.mosaic_off)
     part = train.batch // train.accumulate
     epoch, order = None, None
     for step in range(start, total_steps):
@@ -49,22 +49,42 @@ def plans(count, settings, total_steps, stride, start=0):
                 order = np.random.default_rng((train.seed, 0, epoch)).permutation(count)
             pictures.append((int(order[position % count]), position))
         for first in range(0, train.batch, part):
-            yield Plan(step, size, step < whole_only_from, pictures[first : first + part])
+            yield Plan(step, step / total_steps, size, pictures[first : first + part])
 
 
 class TrainingPictures:
-    """`Plan` -> `Batch`. A mistake in the data comes back as a `UserError` object, to be raised by the main process."""
+    """`Plan` -> the batch that the subclass makes of it: what the loader's processes do.
+
+    A mistake in the data comes back as a `UserError` object, to be raised by the main process.
+    """
 
     def __init__(self, dataset, settings):
         self.dataset = dataset
         self.settings = settings
-        self.augment = Augment(settings.augment)
 
     def __getitem__(self, plan):
         try:
-            samples = [self._sample(index, position, plan) for index, position in plan.pictures]
+            return self.batch(plan)
         except UserError as error:
             return error
+
+    def batch(self, plan):
+        raise NotImplementedError
+
+    def rng(self, position):
+        """The random generator of the picture at `position` in the endless stream."""
+        return np.random.default_rng((self.settings.train.seed, 2, position))
+
+
+class DetectionPictures(TrainingPictures):
+    """`Plan` -> `Batch` of letterboxed pictures and mosaics."""
+
+    def __init__(self, dataset, settings):
+        super().__init__(dataset, settings)
+        self.augment = Augment(settings.augment)
+
+    def batch(self, plan):
+        samples = [self._sample(index, position, plan) for index, position in plan.pictures]
         boxes = []
         images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
         for i, sample in enumerate(samples):
@@ -77,24 +97,48 @@ class TrainingPictures:
         return Batch(pixels, boxes, labels, [sample.image_id for sample in samples], plan.step)
 
     def _sample(self, index, position, plan):
-        rng = np.random.default_rng((self.settings.train.seed, 2, position))
+        rng = self.rng(position)
         sample = self.dataset.sample(index)
-        is_mosaic = plan.mosaic and rng.random() < self.settings.augment.mosaic
+        is_mosaic = self.takes_mosaics(plan) and rng.random() < self.settings.augment.mosaic
         if is_mosaic:
             others = rng.integers(len(self.dataset), size=3)
             sample = mosaic([sample, *(self.dataset.sample(int(i)) for i in others)], plan.size, rng)
         return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
 
+    def takes_mosaics(self, plan):
+        """Whether pictures may become mosaics yet: the last part of a training sees whole pictures only."""
+        return plan.progress < 1 - self.settings.augment.mosaic_off
 
-def training_batches(dataset, settings, total_steps, stride, start=0):
-    """Iterate over the training's `Batch`es from step `start` on, read by `train.workers` processes.
+
+class ClassificationPictures(TrainingPictures):
+    """`Plan` -> `ClassifiedBatch` of random crops."""
+
+    def __init__(self, dataset, settings):
+        super().__init__(dataset, settings)
+        self.crop = RandomCrop(settings.augment)
+
+    def batch(self, plan):
+        images = np.empty((len(plan.pictures), plan.size, plan.size, 3), dtype=np.uint8)
+        for i, (index, position) in enumerate(plan.pictures):
+            images[i] = self.crop(self.dataset.read(index), plan.size, self.rng(position))
+        indices = [index for index, _ in plan.pictures]
+        labels = torch.from_numpy(self.dataset.labels[indices])
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
+        return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices], plan.step)
+
+
+def training_batches(dataset, settings, total_steps, stride, start=0, pictures=DetectionPictures):
+    """Iterate over the training's batches from step `start` on, read by `train.workers` processes.
+
+    Args:
+        dataset: what `pictures`, a class of `TrainingPictures`, reads from.
 
     Raises:
         UserError: a picture cannot be read or does not agree with its record.
     """
     workers = min(settings.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
-        TrainingPictures(dataset, settings),
+        pictures(dataset, settings),
         batch_size=None,
         sampler=plans(len(dataset), settings, total_steps, stride, start),
         num_workers=workers,

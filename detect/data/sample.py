@@ -1,4 +1,4 @@
-"""What the data hands to training: one picture's `Sample`, and a `Batch` of them in network px."""
+"""What the data hands to training: one picture's `Sample`, and batches in network px."""
 
 from dataclasses import dataclass
 
@@ -29,5 +29,18 @@ class Batch:
     images: object
     boxes: list
     labels: list
+    image_ids: list
+    step: int
+
+
+@dataclass
+class ClassifiedBatch:
+    """Several pictures of one class each, as the network takes them.
+
+    images: uint8 tensor [B, 3, H, W];  labels: int64 [B], 0..K-1;  image_ids: list of B file names;  step: as above.
+    """
+
+    images: object
+    labels: object
     image_ids: list
     step: int

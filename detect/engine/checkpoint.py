@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from detect import config
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
-from detect.models.detector import Detector, build_detector
+from detect.models.detector import Detector
 from detect.ops.letterbox import GREY
-from detect.schema import Settings
+from detect.schema import ClassifierSettings, Settings
 
 
 def write_checkpoint(path, state):
@@ -41,16 +41,16 @@ def read_checkpoint(path):
             f"{path}: not a checkpoint of this framework, or a damaged one; give a run folder or another file"
         ) from error
     if not isinstance(state, dict) or not {"model", "config", "categories"} <= state.keys():
-        raise UserError(f"{path}: holds no detector of this framework (no model, config and categories in it)")
+        raise UserError(f"{path}: holds no detector of this framework and no classifier (no model, config, categories)")
     return state
 
 
 @dataclass
 class LoadedModel:
-    """A detector as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids."""
+    """A model as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids."""
 
-    detector: Detector
-    settings: Settings
+    network: torch.nn.Module  # a `Detector` or a `Classifier`, as `settings` say
+    settings: Settings | ClassifierSettings
     categories: list
     path: Path
 
@@ -59,8 +59,11 @@ class LoadedModel:
         return tuple(category["name"] for category in self.categories)
 
 
-def load_model(path):
-    """The detector in a run folder (its best.pt, else last.pt), a `.pt` checkpoint or a `.safetensors` file.
+def load_model(path, kind=Settings):
+    """The model in a run folder (its best.pt, else last.pt), a `.pt` checkpoint or a `.safetensors` file.
+
+    Args:
+        kind: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
 
     Raises:
         UserError: there is none, or the file is damaged or of another kind.
@@ -74,15 +77,15 @@ def load_model(path):
         average = state.get("ema") or {"model": state["model"]}  # last.pt holds both, best.pt one
         tensors = average.get("model") if isinstance(average, dict) else None
     categories = _checked_categories(path, categories)
-    settings = config.from_dict(values, source=path)
+    settings = config.from_dict(values, source=path, kind=kind)
     try:
         with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
-            detector = build_detector(vars(settings.model), len(categories))
+            network = settings.model.build(len(categories))
         floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-        detector.load_state_dict(floats, assign=True)
+        network.load_state_dict(floats, assign=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: its weights do not fit the model its config describes") from error
-    return LoadedModel(detector.eval(), settings, categories, path)
+    return LoadedModel(network.eval(), settings, categories, path)
 
 
 def weights_file(path):
@@ -99,18 +102,22 @@ def weights_file(path):
 
 
 def write_safetensors(path, model, half=False):
-    """Write a `LoadedModel` as released weights: tensors, and config, categories and letterbox in the metadata.
+    """Write a `LoadedModel` as released weights: tensors, and config, categories and geometry in the metadata.
 
     The data's place on this machine is left out. `half` stores floats in 16 bits.  Raises UserError.
     """
     values = config.to_dict(model.settings)
     values["data"] = None
     values["train"]["init"] = None
-    letterbox = {"size": model.settings.input.size, "pad": "centre", "fill": GREY, "scale": "fit"}
-    metadata = {"config": values, "categories": model.categories, "letterbox": letterbox}
+    size = model.settings.input.size
+    metadata = {"config": values, "categories": model.categories}
+    if isinstance(model.settings, ClassifierSettings):
+        metadata["centre_crop"] = {"size": size, "scale": "short side"}
+    else:
+        metadata["letterbox"] = {"size": size, "pad": "centre", "fill": GREY, "scale": "fit"}
     tensors = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous()
-        for name, value in model.detector.state_dict().items()
+        for name, value in model.network.state_dict().items()
     }
     too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
     if too_large:
@@ -146,19 +153,34 @@ def _checked_categories(path, categories):
     return checked
 
 
-def load_matching(detector, categories, path):
-    """Start `detector` from other weights: take every tensor that fits by name and shape.
+def load_matching(model, categories, path):
+    """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
-    The head starts anew when the classes differ. Returns a sentence that says what was taken.  Raises UserError.
+    Weights of the other kind give their backbone. Of the same kind, the last layers start anew when the classes differ.
+    Returns a sentence that says what was taken.  Raises UserError.
     """
-    source = load_model(path)
-    theirs, ours = source.detector.state_dict(), detector.state_dict()
+    source = load_model(path, kind=None)
+    theirs, ours = source.network.state_dict(), model.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
-    same_classes = [c["name"] for c in categories] == list(source.names)
-    if not same_classes:
-        taken = {name: value for name, value in taken.items() if not name.startswith("head.")}
+    what, rest = "tensors", ""
+    ours_detects, theirs_detects = isinstance(model, Detector), isinstance(source.network, Detector)
+    if ours_detects != theirs_detects:
+        taken, ours = _tensors_of(taken, "backbone"), _tensors_of(ours, "backbone")
+        what = "backbone tensors"
+        rest = "; neck and head dropped, classifier starts anew"
+        if ours_detects:
+            rest = "; classifier dropped, neck and head start anew"
+    elif [c["name"] for c in categories] != list(source.names):
+        for name in _tensors_of(taken, "head" if ours_detects else "classify"):
+            del taken[name]
+        last = "head" if ours_detects else "classifier"
+        rest = f"; {last} starts anew, {len(source.names)} -> {len(categories)} classes"
     if not taken:
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
-    detector.load_state_dict(taken, strict=False)
-    head = "" if same_classes else f"; head starts anew, {len(source.names)} -> {len(categories)} classes"
-    return f"{len(taken)} of {len(ours)} tensors from {source.path}{head}"
+    model.load_state_dict(taken, strict=False)
+    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
+
+
+def _tensors_of(tensors, part):
+    """Those of a module's named tensors that belong to its child `part`."""
+    return {name: value for name, value in tensors.items() if name.startswith(part + ".")}

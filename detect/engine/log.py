@@ -86,11 +86,11 @@ class Pace:
         return self.waiting / self.seconds
 
 
-def save_picture_of(batch, path, categories):
-    """Write the first four pictures of a `Batch` as the network sees them, side by side, with their boxes."""
+def save_pictures(images, boxes, labels, categories, path):
+    """Write the first four pictures of a batch as the network sees them, side by side, with boxes and class names."""
     names = [category["name"] for category in categories]
     pictures = [
-        draw(image.permute(1, 2, 0).numpy(), boxes.numpy(), None, labels.numpy(), names)
-        for image, boxes, labels in zip(batch.images[:4], batch.boxes, batch.labels, strict=False)
+        draw(image.permute(1, 2, 0).numpy(), boxes_of_one.numpy(), None, labels_of_one.numpy(), names)
+        for image, boxes_of_one, labels_of_one in zip(images[:4], boxes, labels, strict=False)
     ]
     write_image(path, np.concatenate(pictures, axis=1))

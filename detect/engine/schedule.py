@@ -4,7 +4,7 @@ import math
 
 
 class Schedule:
-    """Learning rate by optimizer step: Darknet's burn-in, then steps or a cosine.
+    """Learning rate by optimizer step: Darknet's burn-in, then steps, a cosine or Darknet's polynomial.
 
     `train.burn_in` and `train.milestones` count in the unit of the training's length, epochs or steps.
 
@@ -32,5 +32,7 @@ class Schedule:
             return train.lr * ((step + 1) / self.burn_in) ** 4 if step + 1 < self.burn_in else train.lr
         if train.schedule == "step":
             return train.lr * 0.1 ** sum(step >= m for m in self.milestones)
+        if train.schedule == "poly":  # as in Darknet, progress counts from the first step, burn-in included
+            return train.lr * (1 - step / self.total_steps) ** train.power
         progress = (step - self.burn_in) / max(self.total_steps - self.burn_in, 1)
         return train.lr * (train.final_lr + (1 - train.final_lr) * (1 + math.cos(math.pi * progress)) / 2)

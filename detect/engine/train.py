@@ -1,4 +1,4 @@
-"""The training of a detector: one loop over optimizer steps that can stop at any of them and go on exactly."""
+"""The training of a model: one loop over optimizer steps that can stop at any of them and go on exactly."""
 
 import math
 import time
@@ -7,82 +7,57 @@ from pathlib import Path
 import torch
 
 from detect import config
-from detect.data.coco import CocoDataset, has_split, split_paths
-from detect.data.loader import training_batches
 from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.interrupt import Interrupted, interrupt_flag
-from detect.engine.log import Pace, TrainingLog, note, save_picture_of
+from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
-from detect.evaluation.coco import load_ground_truth
-from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
-from detect.inference.predictor import Predictor
-from detect.losses.yolo import YOLOLoss
-from detect.models.detector import build_detector
 
 
 class Trainer:
-    """Trains the detector that `settings` describe and keeps everything in `folder`.
+    """Trains the model of a `Task` and keeps everything in `folder`.
 
     The state after step n (weights, average, optimizer, random numbers, history) is a function of the settings and n
     alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
 
     Args:
-        settings: `Settings` with a data section.
+        task: `DetectionTask` or `ClassificationTask`.
         folder: the run's folder; it exists.
         device: torch device.
         state: a checkpoint's mapping to go on from, or None.
 
     Raises:
-        UserError: the data cannot be used, weights do not fit, a loss is not finite, memory or disk is full.
+        UserError: weights do not fit, a picture cannot be read, a loss is not finite, memory or disk is full.
     """
 
-    def __init__(self, settings, folder, device="cpu", state=None):
-        self.check(settings)
-        train = settings.train
-        self.settings, self.folder, self.device = settings, Path(folder), torch.device(device)
-        self.train_set = CocoDataset.of_split(settings.data, "train")
-        self.val_set = self.ground_truth = None
-        if has_split(settings.data, "val"):
-            self.val_set = CocoDataset.of_split(settings.data, "val")
-            match_categories(self.train_set.categories, self.val_set.categories, self.val_set.annotations)
-            self.ground_truth = load_ground_truth(self.val_set.annotations)
-        for pictures in filter(None, (self.train_set, self.val_set)):
-            pictures.check_files()
-        self.schedule = Schedule(train, len(self.train_set))
+    def __init__(self, task, folder, device="cpu", state=None):
+        self.task, self.settings = task, task.settings
+        train = self.settings.train
+        self.folder, self.device = Path(folder), torch.device(device)
+        self.schedule = Schedule(train, len(task.train_set))
 
         torch.manual_seed(train.seed)
-        self.model = build_detector(vars(settings.model), len(self.train_set.categories))
+        self.model = task.build()
         self.init_report = None
         if train.init and state is None:
-            self.init_report = checkpoint.load_matching(self.model, self.train_set.categories, train.init)
+            self.init_report = checkpoint.load_matching(self.model, task.categories, train.init)
         layout = torch.channels_last if train.channels_last else torch.contiguous_format
         self.model.to(self.device, memory_format=layout).train()
         for module in self.model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = train.norm_momentum
         self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
-        self.loss = YOLOLoss(self.model.head, **config.to_dict(settings.loss))
         self.optimizer = self._optimizer()
         self.precision = autocast_dtype(train.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
-        self.step, self.best_ap, self.history = 0, -1.0, []
+        self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
         self.pace = Pace()
         if state is not None:
             self._restore(state)
-
-    @staticmethod
-    def check(settings):
-        """Raise UserError unless `settings` say what to train on and how long, and the data is there."""
-        if settings.data is None:
-            raise UserError("data is missing; name a data folder, --set data=FOLDER")
-        if settings.train.epochs is None and settings.train.steps is None:
-            raise UserError("train.epochs or train.steps is missing; say how long to train")
-        split_paths(settings.data, "train")
 
     def summary(self):
         """Lines that say what is going to be trained, on what and how."""
@@ -92,13 +67,8 @@ class Trainer:
         yield f"{' + '.join(names)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
         if self.init_report:
             yield f"starts from {self.init_report}"
-        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
-            if pictures:
-                counts = [len(picture.boxes) for picture in pictures.pictures]
-                empty = counts.count(0)
-                yield f"{name}: {len(pictures)} pictures ({empty} empty), {sum(counts)} boxes: {pictures.annotations}"
-                yield from pictures.notes
-        if not self.val_set:
+        yield from self.task.describe()
+        if not self.task.val_set:
             yield "not evaluated while training: the data has no split 'val'"
         yield (
             f"{schedule.total_steps} steps of {train.batch} pictures ({schedule.epoch(schedule.total_steps)} epochs), "
@@ -120,9 +90,7 @@ class Trainer:
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
-        batches = training_batches(
-            self.train_set, self.settings, self.schedule.total_steps, self.model.stride, self.step
-        )
+        batches = self.task.batches(self.schedule.total_steps, self.model.stride, self.step)
         saved = time.monotonic()
         keep_freed_memory()
         try:
@@ -167,7 +135,7 @@ class Trainer:
             image_ids += batch.image_ids
             waiting += time.monotonic() - asked
             if self.step == 0 and not total:
-                save_picture_of(batch, self.folder / "train_batch.jpg", self.train_set.categories)
+                self.task.save_picture(batch, self.folder / "train_batch.jpg")
             terms = self._forward(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
@@ -200,12 +168,10 @@ class Trainer:
     def _forward(self, batch):
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
         images = batch.images.to(self.device).to(torch.float32, memory_format=layout) / 255
-        boxes = [b.to(self.device) for b in batch.boxes]
-        labels = [x.to(self.device) for x in batch.labels]
         amp = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
-            raw = self.model(images)
-        return self.loss([level.float() for level in raw], boxes, labels)
+            outputs = self.model(images)
+        return self.task.loss(outputs, batch)
 
     def _stop(self, what, image_ids, lr, finite=()):
         others = f" (finite: {', '.join(finite)})" if finite else ""
@@ -234,27 +200,21 @@ class Trainer:
         }
         self.sums, self.pace = {}, Pace()
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
-        if self.val_set:
-            metrics = self.evaluate().metrics
-            row |= metrics
-            line += f"  AP {metrics['AP']:.4f}  AP50 {metrics['AP50']:.4f}"
-            if metrics["AP"] >= self.best_ap:  # of equals the longest trained
-                self.best_ap = metrics["AP"]
-                checkpoint.write_checkpoint(self.folder / "best.pt", self._weights(metrics))
+        if self.task.val_set:
+            metrics = self.evaluate()
+            line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
+            leading = self.task.leading
+            if metrics[leading] >= max((r[leading] for r in self.history if leading in r), default=-1.0):
+                checkpoint.write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
                 line += "  (best so far)"
+            row |= metrics
         log.say(line)
         self.history.append(row)
         log.results(self.history)
 
     def evaluate(self):
-        """`CocoReport` of the averaged weights on split val."""
-        model = self.ema.model if self.ema else self.model
-        names = tuple(category["name"] for category in self.train_set.categories)
-        predictor = Predictor(
-            model, names, self.settings.input.size,
-            nms=self.settings.predict.nms_options(), device=self.device, **EVERYTHING,
-        )  # fmt: skip
-        return evaluate_dataset(predictor, self.val_set, self.train_set.categories, ground_truth=self.ground_truth)[0]
+        """Metrics by name of the averaged weights on split val."""
+        return self.task.evaluate(self.ema.model if self.ema else self.model, self.device)
 
     def save(self):
         """Write last.pt."""
@@ -264,7 +224,6 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
-            "best_ap": self.best_ap,
             "history": self.history,
             "sums": self.sums,
             "random": {"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
@@ -275,7 +234,7 @@ class Trainer:
         model = self.ema.model if self.ema else self.model
         return {
             "config": config.to_dict(self.settings),
-            "categories": self.train_set.categories,
+            "categories": self.task.categories,
             "model": model.state_dict(),
             "metrics": metrics,
         }
@@ -284,8 +243,8 @@ class Trainer:
         return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
     def _restore(self, state):
-        if state["categories"] != self.train_set.categories:
-            raise UserError(f"{self.train_set.annotations}: has other classes than the run; resume on the same data")
+        if state["categories"] != self.task.categories:
+            raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
             self.model.load_state_dict(state["model"])
             if self.ema:
@@ -293,8 +252,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             if self.scaler.is_enabled() and state["scaler"]:
                 self.scaler.load_state_dict(state["scaler"])
-            self.step, self.best_ap = state["step"], state["best_ap"]
-            self.history, self.sums = state["history"], state["sums"]
+            self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
             torch.set_rng_state(state["random"]["cpu"])
             if self.device.type == "cuda" and state["random"]["cuda"] is not None:
                 torch.cuda.set_rng_state(state["random"]["cuda"], self.device)

@@ -12,9 +12,10 @@ from torch.testing import assert_close
 
 from detect.data.coco import CocoDataset
 from detect.data.image import write_image
-from detect.data.loader import STEPS_PER_SIZE, plans, training_batches
+from detect.data.image_folder import ImageFolder
+from detect.data.loader import STEPS_PER_SIZE, ClassificationPictures, DetectionPictures, plans, training_batches
 from detect.errors import UserError
-from detect.schema import AugmentSettings, InputSettings, Settings, TrainSettings
+from detect.schema import AugmentSettings, ClassifierSettings, CropSettings, InputSettings, Settings, TrainSettings
 
 
 def settings_of(size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, **train):
@@ -100,9 +101,12 @@ def test_sizes_are_multiples_of_the_stride_and_stay_for_ten_steps():
 
 
 def test_mosaics_end_before_the_training_does():
-    found = [plan.mosaic for plan in plans(9, settings_of(mosaic=1.0, mosaic_off=0.3, batch=2), 20, stride=32)]
-    assert found == [True] * 14 + [False] * 6
-    assert all(plan.mosaic for plan in plans(9, settings_of(mosaic=1.0, mosaic_off=0, batch=2), 20, stride=32))
+    def mosaics(settings):
+        pictures = DetectionPictures([], settings)
+        return [pictures.takes_mosaics(plan) for plan in plans(9, settings, 20, stride=32)]
+
+    assert mosaics(settings_of(mosaic=1.0, mosaic_off=0.3, batch=2)) == [True] * 14 + [False] * 6
+    assert all(mosaics(settings_of(mosaic=1.0, mosaic_off=0, batch=2)))
 
 
 def test_batches_are_what_training_takes(dataset):
@@ -164,3 +168,58 @@ def test_a_run_that_ends_early_stops_its_workers(dataset):
     assert len(list(islice(batches, 2))) == 2
     batches.close()
     assert not [p for p in torch.multiprocessing.active_children() if p.is_alive()]
+
+
+# ---- classification --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Seven pictures of noise in two classes."""
+    rng = np.random.default_rng(0)
+    for i in range(7):
+        path = tmp_path / "train" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, rng.integers(0, 255, (40 + 8 * i, 60, 3), dtype=np.uint8))
+    return ImageFolder(tmp_path / "train")
+
+
+def classifier_settings(**train):
+    model, size = None, InputSettings(32, [32, 64])
+    return ClassifierSettings(model, size, augment=CropSettings(short_side=[32, 48]), train=TrainSettings(**train))
+
+
+def classified(folder, settings, steps, start=0):
+    return list(training_batches(folder, settings, steps, 32, start, ClassificationPictures))
+
+
+def test_batches_of_classes_follow_the_same_plan(folder):
+    settings = classifier_settings(batch=4, accumulate=2, workers=0)
+    batches, expected = classified(folder, settings, 12), list(plans(7, settings, 12, 32))
+    assert len(batches) == 24
+    for batch, plan in zip(batches, expected, strict=True):
+        assert (batch.images.dtype, batch.step) == (torch.uint8, plan.step)
+        assert batch.images.shape == (2, 3, plan.size, plan.size)
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        assert batch.image_ids == [folder.names[index] for index, _ in plan.pictures]
+        assert batch.labels.tolist() == [int(name[0] == "b") for name in batch.image_ids]
+
+
+def test_classes_come_the_same_from_any_start_and_any_workers(folder):
+    whole = classified(folder, classifier_settings(batch=3, workers=0), 6)
+    for rest in (
+        classified(folder, classifier_settings(batch=3, workers=0), 6, start=4),
+        classified(folder, classifier_settings(batch=3, workers=1), 6, start=4),
+    ):
+        for first, second in zip(whole[4:], rest, strict=True):
+            assert_close(first.images, second.images, rtol=0, atol=0)
+            assert first.image_ids == second.image_ids
+    other = classified(folder, classifier_settings(batch=3, workers=0, seed=1), 1)
+    assert other[0].image_ids != whole[0].image_ids or (other[0].images != whole[0].images).any()
+
+
+def test_a_classifiers_corrupt_picture_is_named(folder):
+    path = folder.folder / folder.names[2]
+    path.write_bytes(b"no picture")
+    with pytest.raises(UserError, match=path.name):
+        classified(folder, classifier_settings(batch=7, workers=0), 1)

@@ -51,7 +51,7 @@ def model():
 def state_of(model, **changes):
     """The least a checkpoint holds."""
     values = config.to_dict(model.settings)
-    return {"model": model.detector.state_dict(), "config": values, "categories": model.categories, **changes}
+    return {"model": model.network.state_dict(), "config": values, "categories": model.categories, **changes}
 
 
 @pytest.fixture
@@ -150,15 +150,15 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path, model):
     loaded = load_model(tmp_path / "last.pt")
     assert loaded.settings == model.settings
     assert (loaded.categories, loaded.names) == (CATEGORIES, ("cat", "großer Hund"))
-    assert not loaded.detector.training
-    assert_same(loaded.detector.state_dict(), model.detector.state_dict())
+    assert not loaded.network.training
+    assert_same(loaded.network.state_dict(), model.network.state_dict())
     assert read_checkpoint(tmp_path / "last.pt")["step"] == 3
 
 
 def test_the_averaged_weights_are_taken(tmp_path, model):
-    average = {name: value + 1 for name, value in model.detector.state_dict().items()}
+    average = {name: value + 1 for name, value in model.network.state_dict().items()}
     write_checkpoint(tmp_path / "last.pt", state_of(model, ema={"model": average, "updates": 1}))
-    assert_same(load_model(tmp_path / "last.pt").detector.state_dict(), average)
+    assert_same(load_model(tmp_path / "last.pt").network.state_dict(), average)
 
 
 def test_a_run_folder_gives_its_best_weights_else_its_last(tmp_path, model):
@@ -273,7 +273,7 @@ def test_a_strange_config_is_named(tmp_path, model, values):
 
 def test_safetensors_of_others_are_refused(tmp_path, model):
     path = tmp_path / "others.safetensors"
-    tensors = model.detector.state_dict()
+    tensors = model.network.state_dict()
     for metadata in (None, {"format": "pt"}, {"config": "{", "categories": "[]"}):
         save_file(tensors, path, metadata)
         expected = f"{path}: has no config and class names in its metadata; not released by this tool"
@@ -293,9 +293,9 @@ def test_released_weights_round_trip(tmp_path, model, half):
     assert json.loads(metadata["letterbox"]) == {"size": 64, "pad": "centre", "fill": 114, "scale": "fit"}
     assert json.loads(metadata["categories"]) == CATEGORIES
     assert json.loads(metadata["config"])["model"]["neck"]["name"] == "EFM"
-    tensors = model.detector.state_dict()
-    assert_same(loaded.detector.state_dict(), {n: v.half().to(v.dtype) if half else v for n, v in tensors.items()})
-    size = sum(v.numel() * v.element_size() for v in model.detector.state_dict().values())
+    tensors = model.network.state_dict()
+    assert_same(loaded.network.state_dict(), {n: v.half().to(v.dtype) if half else v for n, v in tensors.items()})
+    size = sum(v.numel() * v.element_size() for v in model.network.state_dict().values())
     assert (tmp_path / "w.safetensors").stat().st_size < (0.6 if half else 1.1) * size
 
 
@@ -304,7 +304,7 @@ def test_released_weights_do_not_tell_where_they_were_made(tmp_path, model):
     values["data"] = {"root": str(tmp_path / "secret_pictures")}
     values["train"]["init"] = str(tmp_path / "secret_init.pt")
     settings = config.from_dict(values)
-    local = LoadedModel(model.detector, settings, CATEGORIES, tmp_path / "secret_run")
+    local = LoadedModel(model.network, settings, CATEGORIES, tmp_path / "secret_run")
     write_safetensors(tmp_path / "w.safetensors", local)
     content = (tmp_path / "w.safetensors").read_bytes()
     assert str(tmp_path).encode() not in content and b"secret" not in content
@@ -325,7 +325,7 @@ def test_the_same_classes_take_everything(tmp_path, model):
     write_safetensors(tmp_path / "w.safetensors", model)
     detector = fresh(2)
     report = load_matching(detector, CATEGORIES, tmp_path / "w.safetensors")
-    assert_same(detector.state_dict(), model.detector.state_dict())
+    assert_same(detector.state_dict(), model.network.state_dict())
     count = len(detector.state_dict())
     assert report == f"{count} of {count} tensors from {tmp_path / 'w.safetensors'}"
 
@@ -337,8 +337,8 @@ def test_other_classes_keep_backbone_and_neck_and_start_the_head_anew(tmp_path, 
     categories = [{"id": i, "name": name} for i, name in enumerate(names)]
     report = load_matching(detector, categories, tmp_path)
     assert f"head starts anew, 2 -> {len(names)} classes" in report
-    assert_same(detector.backbone.state_dict(), model.detector.backbone.state_dict())
-    assert_same(detector.neck.state_dict(), model.detector.neck.state_dict())
+    assert_same(detector.backbone.state_dict(), model.network.backbone.state_dict())
+    assert_same(detector.neck.state_dict(), model.network.neck.state_dict())
     assert_same(detector.head.state_dict(), untouched.head.state_dict())
 
 
@@ -346,7 +346,7 @@ def test_another_neck_keeps_what_fits(tmp_path, model):
     write_checkpoint(tmp_path / "last.pt", state_of(model))
     detector = fresh(2, widths=(12, 24, 24))
     report = load_matching(detector, CATEGORIES, tmp_path / "last.pt")
-    assert_same(detector.backbone.state_dict(), model.detector.backbone.state_dict())
+    assert_same(detector.backbone.state_dict(), model.network.backbone.state_dict())
     assert int(report.split()[0]) < len(detector.state_dict())
 
 

@@ -74,3 +74,19 @@ def test_cosine_falls_from_the_peak_to_the_last_share(train):
 def test_a_burn_in_longer_than_the_training_works():
     schedule = schedule_of(steps=5, burn_in=10, lr=1.0, schedule="cosine")
     assert [schedule.lr(step) for step in range(5)] == pytest.approx([(n / 10) ** 4 for n in range(1, 6)])
+
+
+@pytest.mark.parametrize("power", [4, 1, 0.5])
+def test_the_polynomial_falls_from_the_first_step_to_nearly_nothing(power):
+    """Darknet's policy: lr * (1 - step / steps)^power, burn-in counted."""
+    schedule = schedule_of(steps=200, schedule="poly", power=power, lr=0.1, burn_in=20)
+    for step in (20, 100, 199):
+        assert schedule.lr(step) == pytest.approx(0.1 * (1 - step / 200) ** power)
+    assert schedule.lr(9) == pytest.approx(0.1 * (10 / 20) ** 4)
+    rates = [schedule.lr(step) for step in range(20, 200)]
+    assert rates == sorted(rates, reverse=True) and rates[-1] > 0
+
+
+def test_the_polynomial_counts_in_epochs_too():
+    schedule = schedule_of(epochs=4, batch=10, schedule="poly", lr=0.2)  # 40 steps
+    assert schedule.lr(0) == 0.2 and schedule.lr(20) == pytest.approx(0.2 / 16)

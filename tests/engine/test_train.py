@@ -20,6 +20,7 @@ from torch.testing import assert_close
 from detect import config
 from detect.data.image import write_image
 from detect.engine.checkpoint import load_model, read_checkpoint
+from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
 from detect.engine.train import Interrupted, Trainer, interrupt_flag
 from detect.errors import UserError
@@ -118,7 +119,7 @@ def settings_of(data, backbone="Small", neck=None, input=None, augment=None, los
 def trained(settings, folder, until=None, resume=False):
     """The `Trainer` after a run in `folder`."""
     folder.mkdir(exist_ok=True)
-    trainer = Trainer(settings, folder, state=read_checkpoint(folder / "last.pt") if resume else None)
+    trainer = Trainer(DetectionTask(settings), folder, state=read_checkpoint(folder / "last.pt") if resume else None)
     trainer.run(until)
     return trainer
 
@@ -216,7 +217,7 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
         (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt")),
     ):
         with pytest.raises(UserError, match=r"its checkpoint does not fit this model or is damaged"):
-            Trainer(settings, tmp_path, state=spoilt)
+            Trainer(DetectionTask(settings), tmp_path, state=spoilt)
 
 
 class Pressing(TrainingLog):
@@ -236,13 +237,13 @@ def test_ctrl_c_finishes_the_step_and_saves(squares, tmp_path):
     settings = settings_of(squares, steps=4)
     whole = trained(settings, tmp_path / "whole")
     handler = signal.getsignal(signal.SIGINT)
-    stopped = Trainer(settings, tmp_path)
+    stopped = Trainer(DetectionTask(settings), tmp_path)
     with pytest.raises(Interrupted):
         stopped.run(log=Pressing(tmp_path, at=2))
     assert signal.getsignal(signal.SIGINT) is handler
     state = read_checkpoint(tmp_path / "last.pt")
     assert state["step"] == stopped.step == 2
-    resumed = Trainer(settings, tmp_path, state=state)
+    resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
     assert_same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()), "model")
 
@@ -266,10 +267,12 @@ def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
         import json, torch
         from pathlib import Path
         from detect import config
+        from detect.engine.detection import DetectionTask
         from detect.engine.train import Trainer
         torch.set_num_threads(1)
         folder = Path({str(tmp_path)!r})
-        Trainer(config.from_dict(json.loads((folder / "settings.json").read_text())), folder).run()
+        settings = config.from_dict(json.loads((folder / "settings.json").read_text()))
+        Trainer(DetectionTask(settings), folder).run()
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
@@ -287,7 +290,7 @@ def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
     state = read_checkpoint(tmp_path / "last.pt")
     assert state["step"] >= 1
     assert load_model(tmp_path).names == ("red", "green", "blue")
-    Trainer(config.from_dict(settings), tmp_path, state=state).run(until=state["step"] + 1)
+    Trainer(DetectionTask(config.from_dict(settings)), tmp_path, state=state).run(until=state["step"] + 1)
     assert read_checkpoint(tmp_path / "last.pt")["step"] == state["step"] + 1
 
 
@@ -297,7 +300,8 @@ def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
 def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_path):
     runs = []
     for accumulate in (1, 4):
-        trainer = Trainer(settings_of(squares, steps=3, batch=8, accumulate=accumulate, evaluate_every=100), tmp_path)
+        settings = settings_of(squares, steps=3, batch=8, accumulate=accumulate, evaluate_every=100)
+        trainer = Trainer(DetectionTask(settings), tmp_path)
         trainer.model.eval()  # batch statistics see the parts, which is no equality
         trainer.run()
         runs.append(trainer)
@@ -305,13 +309,14 @@ def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_
     rows = [run.history[-1] for run in runs]
     for name in ("box", "obj", "cls"):
         assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-4)
-    start = Trainer(settings_of(squares, steps=3), tmp_path).model.state_dict()
+    start = Trainer(DetectionTask(settings_of(squares, steps=3)), tmp_path).model.state_dict()
     moved = (start["head.predictions.0.bias"] - runs[0].model.state_dict()["head.predictions.0.bias"]).abs().max()
     assert moved > 1e-3  # far beyond the tolerance
 
 
 def test_one_step_is_sgd_with_decay_on_convolutions_only(squares, tmp_path):
-    trainer = Trainer(settings_of(squares, steps=1, weight_decay=0.1, momentum=0.9, clip_norm=None), tmp_path)
+    settings = settings_of(squares, steps=1, weight_decay=0.1, momentum=0.9, clip_norm=None)
+    trainer = Trainer(DetectionTask(settings), tmp_path)
     before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
     gradients = {}
     for name, parameter in trainer.model.named_parameters():
@@ -327,15 +332,15 @@ def test_a_loss_that_is_not_finite_stops_with_its_name_and_the_pictures(squares,
     settings = settings_of(squares, steps=6)
     trained(settings, tmp_path, until=2)
     good = read_checkpoint(tmp_path / "last.pt")
-    trainer = Trainer(settings, tmp_path, state=good)
-    loss, seen = trainer.loss, []
+    trainer = Trainer(DetectionTask(settings), tmp_path, state=good)
+    loss, seen = trainer.task.yolo_loss, []
 
     def spoilt(raw, boxes, labels):
         terms = loss(raw, boxes, labels)
         seen.append(terms)
         return terms | {term: terms[term] * float("nan")} if len(seen) == 2 else terms
 
-    trainer.loss = spoilt
+    trainer.task.yolo_loss = spoilt
     with pytest.raises(UserError) as caught:
         trainer.run()
     message = str(caught.value)
@@ -355,7 +360,7 @@ def test_a_learning_rate_far_too_high_is_told_not_trained(squares, tmp_path):
 def test_spoilt_weights_never_replace_a_good_checkpoint(squares, tmp_path):
     settings = settings_of(squares, steps=6, evaluate_every=100)
     trained(settings, tmp_path, until=2)
-    trainer = Trainer(settings, tmp_path, state=read_checkpoint(tmp_path / "last.pt"))
+    trainer = Trainer(DetectionTask(settings), tmp_path, state=read_checkpoint(tmp_path / "last.pt"))
     trainer.model.head.predictions[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(UserError, match="not finite"):
         trainer.run(until=3)  # the step whose gradient overflows is the one that saves
@@ -364,7 +369,7 @@ def test_spoilt_weights_never_replace_a_good_checkpoint(squares, tmp_path):
 
 
 def test_the_warm_up_and_the_size_reach_the_optimizer_and_the_network(squares, tmp_path, monkeypatch):
-    trainer = Trainer(settings_of(squares, steps=5, burn_in=4, lr=0.1), tmp_path)
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=5, burn_in=4, lr=0.1)), tmp_path)
     rates, step = [], trainer.optimizer.step
     monkeypatch.setattr(
         trainer.optimizer, "step", lambda: rates.append(trainer.optimizer.param_groups[0]["lr"]) or step()
@@ -381,12 +386,12 @@ def test_a_run_without_data_or_length_is_refused(squares, tmp_path):
     values = config.to_dict(settings_of(squares))
     for section, change, word in (("data", None, "data is missing"), ("train", {"batch": 2}, "say how long to train")):
         with pytest.raises(UserError, match=word):
-            Trainer(config.from_dict(values | {section: change}), tmp_path)
+            DetectionTask(config.from_dict(values | {section: change}))
 
 
 def test_half_precision_needs_cuda(squares, tmp_path):
     with pytest.raises(UserError, match=r"train\.precision: bf16 needs a CUDA device"):
-        Trainer(settings_of(squares, precision="bf16"), tmp_path)
+        Trainer(DetectionTask(settings_of(squares, precision="bf16")), tmp_path)
 
 
 def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_path):

@@ -1,0 +1,91 @@
+"""Pictures of single objects out of pictures with boxes: a set for a classifier, made from one for a detector."""
+
+import re
+
+from tqdm import tqdm
+
+from detect.data.image import write_image
+from detect.errors import UserError, nearest
+
+RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)$")  # no file names on Windows
+
+
+def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.1, show_progress=False):
+    """Write every box of a `CocoDataset` as `folder`/CLASS/IMAGE_NUMBER.jpg.
+
+    Args:
+        dataset: the pictures, in whose order crops are taken; crowds are no boxes there.
+        folder: where the class folders appear; it must not be there yet, or be empty.
+        classes: names of the classes to take; all by default.
+        min_side: smallest width and height of a box that is taken, px.
+        limit: largest number of crops of a class.
+        margin: share of the box's width and height that is added on every side, as far as the picture goes.
+
+    Returns:
+        Number of crops by class name; classes without any are left out.
+
+    Raises:
+        UserError: a class is unknown, no box is left, a picture cannot be read, or a file cannot be written.
+    """
+    names = [category["name"] for category in dataset.categories]
+    for name in classes or ():
+        if name not in names:
+            raise UserError(f"{dataset.annotations}: has no class '{name}'{nearest(name, names)}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder}: is there already; give another --out, or remove it")
+    folders = folder_names(names)
+    counts = dict.fromkeys(classes or names, 0)
+    for picture in tqdm(dataset.pictures, unit="picture", disable=not show_progress):
+        wanted = [
+            number for number, (box, label) in enumerate(zip(picture.boxes, picture.labels, strict=True))
+            if names[label] in counts and min(box[2:] - box[:2]) >= min_side
+        ]  # fmt: skip
+        image = None
+        for number in wanted:
+            name = names[picture.labels[number]]
+            if limit and counts[name] >= limit:
+                continue
+            image = picture.read() if image is None else image
+            path = folder / folders[name] / f"{picture.id}_{number}.jpg"
+            if not counts[name]:
+                _make(path.parent)
+            left, top, right, bottom = with_margin(picture.boxes[number], margin, picture.width, picture.height)
+            write_image(path, image[top:bottom, left:right])
+            counts[name] += 1
+    if not sum(counts.values()):
+        raise UserError(f"{dataset.annotations}: no box of these classes has sides of {min_side} px; lower --min-side")
+    return {name: count for name, count in counts.items() if count}
+
+
+def with_margin(box, margin, width, height):
+    """A box xyxy in px, grown on every side and cut at the picture's borders, as whole px: left, top, right, bottom."""
+    left, top, right, bottom = (float(value) for value in box)
+    more_x, more_y = (right - left) * margin, (bottom - top) * margin
+    left, top = max(round(left - more_x), 0), max(round(top - more_y), 0)
+    return (
+        left,
+        top,
+        max(min(round(right + more_x), width), left + 1),
+        max(min(round(bottom + more_y), height), top + 1),
+    )
+
+
+def folder_names(names):
+    """{class name: folder name} with letters, digits, "_", "-" and "." only; different names get different folders."""
+    folders, used = {}, set()
+    for name in names:
+        safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80] or "class"
+        safe = f"{safe}_" if RESERVED.match(safe) else safe
+        unique, number = safe, 2
+        while unique.lower() in used:  # file systems may not tell cases apart
+            unique, number = f"{safe}_{number}", number + 1
+        used.add(unique.lower())
+        folders[name] = unique
+    return folders
+
+
+def _make(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error

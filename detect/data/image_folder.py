@@ -1,0 +1,102 @@
+"""Pictures for a classifier: ROOT/SPLIT/CLASS/picture.jpg, the layout of ImageNet."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from detect.data.image import PICTURE_SUFFIXES, read_image
+from detect.errors import UserError, nearest
+from detect.files import cannot_read, printable
+
+
+class ImageFolder:
+    """The pictures of one split, class by class in the order of the class names, by name within a class.
+
+    Args:
+        folder: the split's folder, which holds one folder a class.
+        classes: names of the classes by label, for a split that is judged; the folders' own by default.
+
+    Attributes:
+        classes: class names by label.
+        names: "CLASS/file" of every picture; labels: int64 [n].
+        notes: sentences for the log.
+
+    Raises:
+        UserError: a folder is missing, empty, or leads out of `folder`, or a class is not one of `classes`.
+    """
+
+    def __init__(self, folder, classes=None):
+        self.folder = Path(folder)
+        found = self._class_folders()
+        self.classes = list(classes) if classes is not None else found
+        unknown = [name for name in found if name not in set(self.classes)]
+        if unknown:
+            raise UserError(
+                f"{self.folder}: the class '{printable(unknown[0])}' is none of the {len(self.classes)} known "
+                f"ones{nearest(unknown[0], self.classes[:20])}"
+            )
+        self.names, self.notes, labels, others = [], [], [], 0
+        label_of = {name: label for label, name in enumerate(self.classes)}
+        for name in found:
+            pictures, left_out = self._pictures_of(name)
+            others += left_out
+            self.names += pictures
+            labels += [label_of[name]] * len(pictures)
+        self.labels = np.array(labels, dtype=np.int64)
+        if others:
+            self.notes.append(f"{self.folder}: {others} files and folders in it are no pictures by their names")
+
+    @classmethod
+    def of_split(cls, data, split, classes=None):
+        """The split `split` of the data that `ImageFolderSettings` describe."""
+        root = Path(data.root)
+        if not root.is_dir():
+            raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says")
+        if not has_split(data, split):
+            hint = nearest(split, sorted(path.name for path in root.iterdir() if path.is_dir())[:20])
+            raise UserError(f"{root}: no folder '{split}'; pictures lie in {split}/CLASS/{hint}")
+        return cls(root / split, classes)
+
+    def __len__(self):
+        return len(self.names)
+
+    def read(self, index):
+        """Picture `index`, uint8 RGB [h, w, 3].  Raises UserError."""
+        return read_image(self.folder / self.names[index])
+
+    def majority(self):
+        """Share of the pictures that are of the most frequent class: what a guess gets right."""
+        return float(np.bincount(self.labels).max() / len(self))
+
+    def _class_folders(self):
+        names = sorted(entry.name for entry in self._entries(self.folder) if entry.is_dir())
+        if not names:
+            raise UserError(f"{self.folder}: holds no class folders; pictures lie in {self.folder.name}/CLASS/")
+        return names
+
+    def _pictures_of(self, name):
+        """Names of the pictures of a class, and the number of entries that are none."""
+        entries = self._entries(self.folder / name)
+        pictures = [e.name for e in entries if Path(e.name).suffix.lower() in PICTURE_SUFFIXES and e.is_file()]
+        if not pictures:
+            raise UserError(f"{printable(self.folder / name)}: holds no pictures; add some or remove the class")
+        return [f"{name}/{picture}" for picture in sorted(pictures)], len(entries) - len(pictures)
+
+    def _entries(self, folder):
+        """What lies in a folder, hidden files apart; UserError for a link that leads out of the data's root."""
+        try:
+            with os.scandir(folder) as entries:
+                entries = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as error:
+            raise cannot_read(folder, error) from error
+        root = self.folder.resolve()
+        for entry in entries:
+            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+                raise UserError(f"{printable(entry.path)}: leads out of {self.folder}; put the files themselves there")
+        return entries
+
+
+def has_split(data, split):
+    """Whether the data that `ImageFolderSettings` describe have a folder for the split."""
+    return Path(split).name == split and Path(data.root, split).is_dir()

@@ -1,0 +1,80 @@
+"""What a classifier sees of a picture: a random crop in training, its centre or ten crops when it is judged."""
+
+import cv2
+import numpy as np
+
+from detect.data.augment import flip_and_colour, import_albumentations
+from detect.ops.letterbox import GREY
+
+TEN_CROP_MARGIN = 32  # px by which the square that ten crops are cut from is larger than they (Darknet)
+
+
+class RandomCrop:
+    """Darknet's change of a classifier's training picture: the same for the same picture, size and random numbers.
+
+    The picture is stretched by up to `aspect`, scaled to a random length of its short side, turned by up to `angle`
+    around its middle and cut at a random place; then come flip and colours. What lies outside the picture is grey as
+    in a letterbox (black in Darknet); a picture smaller than the cut lies in its middle.
+
+    Args:
+        settings: `CropSettings`.
+    """
+
+    def __init__(self, settings):
+        self.settings = settings
+        self._flip_and_colour = import_albumentations().Compose(flip_and_colour(settings))
+
+    def __call__(self, image, size, rng):
+        """uint8 RGB [h, w, 3] -> uint8 RGB [size, size, 3]."""
+        height, width = image.shape[:2]
+        new_width, new_height, angle, shift = self.draw(width, height, size, rng)
+        # Shrinking is done by averages first: the warp alone looks at four px and would leave out all others.
+        image = _resized(image, min(round(new_width), width), min(round(new_height), height))
+        height, width = image.shape[:2]
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        linear = turn * [new_width / width, new_height / height]
+        middle = np.array([width - 1, height - 1]) / 2  # px centres lie on whole numbers
+        offset = (size - 1) / 2 + shift - linear @ middle
+        cut = cv2.warpAffine(
+            image, np.column_stack([linear, offset]), (size, size),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(GREY,) * 3,
+        )  # fmt: skip
+        self._flip_and_colour.set_random_seed(int(rng.integers(2**31)))
+        return self._flip_and_colour(image=cut)["image"]
+
+    def draw(self, width, height, size, rng):
+        """Random numbers for a picture: new width and height in px, angle in radians, shift [2] of the cut in px."""
+        settings = self.settings
+        aspect = rng.uniform(1, settings.aspect) ** rng.choice((-1, 1))
+        least, most = settings.short_side
+        scale = rng.integers(least, most, endpoint=True) / min(width * aspect, height)
+        new_width, new_height = width * aspect * scale, height * scale
+        angle = np.deg2rad(rng.uniform(-settings.angle, settings.angle))
+        reach = np.maximum([new_width - size, new_height - size], 0) / 2  # as far as the picture fills the cut
+        return new_width, new_height, angle, rng.uniform(-reach, reach)
+
+
+def centre_crop(image, size):
+    """uint8 RGB [h, w, 3] -> its central square, scaled to [size, size, 3]."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    return _resized(image[top : top + side, left : left + side], size, size)
+
+
+def ten_crops(image, size):
+    """uint8 RGB [h, w, 3] -> [10, size, size, 3]: four corners and centre of the central square, then their mirrors."""
+    square = centre_crop(image, size + TEN_CROP_MARGIN)
+    far, middle = TEN_CROP_MARGIN, TEN_CROP_MARGIN // 2
+    places = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
+    crops = np.stack([square[top : top + size, left : left + size] for top, left in places])
+    return np.concatenate([crops, crops[:, :, ::-1]])
+
+
+def _resized(image, width, height):
+    """`image` in `width` x `height` px (at least 1 each); px are averaged where it shrinks."""
+    width, height = max(width, 1), max(height, 1)
+    if (height, width) == image.shape[:2]:
+        return np.ascontiguousarray(image)
+    shrinks = width * height < image.shape[0] * image.shape[1]
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,0 +1,59 @@
+"""Training a classifier: pictures in class folders, cross-entropy, top-1."""
+
+import copy
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from detect.data.image_folder import ImageFolder, has_split
+from detect.data.loader import ClassificationPictures, training_batches
+from detect.engine.log import save_pictures
+from detect.engine.task import Task
+from detect.errors import UserError
+from detect.evaluation.classification import accuracies, class_scores, ranks
+
+
+class ClassificationTask(Task):
+    """`ClassifierSettings` -> all that training and judging a classifier needs; see `Task`."""
+
+    leading = "top1"
+    shown = ("top1", "top5")
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.train_set = ImageFolder.of_split(settings.data, "train")
+        self.source = self.train_set.folder
+        classes = self.train_set.classes
+        if len(classes) < 2:
+            raise UserError(f"{self.source}: holds one class only; a classifier needs at least two to tell apart")
+        self.categories = [{"id": label, "name": name} for label, name in enumerate(classes)]
+        if has_split(settings.data, "val"):
+            self.val_set = ImageFolder.of_split(settings.data, "val", classes)
+
+    def build(self):
+        return self.settings.model.build(len(self.categories))
+
+    def batches(self, total_steps, stride, start):
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationPictures)
+
+    def loss(self, outputs, batch):
+        return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
+
+    def evaluate(self, model, device):
+        model = copy.deepcopy(model).eval().to(device)
+        scores = class_scores(model, self.val_set, self.settings.input.size)
+        return accuracies(ranks(scores, self.val_set.labels))
+
+    def describe(self):
+        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
+            if pictures:
+                yield (
+                    f"{name}: {len(pictures)} pictures of {len(self.categories)} classes, "
+                    f"{pictures.majority():.1%} of them of the largest: {pictures.folder}"
+                )
+                yield from pictures.notes
+
+    def save_picture(self, batch, path):
+        size = batch.images.shape[-1]
+        whole = torch.tensor([[0.0, 0.0, size, size]])  # the class name is drawn at the box's corner
+        save_pictures(batch.images, [whole] * 4, batch.labels[:4, None], self.categories, path)

@@ -1,0 +1,66 @@
+"""Training a detector: COCO data, the YOLO loss, AP."""
+
+from detect import config
+from detect.data.coco import CocoDataset, has_split
+from detect.data.loader import training_batches
+from detect.engine.log import save_pictures
+from detect.engine.task import Task
+from detect.evaluation.coco import load_ground_truth
+from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
+from detect.inference.predictor import Predictor
+from detect.losses.yolo import YOLOLoss
+
+
+class DetectionTask(Task):
+    """`Settings` -> all that training and judging a detector needs; see `Task`."""
+
+    leading = "AP"
+    shown = ("AP", "AP50")
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.train_set = CocoDataset.of_split(settings.data, "train")
+        self.source = self.train_set.annotations
+        self.categories = self.train_set.categories
+        self.ground_truth = None
+        self.yolo_loss = None  # made with the model, whose anchors it takes
+        if has_split(settings.data, "val"):
+            self.val_set = CocoDataset.of_split(settings.data, "val")
+            match_categories(self.categories, self.val_set.categories, self.val_set.annotations)
+            self.ground_truth = load_ground_truth(self.val_set.annotations)
+        for pictures in filter(None, (self.train_set, self.val_set)):
+            pictures.check_files()
+
+    def build(self):
+        model = self.settings.model.build(len(self.categories))
+        self.yolo_loss = YOLOLoss(model.head, **config.to_dict(self.settings.loss))
+        return model
+
+    def batches(self, total_steps, stride, start):
+        return training_batches(self.train_set, self.settings, total_steps, stride, start)
+
+    def loss(self, outputs, batch):
+        device = outputs[0].device
+        boxes = [b.to(device) for b in batch.boxes]
+        labels = [x.to(device) for x in batch.labels]
+        return self.yolo_loss([level.float() for level in outputs], boxes, labels)
+
+    def evaluate(self, model, device):
+        names = tuple(category["name"] for category in self.categories)
+        predictor = Predictor(
+            model, names, self.settings.input.size,
+            nms=self.settings.predict.nms_options(), device=device, **EVERYTHING,
+        )  # fmt: skip
+        report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
+        return report.metrics
+
+    def describe(self):
+        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
+            if pictures:
+                counts = [len(picture.boxes) for picture in pictures.pictures]
+                empty = counts.count(0)
+                yield f"{name}: {len(pictures)} pictures ({empty} empty), {sum(counts)} boxes: {pictures.annotations}"
+                yield from pictures.notes
+
+    def save_picture(self, batch, path):
+        save_pictures(batch.images, batch.boxes, batch.labels, self.categories, path)
