@@ -9,10 +9,17 @@ BFLOPs (multiply and add are two; from Darknet's source, equal to the published 
 
 Parameters come in the paper's two conventions: `conv_weights`, the weights of the convolutions only (its ImageNet
 tables), and `floats`, everything that a Darknet .weights file holds: convolution weights, 4 per normalised filter
-(scale, bias, mean, variance) and the biases (its tables of small detectors).
+(scale, bias, mean, variance) and the biases (its tables of small detectors). `parameters` is PyTorch's count of what
+is learned, which VoVNet's and PP-LCNet's tables print.
+
+CIO (convolutional input/output, HarDNet, arXiv 1909.00948) approximates memory traffic: elements read plus elements
+written by each convolution, whatever its groups. The CSPNet paper's Fig. 8 counts the poolings as well, and so does
+`cio` here: its 34.4 M for ResNeXt-50 and 32.6 M for CSPResNeXt-50 at 256 come out, where convolutions alone
+(`conv_cio`) have 33.0 M and 31.2 M. Memory is that of a layer's output for one picture in 32-bit floats.
 """
 
 import copy
+import math
 from dataclasses import asdict, dataclass
 
 import torch
@@ -32,7 +39,18 @@ class Layer:
     output: list  # [C, H, W]
     conv_weights: int
     floats: int
+    parameters: int
     bflops: float
+    cio: int  # elements read and written, of convolutions and poolings
+
+    @property
+    def memory(self):
+        """Bytes of the output at 32 bits."""
+        return 4 * math.prod(self.output)
+
+    @property
+    def is_convolution(self):
+        return self.type.startswith("conv ")
 
 
 @dataclass(frozen=True)
@@ -42,31 +60,58 @@ class Profile:
     size: int
     layers: list[Layer]
 
+    def total(self, quantity):
+        """Sum of a quantity over the layers: `conv_weights`, `floats`, `parameters`, `bflops`, `cio` or `memory`."""
+        return sum(getattr(layer, quantity) for layer in self.layers)
+
     @property
     def conv_weights(self):
-        return sum(layer.conv_weights for layer in self.layers)
+        return self.total("conv_weights")
 
     @property
     def floats(self):
-        return sum(layer.floats for layer in self.layers)
+        return self.total("floats")
+
+    @property
+    def parameters(self):
+        return self.total("parameters")
 
     @property
     def bflops(self):
-        return sum(layer.bflops for layer in self.layers)
+        return self.total("bflops")
+
+    @property
+    def cio(self):
+        return self.total("cio")
+
+    @property
+    def conv_cio(self):
+        """CIO of the convolutions alone, HarDNet's definition."""
+        return sum(layer.cio for layer in self.layers if layer.is_convolution)
+
+    @property
+    def memory(self):
+        """Bytes of all layers' outputs together."""
+        return self.total("memory")
+
+    def share(self, layer):
+        """A layer's share of the BFLOPs, 0..1."""
+        return layer.bflops / (self.bflops or 1)
 
     def as_json(self):
         """The totals and the layers as a dict of plain lists and numbers."""
+        totals = ("conv_weights", "floats", "parameters", "bflops", "cio", "conv_cio", "memory")
         return {
             "size": self.size,
-            "conv_weights": self.conv_weights,
-            "floats": self.floats,
-            "bflops": self.bflops,
-            "layers": [asdict(layer) for layer in self.layers],
+            **{name: getattr(self, name) for name in totals},
+            "layers": [asdict(layer) | {"memory": layer.memory, "share": self.share(layer)} for layer in self.layers],
         }
 
     def table(self):
         """Aligned plain text, one line per layer, totals in millions and BFLOPs at the end."""
-        heading = ("#", "layer", "type", "input", "output", "weights", "floats", "BFLOPs")
+        heading = (
+            "#", "layer", "type", "input", "output", "weights", "floats", "BFLOPs", "share", "CIO", "memory KiB",
+        )  # fmt: skip
         rows = [
             (
                 str(number),
@@ -77,18 +122,23 @@ class Profile:
                 f"{layer.conv_weights:,}",
                 f"{layer.floats:,}",
                 f"{layer.bflops:.4f}",
+                f"{self.share(layer):.1%}",
+                f"{layer.cio:,}",
+                f"{layer.memory / 1024:,.0f}",
             )
             for number, layer in enumerate(self.layers)
         ]
         totals = (
             f"input {self.size}x{self.size}: {self.conv_weights / 1e6:.4f} M conv weights, "
-            f"{self.floats / 1e6:.4f} M floats, {self.bflops:.4f} BFLOPs"
+            f"{self.floats / 1e6:.4f} M floats, {self.parameters / 1e6:.4f} M parameters, {self.bflops:.4f} BFLOPs, "
+            f"CIO {self.cio / 1e6:.3f} M (convolutions alone {self.conv_cio / 1e6:.3f} M), "
+            f"{self.memory / 2**20:.1f} MiB of activations"
         )
         return "\n".join([*_aligned([heading, *rows], left=(1, 2)), totals])
 
 
-def profile(model, size):
-    """Count `model` (a detector, classifier or backbone) for RGB inputs of `size` x `size` px -> `Profile`.
+def profile(model, size, channels=3):
+    """Count `model` (a detector, classifier, backbone or any part) for inputs of `size` x `size` px -> `Profile`.
 
     Runs a copy of the model on the meta device: nothing is computed and no feature map takes memory; the model itself
     stays as it is. A module that runs twice has two rows; its parameters count in the first.
@@ -114,7 +164,7 @@ def profile(model, size):
     for name, module, rule in _counted_modules(model):
         module.register_forward_hook(hook_for(name, rule))
     with torch.inference_mode():
-        model(torch.empty(1, 3, size, size, dtype=dtype, device="meta"))
+        model(torch.empty(1, channels, size, size, dtype=dtype, device="meta"))
     if uncounted:
         raise UserError(
             f"cannot count {', '.join(list(uncounted)[:5])} ({len(uncounted)} tensors in all): the model's forward "
@@ -137,8 +187,13 @@ def _state(model):
 
 
 def _counted_modules(module, name=""):
-    """(path, module, rule) of the outermost modules that a rule counts: a ConvNormAct, not the parts inside it."""
+    """(path, module, rule) of the outermost modules that a rule counts: a ConvNormAct, not the parts inside it.
+
+    A ConvNormAct around a CompConv is no single convolution: its parts are counted.
+    """
     rule = next((rule for kind, rule in RULES.items() if isinstance(module, kind)), None)
+    if isinstance(module, ConvNormAct) and not isinstance(module.conv, nn.Conv2d):
+        rule = None
     if rule:
         yield name, module, rule
         return
@@ -151,10 +206,18 @@ def _row(name, module, rule, x, y, uncounted):
     own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
     names = [n for n, tensor in uncounted.items() if id(tensor) in own]
     tensors = [uncounted.pop(n) for n in names]
-    conv_weights = sum(tensor.numel() for tensor in tensors if tensor.dim() == 4)
-    floats = sum(tensor.numel() for tensor in tensors)
     kind, operations = rule(module, x, y)
-    return Layer(name, kind, list(x.shape[1:]), list(y.shape[1:]), conv_weights, floats, operations / 1e9)
+    return Layer(
+        name,
+        kind,
+        list(x.shape[1:]),
+        list(y.shape[1:]),
+        conv_weights=sum(tensor.numel() for tensor in tensors if tensor.dim() == 4),
+        floats=sum(tensor.numel() for tensor in tensors),
+        parameters=sum(tensor.numel() for tensor in tensors if isinstance(tensor, nn.Parameter)),
+        bflops=operations / 1e9,
+        cio=0 if kind in ("norm", "upsample") else x[0].numel() + y[0].numel(),
+    )
 
 
 def _conv(conv, x, y):
@@ -194,6 +257,7 @@ RULES = {
     nn.MaxPool2d: _pool("maxpool"),
     nn.AvgPool2d: _pool("avgpool"),  # Darknet's local_avgpool counts like its maxpool
     nn.AdaptiveAvgPool2d: _free("avgpool"),
+    nn.BatchNorm2d: _free("norm"),
     Maxout: _maxout,
     Upsample: _free("upsample"),
 }

@@ -12,8 +12,11 @@ from detect.analysis.profile import profile
 from detect.errors import UserError
 from detect.models.backbones import CSPPeleeNet
 from detect.models.classifier import Classifier
+from detect.models.compconv import CompConv
+from detect.models.csp import CrossStagePartial
 from detect.models.detector import build_detector
 from detect.models.layers import ConvNormAct, Maxout
+from detect.registry import BACKBONES
 
 
 def meta(build, *args, **options):
@@ -95,9 +98,9 @@ FIG_7 = {  # layer -> (its number in the figure, type, BFLOPs at 416); ARCHITECT
     "backbone.downs.2.0": ("#88", "maxpool 2x2/2", 0.0003),
     "backbone.stages.3.transition": ("#112", "conv 1x1", 0.0498),
     "backbone.downs.3.0": ("#113", "conv 1x1", 0.1385),
-    "neck.fuse5.1": ("#115", "conv 3x3", 0.1994),
-    "neck.c3": ("#122", "maxout", 0.0007),
-    "neck.c2_to_f3": ("#126", "maxout", 0.0014),
+    "neck.coarsest.own.1": ("#115", "conv 3x3", 0.1994),
+    "neck.levels.0": ("#122", "maxout", 0.0007),
+    "neck.finest.finer": ("#126", "maxout", 0.0014),
 }
 
 
@@ -180,8 +183,10 @@ def test_model_stays_as_it_was():
 def test_json_holds_totals_and_layers():
     counted = profile(detector(), 64)
     read = json.loads(json.dumps(counted.as_json()))
-    assert list(read) == ["size", "conv_weights", "floats", "bflops", "layers"]
-    assert list(read["layers"][0]) == ["name", "type", "input", "output", "conv_weights", "floats", "bflops"]
+    totals = ["conv_weights", "floats", "parameters", "bflops", "cio", "conv_cio", "memory"]
+    assert list(read) == ["size", *totals, "layers"]
+    assert set(read["layers"][0]) == {"name", "type", "input", "output", "share", *totals} - {"conv_cio"}
+    assert_close(sum(layer["share"] for layer in read["layers"]), 1.0)
     assert read["size"] == 64
     assert isinstance(read["floats"], int)
     assert isinstance(read["bflops"], float)
@@ -193,8 +198,75 @@ def test_table_is_aligned_and_ends_with_the_totals():
     heading, *rows, totals = counted.table().splitlines()
     assert len(rows) == len(counted.layers)
     assert {len(line) for line in (heading, *rows)} == {len(heading)}
-    assert " ".join(rows[0].split()) == "0 backbone.stem.conv conv 3x3/2 3x416x416 32x208x208 864 992 0.0748"
-    assert totals == "input 416x416: 4.2701 M conv weights, 4.3082 M floats, 5.0657 BFLOPs"
+    first = "0 backbone.stem.conv conv 3x3/2 3x416x416 32x208x208 864 992 0.0748 1.5% 1,903,616 5,408"
+    assert " ".join(rows[0].split()) == first
+    assert totals.startswith(
+        "input 416x416: 4.2701 M conv weights, 4.3082 M floats, 4.2895 M parameters, 5.0657 BFLOPs"
+    )
+
+
+def test_layers_outside_conv_norm_act_are_counted_with_their_norms():
+    model = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 6, 3, padding=1, groups=3, bias=False))
+    norm, conv = profile(model, 8).layers
+    assert (norm.type, norm.bflops, norm.floats, norm.parameters, norm.conv_weights, norm.cio) == (
+        "norm",
+        0,
+        12,
+        6,
+        0,
+        0,
+    )
+    assert (conv.type, conv.conv_weights, conv.cio) == ("conv 3x3 g3", 54, 3 * 64 + 6 * 64)
+
+
+def test_parameters_are_pytorchs():
+    model = detector()
+    assert profile(model, 64).parameters == sum(p.numel() for p in model.parameters())
+
+
+def test_compconv_is_counted_by_its_parts():
+    layer = ConvNormAct(256, 256, 3)
+    layer.conv = CompConv(256, 256)
+    counted = profile(layer, 8, channels=256)
+    assert counted.floats == sum(p.numel() for p in layer.conv.parameters()) + 4 * 256
+    assert [row.type for row in counted.layers] == ["conv 3x3", "conv 3x3", "conv 3x3", "norm"]
+
+
+@pytest.mark.parametrize(("name", "cio", "conv_cio"), [("ResNeXt50", 34.4, 32.97), ("CSPResNeXt50", 32.6, 31.20)])
+def test_convolutional_input_output_is_that_of_fig_8(name, cio, conv_cio):
+    counted = profile(meta(lambda: Classifier(BACKBONES.build({"name": name}), 1000)), 256)
+    near(counted.cio / 1e6, cio, digits=1)
+    assert_close(counted.cio / 1e6, cio, rtol=0, atol=0.05)
+    near(counted.conv_cio / 1e6, conv_cio, digits=2)
+
+
+def dense_block(channels, growth, layers):
+    """Dense layers of a single convolution, as section 3.1 of the paper counts them."""
+
+    class Layer(nn.Module):
+        def __init__(self, in_channels):
+            super().__init__()
+            self.conv = ConvNormAct(in_channels, growth, 3)
+
+        def forward(self, x):
+            return torch.cat([x, self.conv(x)], dim=1)
+
+    return nn.Sequential(*(Layer(channels + i * growth) for i in range(layers)))
+
+
+@pytest.mark.parametrize(("c", "d", "m"), [(64, 32, 4), (128, 16, 7), (32, 8, 1)])
+def test_dense_blocks_have_the_input_output_of_section_3_1(c, d, m):
+    """c*m + (m^2 + m)*d/2 elements per place, and with half of the channels ((c*m) + (m^2 + m)*d)/2.
+
+    They count what each dense layer reads and writes, without the partial block's split and transition.
+    """
+    size = 8
+    whole = profile(meta(dense_block, c, d, m), size, channels=c)
+    assert whole.cio == size * size * (c * m + (m * m + m) * d // 2)
+    partial = meta(
+        CrossStagePartial, c, c // 2, c // 2, dense_block(c // 2, d, m), c // 2 + m * d, "first", split="slice"
+    )
+    assert profile(partial, size, channels=c).cio == size * size * (c * m + (m * m + m) * d) // 2
 
 
 @pytest.mark.parametrize("size", [0, -32, 100, 417])
@@ -203,7 +275,7 @@ def test_size_off_the_stride_is_refused(size):
         profile(meta(CSPPeleeNet), size)
 
 
-@pytest.mark.parametrize("stray", [nn.BatchNorm2d(3), nn.PReLU(3)])
+@pytest.mark.parametrize("stray", [nn.Linear(4, 4), nn.PReLU(3)])
 def test_parameters_that_no_rule_counts_are_refused(stray):
     with pytest.raises(UserError, match=r"cannot count 1\.weight"):
         profile(nn.Sequential(nn.Conv2d(3, 3, 1), stray), 4)
