@@ -30,8 +30,17 @@ setup(
     extras_require={
         "demo": ["scikit-image"],
         "timm": ["timm>=1.0"],
+        "plot": ["matplotlib"],
         # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
-        "dev": ["pytest", "pytest-xdist", "ruff", "timm>=1.0", "opencv-python<5", "opencv-python-headless<5"],
+        "dev": [
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "timm>=1.0",
+            "matplotlib",
+            "opencv-python<5",
+            "opencv-python-headless<5",
+        ],
     },
     entry_points={"console_scripts": ["detect=detect.cli:main"]},
 )

@@ -146,10 +146,12 @@ def parser():
     sub.add_argument("--out", required=True, help="file to write")
 
     sub = verb("profile", "count a model layer by layer: shapes, parameters, BFLOPs")
-    sub.add_argument("config", help="YAML file")
+    sub.add_argument("config", nargs="?", help="YAML file")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="model.neck.sam=false, ...")
+    sub.add_argument("--paper", action="store_true", help="published numbers beside what our models count")
+    sub.add_argument("--plot", metavar="FOLDER", help="draw the paper's Fig. 7 and 8 from what our models count")
     sub.add_argument("--size", type=whole(32, 8192), help="side of the input, px (the configured one)")
-    sub.add_argument("--classes", type=whole(1, 100_000), default=80, help="number of object classes (80)")
+    sub.add_argument("--classes", type=whole(1, 100_000), help="number of classes (80; of a classifier 1000)")
     sub.add_argument(
         "--classifier", type=whole(1, 100_000), metavar="N", help="count the backbone with an N-way classifier instead"
     )

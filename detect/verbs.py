@@ -195,19 +195,45 @@ def export(args):
 
 
 def profile(args):
+    if sum(map(bool, (args.config, args.paper, args.plot))) != 1:
+        raise UserError("give one of a configuration file, --paper and --plot FOLDER")
+    if args.paper:
+        return _profile_paper(args)
+    if args.plot:
+        return _plot_paper(args)
+
     from detect import config
     from detect.analysis.profile import profile as count
     from detect.models.classifier import Classifier
-    from detect.models.detector import build_detector
+    from detect.schema import ClassifierSettings
 
-    settings = config.load(args.config, args.set, needs_data=False)
-    model = build_detector(vars(settings.model), args.classes)
+    settings = config.load(args.config, args.set, needs_data=False, kind=None)
+    is_classifier = isinstance(settings, ClassifierSettings)
+    model = settings.model.build(args.classes or (1000 if is_classifier else 80))
     if args.classifier:
         model = Classifier(model.backbone, args.classifier)
     counted = count(model, settings.input.size if args.size is None else args.size)
     if args.json:
         return _answer(args, counted.as_json())
     print(counted.table())
+
+
+def _profile_paper(args):
+    from detect.analysis.paper import NOT_COUNTED, rows, table
+
+    found = list(rows())
+    if args.json:
+        return _answer(args, {"rows": found, "not_counted": list(NOT_COUNTED)})
+    print(table(found))
+
+
+def _plot_paper(args):
+    from detect.analysis.plots import plot_figures
+
+    found = plot_figures(args.plot)
+    for line in found["lines"]:
+        _say(args)(line)
+    _answer(args, found)
 
 
 def benchmark(args):

@@ -134,7 +134,7 @@ class Profile:
             f"CIO {self.cio / 1e6:.3f} M (convolutions alone {self.conv_cio / 1e6:.3f} M), "
             f"{self.memory / 2**20:.1f} MiB of activations"
         )
-        return "\n".join([*_aligned([heading, *rows], left=(1, 2)), totals])
+        return "\n".join([*aligned([heading, *rows], left=(1, 2)), totals])
 
 
 def profile(model, size, channels=3):
@@ -279,7 +279,7 @@ def _shape(shape):
     return "x".join(map(str, shape))
 
 
-def _aligned(rows, left):
+def aligned(rows, left):
     """Lines of the rows' cells in columns; those numbered in `left` start together, the others end together."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -6,7 +6,7 @@ from torch import nn
 from detect.models.layers import ConvNormAct
 
 FUSIONS = ("both", "first", "last")
-SPLITS = ("conv", "slice", "bypass")
+SPLITS = ("conv", "slice", "bypass", "whole")
 
 
 class Slice(nn.Module):
@@ -26,7 +26,8 @@ class CrossStagePartial(nn.Module):
     It goes around any stage: ResNet's and ResNeXt's (Fig. 5), DenseNet's and PeleeNet's (Fig. 2). Part 1 bypasses the
     blocks, part 2 goes through them; in the authors' published cfgs both parts are 1x1 convolutions of the same base
     map (`split="conv"`); `split="slice"` cuts the base map in two instead, as yolov4-tiny.cfg does, and `"bypass"`
-    takes part 1 as a slice and part 2 as a convolution. `fusion` chooses Fig. 3's variant:
+    takes part 1 as a slice and part 2 as a convolution, `"whole"` part 1 as the base map itself. `fusion` chooses
+    Fig. 3's variant:
 
     - `both` (b): concat(T1(blocks(part 2)), part 1), and a second transition T2 after the join;
     - `first` (c): concat(blocks(part 2), part 1), then T2 only;
@@ -64,8 +65,10 @@ class CrossStagePartial(nn.Module):
             raise ValueError(f"unknown fusion '{fusion}'; known: {', '.join(FUSIONS)}")
         if split not in SPLITS:
             raise ValueError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
-        if split != "conv" and part1_channels + part2_channels != in_channels:
+        if split in ("slice", "bypass") and part1_channels + part2_channels != in_channels:
             raise ValueError(f"cannot slice {in_channels} channels in {part1_channels} + {part2_channels}")
+        if split == "whole" and part1_channels != in_channels:
+            raise ValueError(f"part 1 is the whole base map of {in_channels} channels, not {part1_channels}")
 
         def part(channels):
             return ConvNormAct(in_channels, channels, activation=part_activation or activation)
@@ -79,5 +82,6 @@ class CrossStagePartial(nn.Module):
         self.channels = blocks_channels + part1_channels
 
     def forward(self, base):
+        bypass = self.part1(base)
         deep = self.transition(self.blocks(self.part2(base)))
-        return torch.cat([deep, self.part1(base)], dim=1)
+        return torch.cat([deep, bypass], dim=1)

@@ -15,9 +15,9 @@ from detect.registry import BACKBONES
 
 GROWTH_RATE = 32
 SE_REDUCTION = 32  # adds the published 0.02 M weights
-# (two-way dense layers, bottleneck width t, channels of the output, its stride) per stage
-PELEE_STAGES = ((3, 16, 128, 4), (4, 32, 256, 8), (8, 64, 512, 16), (6, 64, 704, 32))
-CSP_STAGES = ((2, 16, 128, 4), (4, 32, 256, 8), (8, 64, 512, 16), (4, 64, 640, 32))
+# (two-way dense layers, their bottleneck width t) per stage
+PELEE_STAGES = ((3, 16), (4, 32), (8, 64), (6, 64))
+CSP_STAGES = ((2, 16), (4, 32), (8, 64), (4, 64))
 
 
 class Stem(nn.Module):
@@ -117,7 +117,7 @@ class PeleeNet(nn.Module):
     """
 
     strides = (4, 8, 16, 32)
-    channels = tuple(channels for _, _, channels, _ in PELEE_STAGES)
+    channels = (128, 256, 512, 704)
 
     def __init__(self, variant="PeleeNet", in_channels=3, activation="leaky_relu", squeeze_excite=False):
         super().__init__()
@@ -126,7 +126,7 @@ class PeleeNet(nn.Module):
         )
         self.stages = nn.ModuleList()
         before = 32
-        for depth, bottleneck, channels, _ in PELEE_STAGES:
+        for (depth, bottleneck), channels in zip(PELEE_STAGES, self.channels, strict=True):
             if variant == "SPeleeNet":
                 block = SparseDenseBlock(before, depth, bottleneck, activation)
             else:
@@ -153,9 +153,11 @@ class CSPPeleeNet(nn.Module):
     Args:
         partial_ratio: share of a stage's input channels that bypass the dense block, in stages 2-4 (stage 1 is 32+32
             always). 0.75, 0.5, 0.25 count 0.800, 0.888, 0.986 BFLOPs at 224 (Table 1).
-        fusion: `both`, `first` or `last`, Fig. 3 (b), (c), (d). With `last` there are no second transitions between
-            the stages; the one behind the last stage stays. The paper's ablation nets for `first` and `last` differ
-            from ours in unpublished details (inferred).
+        fusion: `both`, `first` or `last`, Fig. 3 (b), (c), (d). The ablation nets `first` and `last` are **inferred**:
+            no more than their BFLOPs is published, which they meet within 1.5%. `last` has no second transitions
+            between the stages but keeps the one behind the last stage; `first` joins the dense block with the whole
+            base map, and a transition of the block's width follows before the pooling, as in PeleeNet, so its
+            channels follow from the ratio.
         activation: `leaky_relu`, `swish` or `mish`.
         squeeze_excite: squeeze-and-excitation on the output of each stage's dense block.
     """
@@ -170,7 +172,7 @@ class CSPPeleeNet(nn.Module):
         self.stages = nn.ModuleList()
         self.downs = nn.ModuleList()  # pooling and second transition before the next stage
         channels = 64
-        for number, (depth, bottleneck, joined, _) in enumerate(CSP_STAGES, start=1):
+        for number, (depth, bottleneck) in enumerate(CSP_STAGES, start=1):
             part1 = channels // 2 if number == 1 else int(channels * partial_ratio)
             part2 = channels - part1
             if not 0 < part1 < channels:
@@ -179,16 +181,20 @@ class CSPPeleeNet(nn.Module):
             deep = part2 + depth * GROWTH_RATE
             if squeeze_excite:
                 blocks.append(SqueezeExcite(deep, SE_REDUCTION))
-            stage = CrossStagePartial(channels, part1, part2, blocks, deep, fusion, activation)
-            assert stage.channels == joined
             last = number == len(CSP_STAGES)
-            down = [] if last else [nn.MaxPool2d(2)]
-            if last or fusion != "last":
-                down.append(ConvNormAct(joined, joined, activation=activation))
+            pool = [] if last else [nn.MaxPool2d(2)]
+            if fusion == "first":
+                stage = CrossStagePartial(channels, channels, part2, blocks, deep, fusion, activation, split="whole")
+                down = [ConvNormAct(stage.channels, deep, activation=activation), *pool]
+                channels = deep
+            else:
+                stage = CrossStagePartial(channels, part1, part2, blocks, deep, fusion, activation)
+                channels = stage.channels
+                transition = [ConvNormAct(channels, channels, activation=activation)]
+                down = pool + (transition if last or fusion == "both" else [])
             self.stages.append(stage)
             self.downs.append(nn.Sequential(*down))
-            channels = joined
-        self.channels = tuple(joined for _, _, joined, _ in CSP_STAGES)
+        self.channels = (*(stage.channels for stage in self.stages[:-1]), channels)
 
     def forward(self, images):
         x = self.stem(images)
