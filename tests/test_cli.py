@@ -20,6 +20,7 @@ import yaml
 from pycocotools.coco import COCO
 
 from detect import verbs
+from detect.analysis.paper import published
 from detect.cli import main
 from detect.data.image import write_image
 from detect.engine.checkpoint import load_model
@@ -350,13 +351,34 @@ def test_a_corrupt_file_is_reported_once(exported, tmp_path):
     assert (ran.out + ran.err).count("not a readable picture") == 1
 
 
+@pytest.mark.parametrize("arguments", [(), (PAPER, "--paper"), ("--paper", "--plot", "x")])
+def test_profile_takes_a_config_or_one_of_its_figures(arguments):
+    assert_one_error(detect("profile", *arguments), "give one of a configuration file, --paper and --plot FOLDER")
+
+
+def test_profile_counts_classifiers_with_a_thousand_classes(here):
+    counted = answer("profile", PAPER.parent / "imagenet" / "peleenet.yaml")
+    assert (counted["size"], round(counted["conv_weights"] / 1e6, 2)) == (224, 2.79)
+
+
+def test_profile_lays_published_numbers_beside_the_count(here, monkeypatch):
+    table_2 = [row for row in published() if row.table == "Table 2"]
+    monkeypatch.setattr("detect.analysis.paper.published", lambda: table_2)
+    found = answer("profile", "--paper")
+    assert len(found["rows"]) == 10 and "ThunderNet" in found["not_counted"]
+    keys = {"name", "table", "size", "published", "counted", "difference", "status", "quantity", "note"}
+    assert all(row.keys() == keys and abs(row["difference"]) < 0.015 for row in found["rows"])
+
+
 def test_profile_counts_the_paper(here):
     counted = answer("profile", PAPER, "--size", 416)
-    assert counted.keys() == {"size", "conv_weights", "floats", "bflops", "layers"}
+    totals = {"conv_weights", "floats", "parameters", "bflops", "cio", "conv_cio", "memory"}
+    assert counted.keys() == {"size", "layers", *totals}
     assert (round(counted["floats"] / 1e6, 3), round(counted["bflops"], 3)) == (4.308, 5.066)
     without = answer("profile", PAPER, "--set", "model.neck.sam=false")
     assert round(without["floats"] / 1e6, 3) == 4.158 and abs(without["bflops"] - 4.867) < 1e-3
-    assert without["layers"][0].keys() == {"name", "type", "input", "output", "conv_weights", "floats", "bflops"}
+    of_a_layer = {"name", "type", "input", "output", "share", *totals} - {"conv_cio"}
+    assert without["layers"][0].keys() == of_a_layer
     assert not list(here.iterdir())
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from detect.errors import UserError
-from detect.models.layers import ConvNormAct, Maxout, Upsample
+from detect.models.layers import ConvNormAct, Maxout, SamePool, Upsample
 
 
 @dataclass(frozen=True)
@@ -255,6 +255,7 @@ RULES = {
     ConvNormAct: _conv_norm_act,
     nn.Conv2d: _conv,
     nn.MaxPool2d: _pool("maxpool"),
+    SamePool: lambda pool, x, y: ("maxpool 2x2", 4 * y[0].numel()),
     nn.AvgPool2d: _pool("avgpool"),  # Darknet's local_avgpool counts like its maxpool
     nn.AdaptiveAvgPool2d: _free("avgpool"),
     nn.BatchNorm2d: _free("norm"),

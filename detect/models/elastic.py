@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from detect.models.layers import add_channels, make_activation
+from detect.models.layers import AddChannels, make_activation
 
 
 def doubled(x, like):
@@ -26,9 +26,10 @@ class ElasticResidual(nn.Module):
         super().__init__()
         self.full, self.low = full, low
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.add = AddChannels()
         self.act = make_activation(activation)
 
     def forward(self, x):
         a, b = x.chunk(2, dim=1)
         joined = torch.cat([self.full(a), doubled(self.low(self.pool(b)), like=x)], dim=1)
-        return self.act(add_channels(joined, x))
+        return self.act(self.add(joined, x))

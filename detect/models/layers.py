@@ -47,31 +47,34 @@ class ConvNormAct(nn.Module):
             self.norm = nn.Identity()
 
 
-def add_channels(x, y):
+class AddChannels(nn.Module):
     """Darknet's `[shortcut]` between maps of unequal shape, PRN's partial residual: x + y where both have channels.
 
     y [B, C_y, H_y, W_y] is added to the first min(C_x, C_y) channels of x [B, C_x, H, W], which gives the result its
     shape; a y of twice the size is subsampled. Without parameters.
     """
-    step = y.shape[-1] // x.shape[-1]
-    if step > 1:
-        y = y[..., ::step, ::step]
-    if x.shape[1] == y.shape[1]:
-        return x + y
-    common = min(x.shape[1], y.shape[1])
-    return torch.cat([x[:, :common] + y[:, :common], x[:, common:]], dim=1)
+
+    def forward(self, x, y):
+        step = y.shape[-1] // x.shape[-1]
+        if step > 1:
+            y = y[..., ::step, ::step]
+        if x.shape[1] == y.shape[1]:
+            return x + y
+        common = min(x.shape[1], y.shape[1])
+        return torch.cat([x[:, :common] + y[:, :common], x[:, common:]], dim=1)
 
 
 class Residual(nn.Module):
-    """act(layers(x) + x), added by `add_channels` where the shapes differ."""
+    """act(layers(x) + x), added by `AddChannels`, so that the shapes may differ."""
 
     def __init__(self, layers, activation):
         super().__init__()
         self.layers = layers
+        self.add = AddChannels()
         self.act = make_activation(activation)
 
     def forward(self, x):
-        return self.act(add_channels(self.layers(x), x))
+        return self.act(self.add(self.layers(x), x))
 
 
 class Maxout(nn.Module):
@@ -151,6 +154,13 @@ class SPP(nn.Module):
 
     def forward(self, x):
         return torch.cat([*(pool(x) for pool in self.pools), x], dim=1)
+
+
+class SamePool(nn.Module):
+    """Darknet's max pooling of size 2 and stride 1: each place and its neighbours to the right and below."""
+
+    def forward(self, x):
+        return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, stride=1)
 
 
 class Upsample(nn.Module):

@@ -8,13 +8,13 @@ from torch.testing import assert_close
 from detect.models.layers import (
     SAM,
     SPP,
+    AddChannels,
     ConvNormAct,
     EffectiveSqueezeExcite,
     Maxout,
     Residual,
     SqueezeExcite,
     Upsample,
-    add_channels,
     compress,
     make_activation,
 )
@@ -148,14 +148,14 @@ def test_upsampling_repeats_each_value_in_a_square_of_four():
 
 def test_addition_of_unequal_channels_keeps_the_first_maps_shape():
     x, wide, narrow = torch.rand(2, 5, 4, 4), torch.rand(2, 8, 4, 4), torch.rand(2, 3, 4, 4)
-    assert_close(add_channels(x, wide), x + wide[:, :5])
-    assert_close(add_channels(x, narrow)[:, :3], x[:, :3] + narrow)
-    assert_close(add_channels(x, narrow)[:, 3:], x[:, 3:], rtol=0, atol=0)
+    assert_close(AddChannels()(x, wide), x + wide[:, :5])
+    assert_close(AddChannels()(x, narrow)[:, :3], x[:, :3] + narrow)
+    assert_close(AddChannels()(x, narrow)[:, 3:], x[:, 3:], rtol=0, atol=0)
 
 
 def test_addition_across_a_stride_takes_every_second_place():
     x, fine = torch.rand(1, 4, 3, 2), torch.rand(1, 4, 6, 4)
-    assert_close(add_channels(x, fine), x + fine[..., ::2, ::2])
+    assert_close(AddChannels()(x, fine), x + fine[..., ::2, ::2])
 
 
 def test_residual_adds_its_input_before_the_activation():

@@ -7,7 +7,7 @@ from torch import nn
 
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
-from detect.models.layers import ConvNormAct, Residual
+from detect.models.layers import ConvNormAct, Residual, SamePool
 from detect.registry import BACKBONES
 
 # (residual blocks, width of the stage) at strides 2, 4, 8, 16, 32; 'darknet53.cfg' and 'csdarknet53.cfg'
@@ -111,13 +111,11 @@ class DarknetReference(nn.Module):
             for before, width in itertools.pairwise(widths)
         )
         last = widths[-1]
-        # Darknet's pooling of size 2 and stride 1 looks to the right and down
-        same_pool = [nn.ConstantPad2d((0, 1, 0, 1), float("-inf")), nn.MaxPool2d(2, stride=1)]
         if variant == "DarknetTiny":
-            self.tail = nn.Sequential(*same_pool, ConvNormAct(last, 2 * last, 3, activation=activation))
+            self.tail = nn.Sequential(SamePool(), ConvNormAct(last, 2 * last, 3, activation=activation))
             last *= 2
         elif variant == "DarknetTinyPRN":
-            layers = nn.Sequential(*same_pool, ConvNormAct(last, last, 3, activation=activation))
+            layers = nn.Sequential(SamePool(), ConvNormAct(last, last, 3, activation=activation))
             self.tail = Residual(layers, activation)
         else:
             self.tail = nn.Identity()

@@ -1,7 +1,7 @@
 """ResNet and ResNeXt, plain and cross-stage partial, as the authors' Darknet cfgs have them.
 
 Shortcuts carry no parameters: where a block changes the shape, the input is subsampled and added to the first channels
-(`add_channels`), so ResNet-50 counts 22.73 M weights instead of the original's 25.5 M.
+(`AddChannels`), so ResNet-50 counts 22.73 M weights instead of the original's 25.5 M.
 """
 
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from detect.models.layers import SPP, ConvNormAct, Upsample, add_channels, compress
+from detect.models.layers import SPP, AddChannels, ConvNormAct, Upsample, compress
 from detect.models.necks.bottom_up import BottomUpPrediction
 from detect.models.necks.levels import levels_of
 from detect.registry import NECKS
@@ -17,10 +17,11 @@ class FuseCoarsest(nn.Module):
         self.own = nn.Sequential(conv(own, width), conv(width, width, 3))
         self.finer, _ = compress(finer, width)
         self.down = nn.MaxPool2d(2)
+        self.add = AddChannels()
         self.channels = width
 
     def forward(self, own, finer):
-        return add_channels(self.own(own), self.down(self.finer(finer)))
+        return self.add(self.own(own), self.down(self.finer(finer)))
 
 
 class FuseBetween(nn.Module):

@@ -60,11 +60,14 @@ class FPN(nn.Module):
 
     def forward(self, pyramid):
         *levels, top = pyramid[-len(self.strides) :]
-        fused = [self.top(top)]
-        for level, reduce, lateral, fuse in zip(reversed(levels), self.reduce, self.laterals, self.fuse, strict=True):
-            pair = [self.up(reduce(fused[0])), lateral(level)]
-            fused.insert(0, fuse(torch.cat(pair[::-1] if self.lateral else pair, dim=1)))  # the order of the cfgs
-        return [predict(x) for predict, x in zip(self.predict, fused, strict=True)]
+        deep = self.top(top)
+        fused = [self.predict[-1](deep)]
+        steps = zip(reversed(levels), self.reduce, self.laterals, self.fuse, self.predict[-2::-1], strict=True)
+        for level, reduce, lateral, fuse, predict in steps:
+            pair = [self.up(reduce(deep)), lateral(level)]
+            deep = fuse(torch.cat(pair[::-1] if self.lateral else pair, dim=1))  # the order of the cfgs
+            fused.insert(0, predict(deep))
+        return fused
 
 
 @NECKS.register

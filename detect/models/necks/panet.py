@@ -59,7 +59,9 @@ class PANet(nn.Module):
         ):
             up = self.up(reduce(n[0]))
             n.insert(0, fuse(torch.cat([lateral(level), up], dim=1)))
-        m = [n[0]]
-        for coarser, down, fuse in zip(n[1:], self.down, self.fuse_down, strict=True):
-            m.append(fuse(torch.cat([down(m[-1]), coarser], dim=1)))
-        return [predict(x) for predict, x in zip(self.predict, m, strict=True)]
+        m = n[0]
+        fused = [self.predict[0](m)]
+        for coarser, down, fuse, predict in zip(n[1:], self.down, self.fuse_down, self.predict[1:], strict=True):
+            m = fuse(torch.cat([down(m), coarser], dim=1))
+            fused.append(predict(m))
+        return fused

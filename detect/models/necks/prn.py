@@ -4,14 +4,14 @@ import itertools
 
 from torch import nn
 
-from detect.models.layers import ConvNormAct, Upsample, add_channels, make_activation
+from detect.models.layers import AddChannels, ConvNormAct, Upsample, make_activation
 from detect.models.necks.levels import levels_of
 from detect.registry import NECKS
 
 
 @NECKS.register
 class PRN(nn.Module):
-    """Fusion by additions to the first channels instead of concatenations (`add_channels`), so convolutions stay small.
+    """Fusion by additions to the first channels instead of concatenations (`AddChannels`), so convolutions stay small.
 
     Pyramid -> one map per width, fine to coarse: [B, w, H/s, W/s]. Two widths are PRN, three PRN-3l (its third scale is
     recovered from the published totals, which it meets exactly). Established by yolov3-tiny-prn.cfg.
@@ -35,6 +35,7 @@ class PRN(nn.Module):
             self.reduce.append(conv(coarser, width))
             self.predict.append(conv(width, width, 3))
         self.up = Upsample()
+        self.add = AddChannels()
         self.act = make_activation(activation)
         self.channels = tuple(widths)
 
@@ -42,9 +43,9 @@ class PRN(nn.Module):
         *levels, top = pyramid[-len(self.strides) :]
         reduced = self.reduce_top(top)
         deep = self.predict_top(reduced)
-        fused = [self.act(deep + reduced)]
+        fused = [self.act(self.add(deep, reduced))]
         for level, reduce, predict in zip(reversed(levels), self.reduce, self.predict, strict=True):
             up = self.up(reduce(deep))  # from the map before its additions
-            deep = predict(self.act(add_channels(up, level)))
-            fused.insert(0, self.act(add_channels(self.act(deep + up), level)))
+            deep = predict(self.act(self.add(up, level)))
+            fused.insert(0, self.act(self.add(self.act(self.add(deep, up)), level)))
         return fused
