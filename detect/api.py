@@ -13,7 +13,7 @@ from detect.models.detector import build_detector
 RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
 
 
-def load(weights=RELEASED, *, size=None, min_score=None, device=None, batch=1, **nms):
+def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, device=None, batch=1, **nms):
     """A `Predictor` with the detector in `weights`::
 
         model = detect.load("weights/csppelee_efm_coco3k.safetensors")
@@ -21,7 +21,9 @@ def load(weights=RELEASED, *, size=None, min_score=None, device=None, batch=1, *
             result.boxes, result.scores, result.labels, result.names
 
     Args:
-        weights: a run folder, a `.pt` checkpoint or a `.safetensors` file; the released weights by default.
+        weights: a run folder, a `.pt` checkpoint, a `.safetensors` or a Darknet `.weights` file; the released weights
+            by default.
+        cfg, names: the .cfg that a .weights file needs, and a file with a class name a line.
         size: side of the network's input, px; what it was trained for by default.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
         device: torch device; CUDA by default where there is one.
@@ -33,7 +35,9 @@ def load(weights=RELEASED, *, size=None, min_score=None, device=None, batch=1, *
     """
     if weights is RELEASED and not RELEASED.is_file():
         raise UserError("the released weights are part of a checkout, not of this installation; name a file of weights")
-    return predictor_of(load_model(weights), size=size, min_score=min_score, device=device, batch=batch, **nms)
+    return predictor_of(
+        load_model(weights, cfg=cfg, names=names), size=size, min_score=min_score, device=device, batch=batch, **nms
+    )
 
 
 def predictor_of(model, *, size=None, min_score=None, max_detections=None, device=None, batch=1, **nms):
@@ -57,7 +61,9 @@ def build(source, num_classes=80):
     Raises:
         UserError: the configuration is wrong.
     """
-    model = source if isinstance(source, dict) else vars(config.load(source, needs_data=False).model)
+    if not isinstance(source, dict):
+        return config.load(source, needs_data=False).model.build(num_classes)
+    model = source
     for part in ("backbone", "neck", "head"):
         if not isinstance(model.get(part), dict) or "name" not in model[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")

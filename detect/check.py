@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detect.errors import UserError, nearest
 from detect.files import printable
-from detect.schema import ClassifierSettings, Part
+from detect.schema import ClassifierSettings, DarknetModelSettings, Part
 
 
 class Origin(typing.NamedTuple):
@@ -159,7 +159,8 @@ def _check_model(settings, origins, fail):
     from detect.registry import BACKBONES, HEADS, NECKS
 
     registries = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
-    for section, part in vars(settings.model).items():
+    parts = {} if isinstance(settings.model, DarknetModelSettings) else vars(settings.model)
+    for section, part in parts.items():
         registry, name = registries[section], f"model.{section}"
         try:
             known = registry.options(part["name"])

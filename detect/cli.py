@@ -99,7 +99,8 @@ def parser():
     _training_options(sub, "configs/csppelee_efm.yaml")
 
     sub = verb("evaluate", "COCO AP of a detector, by pycocotools")
-    sub.add_argument("weights", help="run folder, .pt or .safetensors")
+    sub.add_argument("weights", help="run folder, .pt, .safetensors or .weights")
+    _darknet_options(sub)
     sub.add_argument("--data", help="data folder or data YAML (the one it was trained on)")
     sub.add_argument("--split", default="val", help="val, train, test-dev, ... (val)")
     sub.add_argument("--images", help="folder of pictures, with --annotations instead of --data")
@@ -110,7 +111,8 @@ def parser():
 
     sub = verb("predict", "detect in pictures, folders, videos, webcams or streams")
     sub.add_argument("--source", required=True, help="picture, folder, 'glob*', video, webcam number or URL")
-    sub.add_argument("--weights", help="run folder, .pt or .safetensors (the released weights)")
+    sub.add_argument("--weights", help="run folder, .pt, .safetensors or .weights (the released weights)")
+    _darknet_options(sub)
     sub.add_argument("--out", help="folder for annotated pictures, videos and detections.json (a new one in runs)")
     sub.add_argument("--min-score", "--conf", type=number(0, 1), help="leave out detections below it (0.25)")
     sub.add_argument("--show", action="store_true", help="also show them in a window; q ends")
@@ -139,11 +141,14 @@ def parser():
     sub.add_argument("--margin", type=number(0, 10), default=0.1, help="share of a box's sides added around it (0.1)")
 
     sub = verb("export", "write a trained detector or classifier as released weights")
-    sub.add_argument("weights", help="run folder or .pt")
-    sub.add_argument("--format", choices=["safetensors"], default="safetensors")
+    sub.add_argument("weights", help="run folder, .pt, .safetensors or .weights")
+    _darknet_options(sub)
+    sub.add_argument("--format", choices=["safetensors", "darknet"], default="safetensors")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="predict.min_score=0.15, ...")
-    sub.add_argument("--out", required=True, help="file to write")
+    sub.add_argument(
+        "--out", required=True, help="file to write: .safetensors, or .weights with .cfg and .names beside"
+    )
 
     sub = verb("profile", "count a model layer by layer: shapes, parameters, BFLOPs")
     sub.add_argument("config", nargs="?", help="YAML file")
@@ -175,6 +180,11 @@ def _training_options(sub, example):
     sub.add_argument("--out", help="folder that gets the run's folder (runs)")
     sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
     sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+
+
+def _darknet_options(sub):
+    sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
+    sub.add_argument("--names", help="the classes of a .weights file, one name a line")
 
 
 def _predict_options(sub, default_batch):

@@ -1,7 +1,8 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder.
+drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder. A .cfg of Darknet is
+read too (`detect.darknet.settings`).
 """
 
 import copy
@@ -15,7 +16,7 @@ import yaml
 from detect.check import Origin, check_section, check_together, number_of
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
-from detect.schema import ClassifierSettings, Settings
+from detect.schema import ClassifierSettings, DarknetSettings, Settings
 
 MAX_BYTES = 1_000_000
 
@@ -66,8 +67,10 @@ def _checked_kind(values, kind, source):
         if kind is Settings:
             raise UserError(f"{source}: is a classifier, no detector; use tools/classify.py")
         return ClassifierSettings
-    if kind is ClassifierSettings and {"neck", "head"} & parts:
+    if kind is ClassifierSettings and {"neck", "head", "cfg"} & parts:
         raise UserError(f"{source}: is a detector, no classifier; use tools/train.py and tools/evaluate.py")
+    if "cfg" in parts:
+        return DarknetSettings
     return kind or Settings
 
 
@@ -112,6 +115,10 @@ def read_data(source, kind=Settings):
 
 
 def _read_with_base(path):
+    if Path(path).suffix == ".cfg":
+        from detect.darknet.settings import values_of
+
+        return values_of(str(path))
     values, origins = _read(path)
     if "base" not in values:
         return values, origins

@@ -31,6 +31,29 @@ class ModelSettings:
 
         return build_detector(vars(self), num_classes)
 
+    @property
+    def title(self):
+        return " + ".join(part["name"] for part in vars(self).values())
+
+
+@dataclass
+class DarknetModelSettings:
+    """A detector described by a .cfg of Darknet."""
+
+    cfg: list[str]  # its lines
+    header: list[int] = setting([0, 2, 5, 0], low=0)  # of its .weights: version in three numbers, pictures seen
+
+    def build(self, num_classes):
+        """The `DarknetNetwork`, whatever `num_classes`: the cfg says how many there are.  Raises UserError."""
+        from detect.darknet.cfg import parse
+        from detect.darknet.network import DarknetNetwork
+
+        return DarknetNetwork(parse("\n".join(self.cfg), "the .cfg"))
+
+    @property
+    def title(self):
+        return "Darknet's .cfg"
+
 
 @dataclass
 class ClassifierModelSettings:
@@ -42,6 +65,10 @@ class ClassifierModelSettings:
         from detect.registry import BACKBONES
 
         return Classifier(BACKBONES.build(self.backbone), num_classes)
+
+    @property
+    def title(self):
+        return self.backbone["name"]
 
 
 @dataclass
@@ -156,6 +183,13 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     train: TrainSettings = field(default_factory=TrainSettings)
     predict: PredictSettings = field(default_factory=PredictSettings)
+
+
+@dataclass
+class DarknetSettings(Settings):
+    """`Settings` of a detector that a .cfg describes."""
+
+    model: DarknetModelSettings
 
 
 @dataclass

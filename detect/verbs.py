@@ -78,7 +78,7 @@ def evaluate(args):
     say = _say(args)
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
-    model = load_model(args.weights)
+    model = load_model(args.weights, cfg=args.cfg, names=args.names)
     predictor = predictor_of(model, **_predictor_options(args) | EVERYTHING)
     data = None
     if not args.images:
@@ -144,7 +144,8 @@ def predict(args):
     from detect.inference.pipeline import describe, detect_files
 
     say = _say(args)
-    model = load(args.weights or RELEASED, min_score=args.min_score, **_predictor_options(args))
+    names = {"cfg": args.cfg, "names": args.names}
+    model = load(args.weights or RELEASED, **names, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
     with removed_if_empty(None if args.out else folder):
         summary = detect_files(
@@ -180,18 +181,27 @@ def crop_boxes(args):
 
 
 def export(args):
-    from detect import config
+    from detect import config, darknet
     from detect.engine.checkpoint import load_model, write_safetensors
 
-    if Path(args.out).suffix != ".safetensors":
-        raise UserError(f"--out {args.out}: must end in .safetensors")
-    model = load_model(args.weights, kind=None)
+    suffix = {"safetensors": ".safetensors", "darknet": ".weights"}[args.format]
+    if Path(args.out).suffix != suffix:
+        raise UserError(f"--out {args.out}: must end in {suffix} for --format {args.format}")
+    if args.half and args.format == "darknet":
+        raise UserError("--half: a .weights file holds 32-bit numbers only")
+    model = load_model(args.weights, kind=None, cfg=args.cfg, names=args.names)
     values = config.to_dict(model.settings)
     model.settings = config.from_dict(values, source=model.path, overrides=args.set, kind=type(model.settings))
-    write_safetensors(args.out, model, half=args.half)
+    files = [args.out]
+    if args.format == "darknet":
+        files = [str(path) for path in darknet.write(args.out, model)]
+    else:
+        write_safetensors(args.out, model, half=args.half)
     size = Path(args.out).stat().st_size
     _say(args)(f"{args.out}: {size / 1e6:.1f} MB, {len(model.categories)} classes, {model.settings.input.size} px")
-    _answer(args, {"file": args.out, "bytes": size})
+    for path in files[1:]:
+        _say(args)(path)
+    _answer(args, {"file": args.out, "bytes": size, "files": files})
 
 
 def profile(args):

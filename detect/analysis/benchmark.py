@@ -32,9 +32,8 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
     """
     from detect.api import pick_device
     from detect.engine.checkpoint import load_model
-    from detect.models.detector import build_detector
 
-    model = load_model(weights).network if weights else build_detector(vars(settings.model), CLASSES)
+    model = load_model(weights).network if weights else settings.model.build(CLASSES)
     if size % model.stride:
         raise UserError(f"--size {size}: must be a multiple of the model's stride {model.stride}")
     device = pick_device()

@@ -3,6 +3,7 @@
 Files appear whole or not at all. `.pt` files hold tensors and plain values only and are read with `weights_only=True`.
 """
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from detect import config
+from detect import config, darknet
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.models.detector import Detector
@@ -59,16 +60,21 @@ class LoadedModel:
         return tuple(category["name"] for category in self.categories)
 
 
-def load_model(path, kind=Settings):
-    """The model in a run folder (its best.pt, else last.pt), a `.pt` checkpoint or a `.safetensors` file.
+def load_model(path, kind=Settings, cfg=None, names=None):
+    """The model in a run folder (its best.pt, else last.pt), a `.pt`, `.safetensors` or Darknet's `.weights` file.
 
     Args:
+        cfg, names: the .cfg that a .weights file needs, and a file with a class name a line ("class 0", ... without).
         kind: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
 
     Raises:
         UserError: there is none, or the file is damaged or of another kind.
     """
     path = weights_file(path)
+    if path.suffix == ".weights":
+        return _load_darknet(path, kind, cfg, names)
+    if cfg or names:
+        raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
     if path.suffix == ".safetensors":
         values, categories, tensors = _read_safetensors(path)
     else:
@@ -85,7 +91,20 @@ def load_model(path, kind=Settings):
         network.load_state_dict(floats, assign=True)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: its weights do not fit the model its config describes") from error
+    if network.num_classes != len(categories):
+        raise UserError(f"{path}: names {len(categories)} classes, but its model has {network.num_classes}")
     return LoadedModel(network.eval(), settings, categories, path)
+
+
+def _load_darknet(path, kind, cfg, names):
+    if cfg is None:
+        raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; give --cfg FILE")
+    settings = config.load(cfg, kind=kind)
+    network = darknet.load(cfg, path)
+    settings.model.header = list(dataclasses.astuple(network.header))
+    count = network.num_classes
+    listed = darknet.read_names(names, count) if names else [f"class {label}" for label in range(count)]
+    return LoadedModel(network, settings, [{"id": i, "name": name} for i, name in enumerate(listed, 1)], path)
 
 
 def weights_file(path):
@@ -159,6 +178,8 @@ def load_matching(model, categories, path):
     Weights of the other kind give their backbone. Of the same kind, the last layers start anew when the classes differ.
     Returns a sentence that says what was taken.  Raises UserError.
     """
+    if Path(path).suffix == ".weights":
+        return darknet.load_weights(model, path)
     source = load_model(path, kind=None)
     theirs, ours = source.network.state_dict(), model.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}

@@ -5,6 +5,7 @@ from detect.data.coco import CocoDataset, has_split
 from detect.data.loader import training_batches
 from detect.engine.log import save_pictures
 from detect.engine.task import Task
+from detect.errors import UserError
 from detect.evaluation.coco import load_ground_truth
 from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
@@ -33,6 +34,12 @@ class DetectionTask(Task):
 
     def build(self):
         model = self.settings.model.build(len(self.categories))
+        if model.num_classes != len(self.categories):
+            raise UserError(
+                f"{self.source}: has {len(self.categories)} classes, the .cfg {model.num_classes}; set classes= in its "
+                "[yolo] layers and filters= before each of them to 3 * (5 + classes)"
+            )
+        model.head.check_trainable(self.settings.loss.box)
         self.yolo_loss = YOLOLoss(model.head, **config.to_dict(self.settings.loss))
         return model
 

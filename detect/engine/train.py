@@ -63,8 +63,7 @@ class Trainer:
         """Lines that say what is going to be trained, on what and how."""
         train, schedule = self.settings.train, self.schedule
         parameters = sum(p.numel() for p in self.model.parameters())
-        names = [part["name"] for part in vars(self.settings.model).values()]
-        yield f"{' + '.join(names)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
+        yield f"{self.settings.model.title}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
         if self.init_report:
             yield f"starts from {self.init_report}"
         yield from self.task.describe()

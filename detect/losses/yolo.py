@@ -21,8 +21,9 @@ class YOLOLoss:
     """Raw maps and objects -> {"box", "obj", "cls"}: sums over an image's predictions, averaged over the images.
 
     Each object trains the one anchor, over all scales, whose size fits best (IoU on a common centre), in the cell its
-    centre falls in; with `iou_thresh` < 1 also every other anchor whose size IoU exceeds it. Objectness of all other
-    predictions is pulled to 0, but for those whose decoded box overlaps some object by more than `ignore_iou`.
+    centre falls in (none, if a Darknet cfg has that anchor but no scale uses it); with `iou_thresh` < 1 also every
+    other anchor whose size IoU exceeds it. Objectness of all other predictions is pulled to 0, but for those whose
+    decoded box overlaps some object by more than `ignore_iou`.
 
     Args:
         head: the YOLOv3 head, for its anchors and decoding.
@@ -69,15 +70,17 @@ class YOLOLoss:
         image = torch.repeat_interleave(torch.arange(len(boxes), device=device), torch.tensor(counts, device=device))
         boxes, labels = torch.cat(list(boxes)), torch.cat(list(labels))
 
-        anchors = torch.tensor([a for scale in self.head.anchors for a in scale], device=device, dtype=torch.float32)
-        fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, anchors]
-        chosen = fit > self.iou_thresh
+        anchors = torch.tensor(self.head.all_anchors, device=device, dtype=torch.float32)
+        anchor_ids = torch.tensor([i for scale in self.head.anchor_ids for i in scale], device=device)
+        fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, all anchors]
+        chosen = fit[:, anchor_ids] > self.iou_thresh  # [objects, anchors of the scales]
         if len(boxes):
-            same_size = (anchors[:, None] == anchors).all(-1)  # two scales may have the same anchor: both learn
-            chosen |= same_size[fit.argmax(1)]
+            chosen |= fit.argmax(1)[:, None] == anchor_ids  # two scales may have the same anchor: both learn
         objects, anchor = chosen.nonzero(as_tuple=True)
 
-        first = torch.zeros(len(anchors), dtype=torch.int64, device=device)  # index of each anchor's first prediction
+        first = torch.zeros(
+            len(anchor_ids), dtype=torch.int64, device=device
+        )  # index of each anchor's first prediction
         columns, rows, strides = first.clone(), first.clone(), first.clone()
         start = index = 0
         for level, scale, stride in zip(raw, self.head.anchors, self.head.strides, strict=True):

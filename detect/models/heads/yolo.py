@@ -47,6 +47,10 @@ class YOLOv3(nn.Module):
         anchors: a name of `ANCHORS`, or a list of [width, height] in network px from small to large; the scales share
             them evenly, the finest scale gets the smallest. A list of such lists gives each scale its own.
         scale_x_y: reach of the predicted centre beyond its cell (1 = YOLOv3), one number or one per scale.
+
+    Attributes:
+        anchors: per scale, its (width, height) pairs.
+        all_anchors: the different ones among them; anchor_ids: per scale, where its anchors stand there.
     """
 
     def __init__(self, in_channels, strides, num_classes, anchors="coco9", scale_x_y=1.0):
@@ -57,6 +61,8 @@ class YOLOv3(nn.Module):
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
         self.anchors = _per_scale(anchors, scales)
+        self.all_anchors = list(dict.fromkeys(anchor for scale in self.anchors for anchor in scale))
+        self.anchor_ids = [tuple(self.all_anchors.index(anchor) for anchor in scale) for scale in self.anchors]
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
         if len(scale_x_y) != scales or not all(isinstance(s, (int, float)) and 1 <= s < 10 for s in scale_x_y):
             raise ValueError(f"scale_x_y must be one number from 1 on, or one for each of the {scales} scales")
@@ -78,6 +84,9 @@ class YOLOv3(nn.Module):
             bias[:, 4] = -math.log(99.0)
             bias[:, 5:] = -math.log(max(self.num_classes - 1, 1))
             conv.bias.data.copy_(bias.flatten())
+
+    def check_trainable(self, box):
+        """Raise UserError where the loss does not fit the head: it always fits this one."""
 
     def forward(self, fused):
         return [conv(x) for conv, x in zip(self.predictions, fused, strict=True)]

@@ -1,0 +1,40 @@
+"""Darknet's .names files: one class name a line."""
+
+from pathlib import Path
+
+from detect.errors import UserError
+from detect.files import cannot_read, printable
+
+MAX_BYTES = 1 << 20
+# what Darknet's coco.names says, and what COCO's annotations say; classes are matched with the data's by name
+COCO = {
+    "motorbike": "motorcycle",
+    "aeroplane": "airplane",
+    "sofa": "couch",
+    "pottedplant": "potted plant",
+    "diningtable": "dining table",
+    "tvmonitor": "tv",
+}
+
+
+def read_names(path, count):
+    """The `count` names in the file; those of Darknet's coco.names as COCO's annotations have them.
+
+    Raises:
+        UserError: the file cannot be read or holds another number of names.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a list of class names?")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{printable(path)}: is no UTF-8 text; write one class name a line") from error
+    names = [printable(line.strip()) for line in lines if line.strip()]
+    if len(names) != count:
+        raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
+    if count == 80 and COCO.keys() <= set(names):
+        return [COCO.get(name, name) for name in names]
+    return names

@@ -1,0 +1,156 @@
+"""Any supported .cfg as a module: `load("net.cfg", "net.weights")`."""
+
+import math
+
+import torch
+from torch import nn
+
+from detect.darknet import cfg as cfg_file
+from detect.darknet import weights as weights_file
+from detect.darknet.head import DarknetHead
+from detect.darknet.plan import DETECTIONS, IMAGES, plan
+from detect.models.detector import check_size
+
+NMS_KINDS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
+NMS_THRESHOLD = 0.45  # Darknet's own, whatever the cfg says
+
+
+def load(cfg, weights=None, cutoff=None):
+    """The network of a .cfg, in eval mode, with the numbers of a .weights file or, without one, random ones.
+
+    Args:
+        cfg: path of the .cfg.
+        weights: path of its .weights.
+        cutoff: read only the first `cutoff` layers from it; the others stay random (`csresnext50.conv.80`: 80).
+
+    Raises:
+        UserError: a file cannot be used; with its line, or layer and numbers of floats.
+    """
+    parsed = cfg_file.read(cfg)
+    if weights is None:
+        return DarknetNetwork(parsed).eval()
+    if cutoff is None:  # no memory is taken before the file's size is known to fit
+        with torch.device("meta"):
+            network = DarknetNetwork(parsed)
+    else:
+        network = DarknetNetwork(parsed)
+    weights_file.read(weights, network, cutoff)
+    return network.eval()
+
+
+class DarknetNetwork(nn.Module):
+    """The layers of a parsed .cfg; images [B, C, H, W], RGB in 0..1 -> what its detection layers get.
+
+    It has a `Detector`'s interface: `stride`, `num_classes`, `head`, `decode`, `fuse`. A cfg without `[yolo]` or
+    `[region]` gives its last map instead and has no `head`.
+
+    Attributes:
+        cfg: the `Cfg` it was made from.
+        layers: module i is Darknet's layer i.
+        input_size: (height, width) in px that the cfg names.
+        stride: the input's sides must be multiples of it.
+        header: the `Header` of the .weights file it was read from, or None.
+    """
+
+    def __init__(self, cfg):
+        super().__init__()
+        planned = plan(cfg)
+        detections = [i for i, layer in enumerate(planned) if layer.section.kind in DETECTIONS]
+        self.cfg, self.header = cfg, None
+        self.sources = [layer.sources for layer in planned]
+        self.outputs = detections or [len(planned) - 1]
+        self.layers = nn.ModuleList(layer.make() for layer in planned)
+        self.input_size = (cfg.net["height"], cfg.net["width"])
+        self.fixed_size = any(layer.section.kind == "connected" for layer in planned)
+        self.stride = math.lcm(*(s.numerator for layer in planned for s in layer.scale or ()), 1)
+        self.head = None
+        self.num_classes = math.prod(planned[-1].shape)
+        if detections:
+            self._add_head([planned[i] for i in detections])
+        self._leave_logits(planned)
+        self.unneeded_after = [[] for _ in planned]  # maps that no layer after this one takes
+        for index in range(IMAGES, len(planned)):
+            users = [i for i, sources in enumerate(self.sources) if index in sources]
+            if users and index not in self.outputs:
+                self.unneeded_after[users[-1]].append(index)
+
+    def _add_head(self, planned):
+        sections = [layer.section for layer in planned]
+        for section in sections[1:]:
+            if section["classes"] != sections[0]["classes"]:
+                raise section.error(f"has {section['classes']} classes, another {sections[0]['classes']}", "classes")
+            if section.kind != sections[0].kind:
+                raise section.error("stands beside a [region]; one kind of detection layer is supported in one network")
+        self.head = DarknetHead(sections, [int(layer.scale[0]) for layer in planned])
+        self.num_classes = self.head.num_classes
+
+    def _leave_logits(self, planned):
+        """A [yolo] with new_coords takes what a convolution with logistic activation gives; ours takes logits."""
+        for layer in planned:
+            if layer.section.kind == "yolo" and layer.section["new_coords"]:
+                (before,) = layer.sources
+                convolution = planned[before].section if before != IMAGES else layer.section
+                shared = sum(before in sources for sources in self.sources) > 1
+                if convolution.kind != "convolutional" or convolution["activation"] != "logistic" or shared:
+                    raise layer.section.error(
+                        "new_coords=1 needs a [convolutional] with activation=logistic before it that feeds it alone",
+                        "new_coords",
+                    )
+                self.layers[before].act = nn.Identity()
+
+    @property
+    def nms(self):
+        """The cfg's suppression as keyword arguments of `detect.ops.nms.detections_from`.
+
+        OpenCV's layers suppress nothing; its `NMSBoxes` is `kind="iou"`.
+        """
+        last = self.head.sections[-1]
+        kind = NMS_KINDS[last["nms_kind"]] if last.kind == "yolo" else "iou"
+        return {"kind": kind, "threshold": NMS_THRESHOLD} | ({"beta": last["beta_nms"]} if kind == "diou_beta" else {})
+
+    def forward(self, images):
+        self._check(images)
+        maps = {IMAGES: images}
+        for index, layer in enumerate(self.layers):
+            maps[index] = layer(*(maps[source] for source in self.sources[index]))
+            for source in self.unneeded_after[index]:
+                del maps[source]
+        found = [maps[index] for index in self.outputs]
+        return found if self.head else found[0]  # [B, A*(5+K), H/s_i, W/s_i] in the cfg's order, or [B, C, H, W]
+
+    def decode(self, raw):
+        """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K]."""
+        return self.head.decode(raw)
+
+    @torch.no_grad()
+    def region_outputs(self, images):
+        """One NumPy array a detection layer (or the last layer's map), as OpenCV's Darknet reader gives them.
+
+        Images are float32 RGB [B, C, H, W] in 0..1, stretched to that size: OpenCV and Darknet (but for letter_box=1)
+        do not letterbox. Detection layers give rows [H*W*A, 5+K], see `DarknetHead.rows`, with a batch dimension in
+        front only when B > 1.
+        """
+        raw = self(images)
+        if not self.head:
+            return [raw.cpu().numpy()]
+        rows = [level.cpu().numpy() for level in self.head.rows(raw)]
+        return [level[0] for level in rows] if len(images) == 1 else rows
+
+    def fuse(self):
+        """Fold every batch normalisation into its layer; for inference, puts the network in eval mode."""
+        self.eval()
+        for layer in self.layers:
+            if hasattr(layer, "fuse"):
+                layer.fuse()
+        return self
+
+    def _check(self, images):
+        """Raise ValueError unless images have the cfg's size and channels; other multiples of the stride do as well."""
+        (height, width), channels = self.input_size, self.cfg.net["channels"]
+        size = tuple(images.shape[-2:])
+        if images.shape[1] != channels:
+            raise ValueError(f"input has {images.shape[1]} channels; the cfg's has {channels}")
+        if self.fixed_size and size != self.input_size:
+            raise ValueError(f"input is {size[1]}x{size[0]} px; [connected] layers need the cfg's {width}x{height}")
+        if size != self.input_size:
+            check_size(images, self.stride)

@@ -1,0 +1,159 @@
+"""Our models as .cfg and .weights, and .weights into our models."""
+
+from pathlib import Path
+
+import torch
+
+from detect.darknet import cfg as cfg_file
+from detect.darknet import weights as weights_file
+from detect.darknet.layers import Convolution
+from detect.darknet.network import DarknetNetwork
+from detect.darknet.translate import IMAGES, translate
+from detect.errors import UserError
+from detect.files import printable, write_text
+from detect.schema import Settings
+
+
+def write(path, model):
+    """Write a `LoadedModel` as `path` (.weights), with the .cfg and .names beside it.  Returns the three paths.
+
+    A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed pictures, which their
+    [net] says (`letter_box=1`).
+
+    Raises:
+        UserError: the model has a part that Darknet has no layer for, or a file cannot be written.
+    """
+    path = Path(path)
+    settings = model.settings
+    if isinstance(model.network, DarknetNetwork):
+        text, network = "\n".join(settings.model.cfg) + "\n", model.network
+        header = weights_file.Header(*settings.model.header)
+    else:
+        options = net_options(settings)
+        text, _ = cfg_of(model.network, settings.input.size, options)
+        network, header = network_of(model.network, settings.input.size, options), None
+    files = [path, path.with_suffix(".cfg"), path.with_suffix(".names")]
+    weights_file.write(path, network, header)
+    write_text(files[1], text)
+    write_text(files[2], "".join(f"{name}\n" for name in model.names))
+    return files
+
+
+def net_options(settings):
+    """The options of `[net]` that say how a model of ours was trained."""
+    train = settings.train
+    options = {
+        "batch": train.batch,
+        "subdivisions": train.accumulate,
+        "momentum": f"{train.momentum:g}",
+        "decay": f"{train.weight_decay:g}",
+        "hue": f"{settings.augment.hue:g}",
+        "saturation": f"{settings.augment.saturation:g}",
+        "exposure": f"{settings.augment.exposure:g}",
+        "learning_rate": f"{train.lr:g}",
+    }
+    if train.steps and train.schedule in ("step", "poly"):
+        options |= {"burn_in": round(train.burn_in), "max_batches": train.steps}
+        if train.schedule == "poly":
+            options |= {"policy": "poly", "power": f"{train.power:g}"}
+        elif train.milestones:
+            steps, scales = (
+                ",".join(f"{x:g}" for x in values) for values in (train.milestones, [0.1] * len(train.milestones))
+            )
+            options |= {"policy": "steps", "steps": steps, "scales": scales}
+    if isinstance(settings, Settings):
+        options["letter_box"] = 1
+    return options
+
+
+def cfg_of(model, size, net=None):
+    """(the text of a .cfg, its `[convolutional]` nodes in order) for a `Detector` or `Classifier`.
+
+    Args:
+        size: side of the input, px.
+        net: further options of `[net]`.
+
+    Raises:
+        UserError: the model has a part that Darknet has no layer for.
+    """
+    nodes = translate(model, size)
+    lines = ["[net]", f"width={size}", f"height={size}", "channels=3"]
+    lines += [f"{option}={value}" for option, value in (net or {}).items()]
+    places, count = {IMAGES: IMAGES}, 0  # where each node's layer stands in the file, its routes before it
+
+    def section(kind, options):
+        nonlocal count
+        lines.extend(["", f"[{kind}]", *(f"{option}={value}" for option, value in options.items())])
+        count += 1
+
+    for index, node in enumerate(nodes):
+        sources = [places[source] for source in node.sources]
+        options = dict(node.options)
+        if node.kind == "route":
+            options = {"layers": ",".join(map(str, sources)), **options}
+        elif sources[0] != count - 1:  # a layer reads the one before it: bring the right map there
+            section("route", {"layers": sources[0]})
+        if node.kind in ("shortcut", "scale_channels", "sam"):
+            options = {"from": sources[1], **options}
+        section(node.kind, options)
+        places[index] = count - 1
+    return "\n".join(lines) + "\n", [node for node in nodes if node.conv is not None]
+
+
+def network_of(model, size, net=None):
+    """A `DarknetNetwork` with the layers and numbers of a `Detector` or `Classifier`.  Raises UserError."""
+    text, nodes = cfg_of(model, size, net)
+    network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
+    with torch.no_grad():
+        for theirs, ours in _pairs(network, nodes):
+            for a, b in zip(theirs, ours, strict=True):
+                if b is not None:  # Darknet's convolutions without norm have a bias, ours need not
+                    a.copy_(b)
+                else:
+                    a.zero_()
+    return network
+
+
+def load_weights(model, path, size=416):
+    """Fill a model from a Darknet .weights file of the same net, or of its first layers.
+
+    The model is a `DarknetNetwork`, or a `Detector` or `Classifier` of ours, whose layers are put in Darknet's order.
+    How many convolutions are taken follows from the file's size (`csresnext50.conv.80` holds the first of them).
+    Returns a sentence that says how many.
+
+    Raises:
+        UserError: Darknet has no layer for a part of the model, or the file's floats end within a layer.
+    """
+    if isinstance(model, DarknetNetwork):
+        cutoff = weights_file.cutoff_of(path, model)
+        weights_file.read(path, model, cutoff)
+        return f"{cutoff or len(model.layers)} of {len(model.layers)} layers from {printable(path)}"
+    stride = model.stride
+    text, nodes = cfg_of(model, max(size // stride, 1) * stride)
+    network = DarknetNetwork(cfg_file.parse(text, type(model).__name__))
+    cutoff = weights_file.cutoff_of(path, network)
+    weights_file.read(path, network, cutoff)
+    layers = [i for i, layer in enumerate(network.layers) if isinstance(layer, Convolution)]
+    taken = sum(i < len(network.layers if cutoff is None else network.layers[:cutoff]) for i in layers)
+    with torch.no_grad():
+        for (theirs, ours), _ in zip(_pairs(network, nodes), range(taken), strict=False):
+            for a, b in zip(theirs, ours, strict=True):
+                if b is not None:
+                    b.copy_(a)
+                elif a.abs().max() > 0:
+                    raise UserError(f"{printable(path)}: has biases where this model has none")
+    return f"{taken} of {len(layers)} convolutions from {printable(path)}"
+
+
+def _pairs(network, nodes):
+    """(tensors of the network's convolution, those of ours) in the order of a .weights file."""
+    convolutions = [layer for layer in network.layers if isinstance(layer, Convolution)]
+    for layer, node in zip(convolutions, nodes, strict=True):
+        if node.norm is None:
+            yield (layer.conv.bias, layer.conv.weight), (node.conv.bias, node.conv.weight)
+        else:
+            yield _normalised(layer.conv, layer.norm), _normalised(node.conv, node.norm)
+
+
+def _normalised(conv, norm):
+    return norm.bias, norm.weight, norm.running_mean, norm.running_var, conv.weight

@@ -1,0 +1,110 @@
+"""A .cfg as a configuration: [net] and the last [yolo] say how to train."""
+
+import pytest
+from small_nets import conv, net, section, yolo
+
+from detect import config
+from detect.darknet.settings import values_of
+from detect.errors import UserError
+from detect.schema import ClassifierSettings, DarknetSettings
+
+TRAINING = section(
+    "net", width=64, height=64, channels=3, batch=32, subdivisions=4, momentum=0.949, decay=0.0001, learning_rate=0.002,
+    burn_in=100, max_batches=5000, policy="steps", steps="4000,4500", scales=".1,.1", hue=0.05, saturation=0.75,
+    exposure=2, mosaic=1, flip=0,
+)  # fmt: skip
+HEAD = conv(32, 3, stride=8) + conv(32, 1, "linear", 0) + yolo(
+    iou_loss="ciou", iou_normalizer=0.07, cls_normalizer=0.5, ignore_thresh=0.6, iou_thresh=0.213, jitter=0.25, random=1,
+    nms_kind="diounms", beta_nms=0.8,
+)  # fmt: skip
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    def write(text):
+        path = tmp_path / "net.cfg"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_training_settings_are_the_cfgs(cfg):
+    settings = config.load(cfg(TRAINING + HEAD), needs_data=False)
+    train, augment, loss, predict = settings.train, settings.augment, settings.loss, settings.predict
+    assert type(settings) is DarknetSettings
+    assert (train.batch, train.accumulate, train.lr, train.momentum, train.weight_decay) == (
+        32,
+        4,
+        0.002,
+        0.949,
+        0.0001,
+    )
+    assert (train.steps, train.burn_in, train.schedule, train.milestones) == (5000, 100, "step", [4000, 4500])
+    assert (augment.hue, augment.saturation, augment.exposure) == (0.05, 1 / 0.75, 2.0)
+    assert (augment.mosaic, augment.flip, augment.jitter) == (1.0, 0.0, 0.25)
+    assert (loss.box, loss.box_weight, loss.cls_weight, loss.ignore_iou, loss.iou_thresh) == (
+        "ciou",
+        0.07,
+        0.5,
+        0.6,
+        0.213,
+    )
+    assert (predict.nms, predict.nms_threshold, predict.nms_beta) == ("diou_beta", 0.45, 0.8)
+    assert (settings.input.size, settings.input.train_sizes) == (64, [64, 128])
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("policy=constant", ("step", [])), ("policy=poly\npower=2", ("poly", [])), ("policy=sgdr", ("cosine", []))],
+)
+def test_policies_have_their_schedules(cfg, policy, expected):
+    settings = config.load(cfg(net(64, 64) + policy + "\n" + HEAD), needs_data=False)
+    assert (settings.train.schedule, settings.train.milestones) == expected
+
+
+def test_printed_configuration_names_the_lines_of_the_cfg(cfg):
+    path = cfg(TRAINING + HEAD)
+    shown = config.dump(*config.load_with_origins(path, needs_data=False)).splitlines()
+    lines = path.read_text().splitlines()
+    assert f"  momentum: 0.949  # {path}:{lines.index('momentum=0.949') + 1}" in shown
+    assert f"  box_weight: 0.07  # {path}:{lines.index('iou_normalizer=0.07') + 1}" in shown
+    assert f"  obj_weight: 1.0  # {path}, Darknet's default" in shown
+
+
+def test_settings_go_through_a_checkpoint_and_build_the_same_network(cfg):
+    settings = config.load(cfg(TRAINING + HEAD), needs_data=False)
+    again = config.from_dict(config.to_dict(settings))
+    assert again == settings
+    network = again.model.build(num_classes=None)
+    assert (network.num_classes, network.stride, network.head.strides) == (3, 8, (8,))
+
+
+def test_overrides_apply_to_a_cfg(cfg):
+    settings = config.load(cfg(TRAINING + HEAD), ["train.lr=0.5", "input.size=96"], needs_data=False)
+    assert (settings.train.lr, settings.input.size) == (0.5, 96)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (net(64, 64) + conv(8), "has no \\[yolo\\] or \\[region\\] layer, so it is no detector"),
+        (net(64, 64) + "policy=random\n" + HEAD, ":5: \\[net\\] policy=random is not supported; use steps"),
+        (net(64, 64) + "policy=steps\nsteps=5\nscales=.5\n" + HEAD, ":7: \\[net\\] scales=0.5: only steps by 0.1"),
+        (net(64, 64) + "momentun=1\n" + HEAD, ":5: .*momentun"),
+        (net(65, 64) + HEAD, "65"),
+    ],
+)
+def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
+    with pytest.raises(UserError, match=message):
+        config.load(cfg(text), needs_data=False)
+
+
+def test_a_cfg_is_no_classifier(cfg):
+    with pytest.raises(UserError, match="is a detector, no classifier"):
+        config.load(cfg(TRAINING + HEAD), needs_data=False, kind=ClassifierSettings)
+
+
+def test_values_and_origins_have_the_same_names(cfg):
+    values, origins = values_of(str(cfg(TRAINING + HEAD)))
+    assert {f"{s}.{n}" for s, mapping in values.items() for n in mapping} == set(origins)

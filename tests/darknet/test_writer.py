@@ -1,0 +1,189 @@
+"""Our models as Darknet files: written, read back equal, run by OpenCV; and published weights in our models."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from detect import config, darknet
+from detect.darknet import weights
+from detect.darknet.cfg import read
+from detect.darknet.translate import translate
+from detect.engine.checkpoint import LoadedModel
+from detect.errors import UserError
+from detect.models.classifier import Classifier
+from detect.registry import BACKBONES
+from detect.schema import ClassifierSettings
+from tests.models.seeded import randomise_norms
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+READ_BY_OPENCV = (  # it reads neither Maxout nor average pooling with a window, nor a shortcut across a stride
+    "csppelee_prn", "csppelee_prn3l", "csppelee_prn_swish", "csppelee_ref_prn3l", "cspdense_ref_prn", "yolov3_tiny",
+    "yolov3_tiny_prn",
+)  # fmt: skip
+OTHERS = (
+    "peleenet_prn",
+    "csppelee_efm", "csppelee_efm_spp", "cspdense_ref_efm", "vovnet27slim_efm", "imagenet/resnet10",
+    "imagenet/speleenet", "imagenet/secsppeleenet_swish", "imagenet/darknet_ref", "imagenet/cspresnet10",
+)  # fmt: skip
+
+
+def loaded(name, num_classes=3, size=64):
+    """A `LoadedModel` of a shipped configuration with random numbers."""
+    torch.manual_seed(0)
+    settings = config.load(CONFIGS / f"{name}.yaml", needs_data=False, kind=None)
+    settings.input.size = size
+    network = settings.model.build(num_classes).eval()
+    randomise_norms(network)
+    return LoadedModel(network, settings, [{"id": i, "name": f"thing {i}"} for i in range(num_classes)], Path(name))
+
+
+def by_size(maps):
+    return sorted(maps, key=lambda x: x.shape[-1])
+
+
+@pytest.mark.parametrize("name", [*READ_BY_OPENCV, *OTHERS])
+def test_a_written_model_is_read_back_equal(name, tmp_path):
+    model = loaded(name)
+    path, cfg, names = darknet.write(tmp_path / "net.weights", model)
+    assert (cfg, names) == (tmp_path / "net.cfg", tmp_path / "net.names")
+    network = darknet.load(cfg, path)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        ours, theirs = model.network(images), network(images)
+    if isinstance(model.settings, ClassifierSettings):
+        assert_close(theirs.flatten(1), ours.softmax(1), rtol=1e-4, atol=1e-5)
+        return
+    for x, y in zip(by_size(ours), by_size(theirs), strict=True):
+        assert_close(y, x, rtol=1e-4, atol=1e-4)
+    assert darknet.read_names(names, 3) == ["thing 0", "thing 1", "thing 2"]
+
+
+@pytest.mark.parametrize("name", READ_BY_OPENCV)
+def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
+    if not hasattr(cv2.dnn, "readNetFromDarknet"):
+        pytest.skip("this OpenCV has no Darknet reader")
+    path, cfg, _ = darknet.write(tmp_path / "net.weights", loaded(name))
+    images = torch.rand(1, 3, 64, 64)
+    net = cv2.dnn.readNetFromDarknet(str(cfg), str(path))
+    net.setInput(images.numpy())
+    theirs = sorted(net.forward(net.getUnconnectedOutLayersNames()), key=len)
+    ours = sorted(darknet.load(cfg, path).region_outputs(images), key=len)
+    for x, y in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(x, y.reshape(x.shape), rtol=0, atol=1e-4)
+
+
+def test_a_released_model_finds_the_same_objects_as_its_darknet_files(tmp_path):
+    from detect.api import RELEASED, predictor_of
+    from detect.engine.checkpoint import load_model
+
+    model = load_model(RELEASED)
+    path, cfg, names = darknet.write(tmp_path / "net.weights", model)
+    image = np.random.default_rng(0).integers(0, 255, (200, 320, 3), np.uint8)
+    options = {"min_score": 0.001, "max_detections": 50, "device": "cpu"}
+    (ours,) = predictor_of(model, **options, **model.settings.predict.nms_options()).detect_batch([image])
+    other = load_model(path, cfg=cfg, names=names)
+    assert other.names == model.names
+    (theirs,) = predictor_of(other, **options | model.settings.predict.nms_options()).detect_batch([image])
+    assert len(ours.boxes) > 5
+    assert_close(torch.as_tensor(theirs.scores), torch.as_tensor(ours.scores), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("csppelee_gfm", "the operation expand"),
+        ("csppelee_cem", "the operation add"),
+        ("lcnet_efm", "the activation Hardswish"),
+        ("imagenet/densenet201_elastic", "the operation batch_norm"),
+    ],
+)
+def test_parts_that_darknet_lacks_are_named(name, what, tmp_path):
+    with pytest.raises(UserError, match=f"Darknet has no layer for {what}; write the model in another format"):
+        darknet.write(tmp_path / "net.weights", loaded(name))
+    assert not list(tmp_path.iterdir())
+
+
+def test_translation_leaves_the_model_as_it_was():
+    model = loaded("csppelee_prn").network
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    translate(model, 64)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+# ---- published weights in our models ------------------------------------------------------------------------------
+
+
+def published(shared, tmp_path, name):
+    """(golden, .weights, images) of a net whose numbers random_weights.py makes."""
+    folder = shared / "darknet"
+    golden = np.load(folder / "golden" / f"{name}.npz")
+    path = tmp_path / f"{name}.weights"
+    command = [sys.executable, folder / "random_weights.py", folder / f"{name}.cfg", path, "--seed", golden["seed"]]
+    subprocess.run([str(word) for word in command], check=True)
+    return golden, path, torch.from_numpy(golden["rgb"]).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("csresnet50", "CSPResNet50"), ("csresnext50", "CSPResNeXt50")])
+def test_named_classifiers_take_the_weights_and_give_the_recorded_outputs(shared, tmp_path, name, backbone):
+    golden, path, images = published(shared, tmp_path, name)
+    model = Classifier(BACKBONES.build({"name": backbone}), 1000)
+    assert darknet.load_weights(model, path) == f"60 of 60 convolutions from {path}"
+    with torch.no_grad():
+        scores = model.eval()(images).softmax(1)
+    assert_close(scores.flatten(), torch.from_numpy(golden["out0"]).flatten(), rtol=0, atol=1e-4)
+    assert_close(scores.flatten() * 1000, torch.from_numpy(golden["out0"]).flatten() * 1000, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "convolutions"),
+    [("yolov3-tiny-prn", "yolov3_tiny_prn", 13), ("csresnext50-panet-spp", "cspresnext50_panet_spp", 97)],
+)
+def test_named_detectors_take_the_weights_and_give_what_the_cfg_gives(shared, tmp_path, name, settings, convolutions):
+    _, path, images = published(shared, tmp_path, name)
+    model = config.load(CONFIGS / f"{settings}.yaml", needs_data=False).model.build(80)
+    report = darknet.load_weights(model, path, images.shape[-1])
+    assert report == f"{convolutions} of {convolutions} convolutions from {path}"
+    network = darknet.load(shared / "darknet" / f"{name}.cfg", path)  # equal to the goldens: test_equal_to_opencv
+    with torch.no_grad():
+        ours, theirs = by_size(model.eval()(images)), by_size(network(images))
+    for x, y in zip(ours, theirs, strict=True):
+        assert_close(x, y, rtol=1e-4, atol=1e-3)
+
+
+def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path):
+    """As csresnext50.conv.80 for CSPResNeXt50-PANet-SPP."""
+    _, path, images = published(shared, tmp_path, "csresnext50")
+    cfg = shared / "darknet" / "csresnext50.cfg"
+    first = tmp_path / "csresnext50.conv.80"
+    whole = darknet.load(cfg, path)
+    weights.write(first, whole, cutoff=81)  # layers 0 to 80
+    torch.manual_seed(0)
+    model = config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False).model.build(80)
+    head = model.head.predictions[0].weight.clone()
+    assert darknet.load_weights(model, first) == f"59 of 97 convolutions from {first}"
+    assert_close(model.head.predictions[0].weight, head, rtol=0, atol=0)
+    classifier = Classifier(BACKBONES.build({"name": "CSPResNeXt50"}), 1000)
+    darknet.load_weights(classifier, path)
+    with torch.no_grad():
+        assert_close(model.backbone.eval()(images)[-1], classifier.backbone.eval()(images)[-1], rtol=0, atol=0)
+
+
+def test_weights_of_another_net_are_refused(tmp_path):
+    path, _, _ = darknet.write(tmp_path / "net.weights", loaded("cspdense_ref_prn"))
+    with pytest.raises(UserError, match=r"net\.weights: .*float"):
+        darknet.load_weights(loaded("csppelee_ref_prn").network, path)
+
+
+def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
+    _, cfg, _ = darknet.write(tmp_path / "net.weights", loaded("csppelee_prn"))
+    net = read(cfg).net
+    assert (net["batch"], net["subdivisions"], net["max_batches"], net["burn_in"]) == (64, 4, 500500, 1000)
+    assert (net["learning_rate"], net["momentum"], net["decay"], net["policy"]) == (0.001, 0.9, 0.0005, "steps")
+    assert (net["steps"], net["scales"], net["letter_box"]) == ((400000, 450000), (0.1, 0.1), 1)
