@@ -14,8 +14,8 @@ TRAINING = section(
     exposure=2, mosaic=1, flip=0,
 )  # fmt: skip
 HEAD = conv(32, 3, stride=8) + conv(32, 1, "linear", 0) + yolo(
-    iou_loss="ciou", iou_normalizer=0.07, cls_normalizer=0.5, ignore_thresh=0.6, iou_thresh=0.213, jitter=0.25, random=1,
-    nms_kind="diounms", beta_nms=0.8,
+    iou_loss="ciou", iou_normalizer=0.07, cls_normalizer=0.5, ignore_thresh=0.6, iou_thresh=0.213, jitter=0.25,
+    random=1, nms_kind="diounms", beta_nms=0.8,
 )  # fmt: skip
 
 
