@@ -161,6 +161,14 @@ def parser():
         "--classifier", type=whole(1, 100_000), metavar="N", help="count the backbone with an N-way classifier instead"
     )
 
+    sub = verb("field_of_view", "measure how far each detection scale sees, beside its anchors")
+    sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML files, measured with random weights")
+    sub.add_argument("--weights", help="also measure this trained detector: run folder, .pt or .safetensors")
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="model.neck.sam=false, ...")
+    sub.add_argument("--size", type=whole(32, 4096), help="side of the input, px (the configured one)")
+    sub.add_argument("--inputs", type=whole(1, 10_000), default=4, help="pictures of noise to average over (4)")
+    sub.add_argument("--plot", metavar="FILE.png", help="draw the fields, the anchors and the sizes")
+
     sub = verb("benchmark", "measure this machine: stages of inference, and training")
     sub.add_argument("config", help="YAML file")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")

@@ -79,6 +79,7 @@ def evaluate(args):
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     model = load_model(args.weights, cfg=args.cfg, names=args.names)
+    _complain_all(model.notes)
     predictor = predictor_of(model, **_predictor_options(args) | EVERYTHING)
     data = None
     if not args.images:
@@ -140,12 +141,14 @@ def _evaluate_test_dev(args, folder, model, predictor, data, say):
 
 
 def predict(args):
-    from detect.api import RELEASED, load
+    from detect.api import RELEASED, predictor_of
+    from detect.engine.checkpoint import load_model
     from detect.inference.pipeline import describe, detect_files
 
     say = _say(args)
-    names = {"cfg": args.cfg, "names": args.names}
-    model = load(args.weights or RELEASED, **names, min_score=args.min_score, **_predictor_options(args))
+    loaded = load_model(args.weights or RELEASED, cfg=args.cfg, names=args.names)
+    _complain_all(loaded.notes)
+    model = predictor_of(loaded, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
     with removed_if_empty(None if args.out else folder):
         summary = detect_files(
@@ -190,6 +193,7 @@ def export(args):
     if args.half and args.format == "darknet":
         raise UserError("--half: a .weights file holds 32-bit numbers only")
     model = load_model(args.weights, kind=None, cfg=args.cfg, names=args.names)
+    _complain_all(model.notes)
     values = config.to_dict(model.settings)
     model.settings = config.from_dict(values, source=model.path, overrides=args.set, kind=type(model.settings))
     files = [args.out]
@@ -244,6 +248,35 @@ def _plot_paper(args):
     for line in found["lines"]:
         _say(args)(line)
     _answer(args, found)
+
+
+def field_of_view(args):
+    from detect import config
+    from detect.analysis.field_of_view import measure, table, untrained
+    from detect.analysis.field_plot import check_plot, plot_fields
+    from detect.engine.checkpoint import load_model
+
+    if not args.configs and not args.weights:
+        raise UserError("give configuration files, --weights FILE or both")
+    if args.set and not args.configs:
+        raise UserError("--set changes configuration files; give one")
+    if args.plot:
+        check_plot(args.plot)
+    settings = [config.load(path, args.set, needs_data=False) for path in args.configs]
+    trained = load_model(args.weights) if args.weights else None
+    measured = [
+        measure(path, "random", untrained(s.model), args.size or s.input.size, args.inputs)
+        for path, s in zip(args.configs, settings, strict=True)
+    ]
+    if trained:
+        size = args.size or trained.settings.input.size
+        measured.append(measure(trained.path, "trained", trained.network, size, args.inputs))
+    _say(args)(table(measured, args.inputs))
+    if args.plot:
+        plot_fields(args.plot, measured)
+        _say(args)(args.plot)
+    models = [model.as_json() for model in measured]
+    _answer(args, {"inputs": args.inputs, "models": models, "file": args.plot})
 
 
 def benchmark(args):
@@ -310,6 +343,11 @@ def _say(args):
 
 def _complain(sentence):
     print(sentence, file=sys.stderr, flush=True)
+
+
+def _complain_all(sentences):
+    for sentence in sentences:
+        _complain(sentence)
 
 
 def _answer(args, result):

@@ -48,12 +48,16 @@ def read_checkpoint(path):
 
 @dataclass
 class LoadedModel:
-    """A model as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids."""
+    """A model as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids.
+
+    `notes` are sentences for the user on what the file says beyond the model.
+    """
 
     network: torch.nn.Module  # a `Detector` or a `Classifier`, as `settings` say
     settings: Settings | ClassifierSettings
     categories: list
     path: Path
+    notes: tuple = ()
 
     @property
     def names(self):
@@ -104,7 +108,8 @@ def _load_darknet(path, kind, cfg, names):
     settings.model.header = list(dataclasses.astuple(network.header))
     count = network.num_classes
     listed = darknet.read_names(names, count) if names else [f"class {label}" for label in range(count)]
-    return LoadedModel(network, settings, [{"id": i, "name": name} for i, name in enumerate(listed, 1)], path)
+    categories = [{"id": i, "name": name} for i, name in enumerate(listed, 1)]
+    return LoadedModel(network, settings, categories, path, network.cfg.notes)
 
 
 def weights_file(path):

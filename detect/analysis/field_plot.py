@@ -1,0 +1,94 @@
+"""Fields of view as a picture: a row per detector, a column per stride (extra `plot`)."""
+
+import io
+from pathlib import Path
+
+import torch.nn.functional as F
+
+from detect.analysis.plots import _figure
+from detect.errors import UserError
+from detect.files import replacing
+
+PANEL = 3.3  # inches
+SMOOTH = 5  # px of the input that a pixel of the picture is the mean of, on each side
+DARKEST = 1e-3  # share of the largest gradient
+ANCHORS, HALF, MOST = "#4fd1ff", "#ffffff", "#ffd23f"
+
+
+def check_plot(path):
+    """Raise UserError unless a picture can be drawn and `path` is a PNG file's; to be asked before long work."""
+    if Path(path).suffix.lower() != ".png":
+        raise UserError(f"--plot {path}: must end in .png")
+    if not Path(path).absolute().parent.is_dir():
+        raise UserError(f"--plot {path}: its folder is not there; make it first")
+    _figure(1, 1)
+
+
+def plot_fields(path, models):
+    """Write the picture of `Measured` detectors to the PNG file `path`.  Raises UserError."""
+    picture = io.BytesIO()
+    fields_figure(models).savefig(picture, format="png")
+    with replacing(path) as temporary:
+        temporary.write_bytes(picture.getvalue())
+
+
+def fields_figure(models):
+    """Each field as a heat map around its cell's centre, with the anchors and the squares that hold 50% and 95% of it.
+
+    The panels of a column show the same px, so that detectors can be compared; grey is outside of the input.
+    """
+    strides = sorted({field.stride for measured in models for field in measured.fields})
+    figure = _figure(PANEL * len(strides) + 1, PANEL * len(models) + 1)
+    panels = figure.subplots(len(models), len(strides), squeeze=False)
+    for axes in panels.flat:
+        axes.set_visible(False)
+    half = {stride: max(_reach(f) for m in models for f in m.fields if f.stride == stride) / 2 for stride in strides}
+    for row, measured in zip(panels, models, strict=True):
+        for number, field in enumerate(measured.fields):
+            axes = row[strides.index(field.stride)]
+            image = _draw(axes, field, half[field.stride])
+            if number == 0:
+                axes.set_ylabel(f"{measured.name}\n{measured.weights} weights, {measured.size} px", fontsize=10)
+    figure.colorbar(image, ax=panels, shrink=0.6, aspect=40, label="mean |gradient|, share of its maximum")
+    figure.legend(handles=_handles(), loc="outside lower center", ncols=3, facecolor="#555555", labelcolor="white")
+    figure.suptitle("What the centre cell of each detection scale sees (axes: px from its centre)", fontsize=12)
+    return figure
+
+
+def _reach(field):
+    """px that a panel must show at least."""
+    return 1.06 * max(field.side(0.95), *(side for anchor in field.anchors for side in anchor))
+
+
+def _draw(axes, field, half):
+    """One panel, from -half to half px around the cell's centre; returns the image."""
+    from matplotlib.colors import LogNorm
+
+    height, width = field.gradient.shape
+    x, y = field.centre
+    heat = F.avg_pool2d(field.gradient[None], SMOOTH, 1, SMOOTH // 2, count_include_pad=False)[0]
+    heat = (heat / heat.max()).clamp(min=DARKEST)
+    image = axes.imshow(heat.numpy(), cmap="inferno", norm=LogNorm(DARKEST, 1), extent=(-x, width - x, height - y, -y))
+    for box_width, box_height in field.anchors:
+        axes.add_patch(_box(box_width, box_height, ANCHORS))
+    for share, colour, style in ((0.5, HALF, "--"), (0.95, MOST, "-")):
+        axes.add_patch(_box(field.side(share), field.side(share), colour, style))
+    axes.set(visible=True, xlim=(-half, half), ylim=(half, -half), facecolor="#bbbbbb")
+    axes.tick_params(labelsize=8)
+    sizes = f"50%: {field.side(0.5)} px, 95%: {field.side(0.95)} px"
+    axes.set_title(f"stride {field.stride}, anchors about {field.anchor_side:.0f} px\n{sizes}", fontsize=9)
+    return image
+
+
+def _box(width, height, colour, style="-"):
+    """The outline of a box around the origin."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((-width / 2, -height / 2), width, height, fill=False, edgecolor=colour, linestyle=style, lw=1.4)
+
+
+def _handles():
+    from matplotlib.lines import Line2D
+
+    lines = ((ANCHORS, "-", "anchors"), (HALF, "--", "50% of the gradient"), (MOST, "-", "95% of the gradient"))
+    return [Line2D([], [], color=colour, linestyle=style, label=label) for colour, style, label in lines]
