@@ -33,11 +33,15 @@ def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, d
     Raises:
         UserError: the weights cannot be used, or an argument is out of range.
     """
+    model = load_file(weights, cfg, names)
+    return predictor_of(model, size=size, min_score=min_score, device=device, batch=batch, **nms)
+
+
+def load_file(weights=RELEASED, cfg=None, names=None):
+    """The `LoadedModel` of a detector; arguments as in `load`.  Raises UserError."""
     if weights is RELEASED and not RELEASED.is_file():
         raise UserError("the released weights are part of a checkout, not of this installation; name a file of weights")
-    return predictor_of(
-        load_model(weights, cfg=cfg, names=names), size=size, min_score=min_score, device=device, batch=batch, **nms
-    )
+    return load_model(weights, cfg=cfg, names=names)
 
 
 def predictor_of(model, *, size=None, min_score=None, max_detections=None, device=None, batch=1, **nms):

@@ -141,12 +141,11 @@ def _evaluate_test_dev(args, folder, model, predictor, data, say):
 
 
 def predict(args):
-    from detect.api import RELEASED, predictor_of
-    from detect.engine.checkpoint import load_model
+    from detect.api import RELEASED, load_file, predictor_of
     from detect.inference.pipeline import describe, detect_files
 
     say = _say(args)
-    loaded = load_model(args.weights or RELEASED, cfg=args.cfg, names=args.names)
+    loaded = load_file(args.weights or RELEASED, args.cfg, args.names)
     _complain_all(loaded.notes)
     model = predictor_of(loaded, min_score=args.min_score, **_predictor_options(args))
     folder = Path(args.out) if args.out else new_folder("runs", "detect")
@@ -205,7 +204,8 @@ def export(args):
     _say(args)(f"{args.out}: {size / 1e6:.1f} MB, {len(model.categories)} classes, {model.settings.input.size} px")
     for path in files[1:]:
         _say(args)(path)
-    _answer(args, {"file": args.out, "bytes": size, "files": files})
+    others = {"others": files[1:]} if files[1:] else {}
+    _answer(args, {"file": args.out, "bytes": size, **others})
 
 
 def profile(args):
@@ -216,6 +216,8 @@ def profile(args):
     if args.plot:
         return _plot_paper(args)
 
+    import torch
+
     from detect import config
     from detect.analysis.profile import profile as count
     from detect.models.classifier import Classifier
@@ -223,9 +225,10 @@ def profile(args):
 
     settings = config.load(args.config, args.set, needs_data=False, kind=None)
     is_classifier = isinstance(settings, ClassifierSettings)
-    model = settings.model.build(args.classes or (1000 if is_classifier else 80))
-    if args.classifier:
-        model = Classifier(model.backbone, args.classifier)
+    with torch.device("meta"):  # neither memory nor a download of pretrained weights
+        model = settings.model.build(args.classes or (1000 if is_classifier else 80))
+        if args.classifier:
+            model = Classifier(model.backbone, args.classifier)
     counted = count(model, settings.input.size if args.size is None else args.size)
     if args.json:
         return _answer(args, counted.as_json())

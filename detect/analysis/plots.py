@@ -10,7 +10,7 @@ from detect.errors import UserError
 from detect.files import replacing
 
 BLUE, GREEN, RED = "#2456c7", "#2f8f3a", "#d1382c"
-TINY = {"name": "TinyFPN", "widths": (128, 256)}  # the YOLO head of Fig. 7: its 3x3 640->128 is the highest bar
+TINY = {"name": "TinyFPN", "widths": (128, 256)}  # a stand-in for Fig. 7's YOLO head: same highest bar, 3x3 640->128
 FIG_7 = {
     "PeleeNet-YOLO": Published("", "", 416, {"name": "PeleeNet"}, "", TINY, anchors="coco6_tiny"),
     "PeleeNet-PRN": Published("", "", 416, {"name": "PeleeNet"}, "", PRN, anchors="coco6_tiny"),

@@ -4,8 +4,10 @@ import socket
 
 import pytest
 import torch
+import yaml
 from torch.testing import assert_close
 
+from detect.cli import main
 from detect.errors import UserError
 from detect.models.detector import build_detector
 from detect.registry import BACKBONES
@@ -48,13 +50,27 @@ def test_a_detector_of_it_trains_loads_from_meta_and_exports():
             assert_close(z, x, rtol=1e-4, atol=1e-5)
 
 
-def test_checking_a_configuration_with_pretrained_weights_asks_no_network(monkeypatch):
+def test_checking_or_counting_a_configuration_with_pretrained_weights_asks_no_network(monkeypatch, tmp_path):
     def refuse(*_):
         raise AssertionError("asked the network")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    pretrained = {"name": "Timm", "model": "lcnet_050", "pretrained": True}
     with torch.device("meta"):
+        BACKBONES.build(pretrained)
+    (tmp_path / "timm.yaml").write_text(yaml.safe_dump({"model": {"backbone": pretrained}}))
+    assert main(["profile", str(tmp_path / "timm.yaml")]) == 0
+
+
+def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
+    def offline(*_, **__):
+        raise FileNotFoundError("cannot find the requested files in the local cache")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(
+        UserError, match="timm cannot fetch the weights of lcnet_050; go online once, or set pretrained"
+    ):
         BACKBONES.build({"name": "Timm", "model": "lcnet_050", "pretrained": True})
 
 

@@ -14,7 +14,7 @@ from detect.models.layers import ConvNormAct, SqueezeExcite
 from detect.registry import BACKBONES
 
 GROWTH_RATE = 32
-SE_REDUCTION = 32  # adds the published 0.02 M weights
+SE_REDUCTION = 32  # inferred: adds 0.02 M weights to CSPPeleeNet, as published, but 0.05 M to PeleeNet (published 0.02)
 # (two-way dense layers, their bottleneck width t) per stage
 PELEE_STAGES = ((3, 16), (4, 32), (8, 64), (6, 64))
 CSP_STAGES = ((2, 16), (4, 32), (8, 64), (4, 64))

@@ -23,7 +23,8 @@ class Timm(nn.Module):
         pretrained: start from timm's weights.
 
     Raises:
-        ValueError: timm is not installed, has no such model, or the model has no maps at these strides.
+        ValueError: timm is not installed, has no such model or cannot fetch its weights, or the model has no maps at
+            these strides.
     """
 
     strides = STRIDES
@@ -37,9 +38,14 @@ class Timm(nn.Module):
         if not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", model):  # 'hf-hub:...' would name a stranger's code and place
             raise ValueError(f"'{model}' is no name of timm's list of models")
         on_meta = torch.empty(0).device.type == "meta"
-        self.net = timm.create_model(
-            model, pretrained=pretrained and not on_meta, features_only=True, in_chans=in_channels
-        )
+        try:
+            self.net = timm.create_model(
+                model, pretrained=pretrained and not on_meta, features_only=True, in_chans=in_channels
+            )
+        except OSError as error:
+            raise ValueError(
+                f"timm cannot fetch the weights of {model}; go online once, or set pretrained: false"
+            ) from error
         found = self.net.feature_info.reduction()
         if not set(STRIDES) <= set(found):
             raise ValueError(f"{model} has maps at the strides {found}; a backbone needs {list(STRIDES)}")
