@@ -10,7 +10,7 @@ from detect.errors import UserError
 from detect.files import replacing
 
 BLUE, GREEN, RED = "#2456c7", "#2f8f3a", "#d1382c"
-# The published YOLO head differs in its second prediction (768 to 255 channels); the highest bar, 3x3 640->128, is the same
+# The published YOLO head differs in its second prediction (768 to 255 channels), not in the highest bar, a 3x3 640->128
 TINY = {"name": "TinyFPN", "widths": (128, 256)}
 FIG_7 = {
     "PeleeNet-YOLO": Published("", "", 416, {"name": "PeleeNet"}, "", TINY, anchors="coco6_tiny"),
