@@ -162,8 +162,9 @@ def parser():
     )
 
     sub = verb("field_of_view", "measure how far each detection scale sees, beside its anchors")
-    sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML files, measured with random weights")
-    sub.add_argument("--weights", help="also measure this trained detector: run folder, .pt or .safetensors")
+    sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML or .cfg files, measured with random weights")
+    sub.add_argument("--weights", help="measure this trained detector too: run folder, .pt, .safetensors or .weights")
+    sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="model.neck.sam=false, ...")
     sub.add_argument("--size", type=whole(32, 4096), help="side of the input, px (the configured one)")
     sub.add_argument("--inputs", type=whole(1, 10_000), default=4, help="pictures of noise to average over (4)")

@@ -263,10 +263,12 @@ def field_of_view(args):
         raise UserError("give configuration files, --weights FILE or both")
     if args.set and not args.configs:
         raise UserError("--set changes configuration files; give one")
+    if args.cfg and not args.weights:
+        raise UserError("--cfg belongs to --weights FILE; without weights, give the .cfg as a configuration file")
     if args.plot:
         check_plot(args.plot)
     settings = [config.load(path, args.set, needs_data=False) for path in args.configs]
-    trained = load_model(args.weights) if args.weights else None
+    trained = load_model(args.weights, cfg=args.cfg) if args.weights else None
     measured = [
         measure(path, "random", untrained(s.model), args.size or s.input.size, args.inputs)
         for path, s in zip(args.configs, settings, strict=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch.nn.functional as F
 
-from detect.analysis.plots import _figure
+from detect.analysis.plots import new_figure
 from detect.errors import UserError
 from detect.files import replacing
 
@@ -21,7 +21,7 @@ def check_plot(path):
         raise UserError(f"--plot {path}: must end in .png")
     if not Path(path).absolute().parent.is_dir():
         raise UserError(f"--plot {path}: its folder is not there; make it first")
-    _figure(1, 1)
+    new_figure(1, 1)
 
 
 def plot_fields(path, models):
@@ -38,7 +38,7 @@ def fields_figure(models):
     The panels of a column show the same px, so that detectors can be compared; grey is outside of the input.
     """
     strides = sorted({field.stride for measured in models for field in measured.fields})
-    figure = _figure(PANEL * len(strides) + 1, PANEL * len(models) + 1)
+    figure = new_figure(PANEL * len(strides) + 1, PANEL * len(models) + 1)
     panels = figure.subplots(len(models), len(strides), squeeze=False)
     for axes in panels.flat:
         axes.set_visible(False)

@@ -63,6 +63,7 @@ OPERATIONS = {
     "darknet": lambda counted: counted.bflops,
     "convolutions": lambda counted: sum(layer.bflops for layer in counted.layers if layer.is_convolution),
     "elementwise": _with_elementwise,
+    "ten crops": lambda counted: 10 * counted.bflops,
 }
 
 
@@ -143,6 +144,8 @@ def _table_3():
     yield row("CSPResNet-10", "inferred", 2.73, 1.905, {"name": "CSPResNet10"}, size=256)
     yield row("ResNeXt-50", "established", 22.19, 10.11, {"name": "ResNeXt50"}, size=256)
     yield row("CSPResNeXt-50", "established", 20.50, 7.93, {"name": "CSPResNeXt50"}, size=256)
+    ten = {"operations": "ten crops", "note": "7.9x10: one picture is ten crops"}
+    yield row("CSPResNeXt-50 (10 crop)", "established", 20.50, 79.0, {"name": "CSPResNeXt50"}, size=256, **ten)
     yield row(
         "DenseNet-201-Elastic", "recovered", 19.48, 8.77, {"name": "DenseNet201", "elastic": True},
         convention="parameters", operations="elementwise",
@@ -210,6 +213,15 @@ def _cfgs():
         yield _detector(name, "cfg", "established", backbone, neck, bflops, parameters)
 
 
+def _readmes():
+    """Nets of the authors' READMEs whose cfgs are not published."""
+    yield _classifier("CSPPeleeNetb Ref.", "README", "inferred", 2.01, 0.897, backbone={"name": "CSPPeleeNetbRef"})
+    yield _classifier("CSPDenseNetb Ref.", "README", "inferred", 1.38, 0.631, backbone={"name": "CSPDenseNetbRef"})
+    fpn = {"name": "TinyFPN", "widths": (128, 256)}
+    yield _detector("PeleeNet-YOLO", "README", "recovered", "PeleeNet", fpn | {"joined": True}, 5.06, 3.91)
+    yield _detector("PeleeNet-FPN", "README", "recovered", "PeleeNet", fpn, 4.84, 3.75)
+
+
 def _neighbours():
     for name, parameters in (
         ("VoVNet27Slim", 3.526), ("VoVNet39", 22.600), ("VoVNet57", 36.640), ("VoVNet99", 61.231),
@@ -230,7 +242,7 @@ def _neighbours():
 
 def published():
     """Every `Published` model, table by table."""
-    return [*_table_1(), *_table_2(), *_table_3(), *_table_4(), *_cfgs(), *_neighbours()]
+    return [*_table_1(), *_table_2(), *_table_3(), *_table_4(), *_cfgs(), *_readmes(), *_neighbours()]
 
 
 def rows(models=None):

@@ -10,10 +10,9 @@ from detect.errors import UserError
 from detect.files import replacing
 
 BLUE, GREEN, RED = "#2456c7", "#2f8f3a", "#d1382c"
-# The published YOLO head differs in its second prediction (768 to 255 channels), not in the highest bar, a 3x3 640->128
-TINY = {"name": "TinyFPN", "widths": (128, 256)}
+YOLO = {"name": "TinyFPN", "widths": (128, 256), "joined": True}
 FIG_7 = {
-    "PeleeNet-YOLO": Published("", "", 416, {"name": "PeleeNet"}, "", TINY, anchors="coco6_tiny"),
+    "PeleeNet-YOLO": Published("", "", 416, {"name": "PeleeNet"}, "", YOLO, anchors="coco6_tiny"),
     "PeleeNet-PRN": Published("", "", 416, {"name": "PeleeNet"}, "", PRN, anchors="coco6_tiny"),
     "CSPPeleeNet-EFM": Published("", "", 416, {"name": "CSPPeleeNet"}, "", EFM_SAM),
 }
@@ -63,7 +62,7 @@ def reductions(bottlenecks):
 
 def figure_7(profiles):
     """BFLOPs per layer of named `Profile`s, the last of them compared with the others by their largest layers."""
-    figure = _figure(15, 5)
+    figure = new_figure(15, 5)
     axes = figure.add_subplot()
     colours = dict(zip(profiles, (GREEN, RED, BLUE), strict=True))
     cuts = reductions({name: bottleneck(counted) for name, counted in profiles.items()})
@@ -92,7 +91,7 @@ def figure_7(profiles):
 
 def figure_8(profiles):
     """Elements read and written per layer of two named `Profile`s: their convolutions and poolings."""
-    figure = _figure(13, 8)
+    figure = new_figure(13, 8)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, what in zip(panels, ("input", "output"), strict=True):
         for number, (name, counted) in enumerate(profiles.items()):
@@ -109,7 +108,7 @@ def figure_8(profiles):
     return figure
 
 
-def _figure(width, height):
+def new_figure(width, height):
     """An empty figure of `width` x `height` inches, independent of any display and of matplotlib's global state."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from detect.errors import UserError
-from detect.models.layers import ConvNormAct, Maxout, SamePool, Upsample
+from detect.models.layers import ConvNormAct, Maxout, Resize, SamePool, Upsample
 
 
 @dataclass(frozen=True)
@@ -245,6 +245,13 @@ def _maxout(module, x, y):
     return "maxout", x[0].numel()
 
 
+def _resize(module, x, y):
+    factor = x.shape[-1] // y.shape[-1]
+    if factor > 1:
+        return f"maxpool {factor}x{factor}/{factor}", factor * factor * y[0].numel()
+    return "upsample", 0
+
+
 def _free(kind):
     return lambda module, x, y: (kind, 0)
 
@@ -260,6 +267,7 @@ RULES = {
     nn.AdaptiveAvgPool2d: _free("avgpool"),
     nn.BatchNorm2d: _free("norm"),
     Maxout: _maxout,
+    Resize: _resize,
     Upsample: _free("upsample"),
 }
 

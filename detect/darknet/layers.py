@@ -7,7 +7,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from detect.darknet.activations import make_activation
 
-NORM_EPS = 1e-6
+NORM_EPS = 1e-6  # Darknet's on the CPU, and OpenCV's; Darknet's fusing adds 1e-5
 
 
 class Convolution(nn.Module):

@@ -1,4 +1,16 @@
-"""Any supported .cfg as a module: `load("net.cfg", "net.weights")`."""
+"""Any supported .cfg as a module: `load("net.cfg", "net.weights")`.
+
+Where Darknet and OpenCV 4.14's reader of its files differ, `forward` follows Darknet. OpenCV
+
+- ignores, without a word: dilation, stride_x and stride_y, maxpool_depth, weights of shortcuts and all but the first of
+  several `from`, scale of upsample, temperature of softmax; takes the last of an option given twice, and linear for an
+  activation left out of [convolutional], where Darknet takes logistic;
+- reads a normalised [connected] in another order, and takes a softmax over channels only;
+- does not know local_avgpool, scale_wh, a grouped route of several maps, and all activations but linear, leaky, relu,
+  logistic, swish, mish and tanh;
+- sets scores to 0: in [yolo] those up to 0.2, which `region_outputs` does as well; in [region] those up to `thresh`,
+  which it does too, and those of boxes that overlap a better one by more than 0.4, which it does not.
+"""
 
 import math
 
@@ -69,10 +81,10 @@ class DarknetNetwork(nn.Module):
             self._add_head([planned[i] for i in detections])
         self._leave_logits(planned)
         self.unneeded_after = [[] for _ in planned]  # maps that no layer after this one takes
-        for index in range(IMAGES, len(planned)):
-            users = [i for i, sources in enumerate(self.sources) if index in sources]
-            if users and index not in self.outputs:
-                self.unneeded_after[users[-1]].append(index)
+        last_user = {source: i for i, sources in enumerate(self.sources) for source in sources}
+        for source, user in last_user.items():
+            if source not in self.outputs:
+                self.unneeded_after[user].append(source)
 
     def _add_head(self, planned):
         sections = [layer.section for layer in planned]

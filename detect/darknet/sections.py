@@ -193,6 +193,8 @@ def yolo(section, place):
 
 
 def region(section, place):
+    if not section["softmax"]:
+        raise section.error("needs softmax=1; classes without it are not supported", "softmax")
     return _detection(section, place)
 
 

@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from detect.registry import CONVOLUTIONS
@@ -43,7 +42,7 @@ class CompConv(nn.Module):
         super().__init__()
         if not isinstance(c0, int) or c0 < 1:
             raise ValueError(f"CompConv's c0 is {c0}; it must be a number of channels, like 128")
-        self.out_channels, self.stride = out_channels, stride
+        self.out_channels = out_channels
         self.depth = depth_of(in_channels, c0)
         self.unit = math.ceil(out_channels / (2 * (2**self.depth - 1)))
         self.widths = [self.unit * 2**level for level in range(self.depth)]  # of the pieces, deepest first
@@ -57,6 +56,7 @@ class CompConv(nn.Module):
         self.transforms = nn.ModuleList(conv(width, width) for width in self.widths[:-1])  # W_i of eq. 3
         surplus = 2 * sum(self.widths) - out_channels
         self.tailing = conv(self.widths[-1], max(self.widths[-1] - surplus, 1))
+        self.pool = nn.Identity() if stride == 1 else nn.AvgPool2d(stride, ceil_mode=True)
         self.shuffle = nn.ChannelShuffle(2 if out_channels % 2 == 0 else 1)
 
     def forward(self, x):
@@ -73,6 +73,6 @@ class CompConv(nn.Module):
         needed = sum(self.widths[:-1])
         if not needed:
             return []
-        x = x if self.stride == 1 else F.avg_pool2d(x, self.stride, ceil_mode=True)
+        x = self.pool(x)
         x = x.repeat(1, math.ceil(needed / x.shape[1]), 1, 1) if needed > x.shape[1] else x
         return x[:, :needed].split(self.widths[:-1], dim=1)

@@ -163,6 +163,19 @@ class SamePool(nn.Module):
         return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, stride=1)
 
 
+class Resize(nn.Module):
+    """A map at another size of the pyramid: repeated where it grows, its maxima where it shrinks.
+
+    [B, C, h, w], (H, W) -> [B, C, H, W]; the sizes are multiples of each other.
+    """
+
+    def forward(self, x, size):
+        factor = x.shape[-1] // size[-1]
+        if factor > 1:
+            return F.max_pool2d(x, factor)
+        return x if tuple(x.shape[-2:]) == tuple(size) else F.interpolate(x, size=size, mode="nearest")
+
+
 class Upsample(nn.Module):
     """Nearest-neighbour upsampling by 2. [B, C, H, W] -> [B, C, 2H, 2W]"""
 

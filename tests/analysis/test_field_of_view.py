@@ -189,7 +189,10 @@ def test_scales_of_another_order_are_sorted():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_efms_finest_scale_sees_less_far_than_gfms_and_panets_further(seed, tmp_path):
-    """95% of the gradient at 416; PANet without SPP, on the same backbone with the same widths."""
+    """95% of the gradient at 416, untrained, norms with initial statistics (calibrated ones turn EFM and GFM around).
+
+    PANet is without SPP, on the same backbone with the same widths.
+    """
     panet = tmp_path / "panet.yaml"
     panet.write_text(f"base: {EFM}\nmodel: {{neck: {{name: PANet, widths: [64, 128, 256], spp: false}}}}\n")
     paths = [ROOT / "configs" / "csppelee_efm_nosam.yaml", ROOT / "configs" / "csppelee_gfm.yaml", panet]
@@ -252,6 +255,7 @@ def test_the_command_line_answers_in_json(capsys):
         ([str(EFM), "--inputs", "0"], "no whole number from 1"),
         ([str(EFM), "--set", "model.neck.same=1"], "same"),
         (["--weights", str(WEIGHTS), "--set", "input.size=64"], "--set changes configuration files"),
+        ([str(EFM), "--cfg", "net.cfg"], "--cfg belongs to --weights FILE"),
         ([str(EFM), "--plot", "picture.jpg"], "must end in .png"),
         ([str(EFM), "--plot", "nowhere/picture.png"], "its folder is not there"),
     ],

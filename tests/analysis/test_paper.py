@@ -46,7 +46,7 @@ def test_every_exact_number_belongs_to_a_row():
 
 def test_every_row_of_the_papers_tables_is_there_or_named_as_not_counted():
     names = {t: [m.name for m in published() if m.table == t] for t in ("Table 1", "Table 2", "Table 3", "Table 4")}
-    assert {t: len(n) for t, n in names.items()} == {"Table 1": 12, "Table 2": 10, "Table 3": 16, "Table 4": 19}
+    assert {t: len(n) for t, n in names.items()} == {"Table 1": 12, "Table 2": 10, "Table 3": 17, "Table 4": 19}
     assert {"EfficientNet-B0", "HarDNet-138s", "ThunderNet", "CenterNet"} <= set(NOT_COUNTED)
 
 

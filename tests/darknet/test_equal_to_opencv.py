@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from small_nets import compare_with_opencv, conv, from_opencv, images_for, make, net, section, yolo
 from torch.testing import assert_close
 
 from detect.darknet.head import REGION_THRESHOLD
 from detect.darknet.network import load
 from detect.ops.nms import detections_from
+from tests.darknet.small_nets import compare_with_opencv, conv, from_opencv, images_for, make, net, section, yolo
 
 GOLDEN = (
     "yolo-fastest-1.1", "MobileNetV2-YOLOv3-Nano-voc", "yolov3-tiny-prn", "csresnet50", "csresnext50",

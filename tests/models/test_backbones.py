@@ -89,8 +89,10 @@ def test_every_parameter_learns_and_training_normalises_by_the_batch(named):
     model = Classifier(copy.deepcopy(backbone), 3).train()
     logits = model(images(batch=2) * 2)
     torch.nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
-    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
-    assert not silent
+    silent = [
+        n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all() or not p.grad.any()
+    ]
+    assert not [name for name in silent if "squeeze" not in name]  # a ReLU may silence the few units of a squeeze
     moved = [
         norm for norm in model.backbone.modules() if isinstance(norm, torch.nn.BatchNorm2d) and norm.num_batches_tracked
     ]

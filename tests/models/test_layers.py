@@ -13,6 +13,7 @@ from detect.models.layers import (
     EffectiveSqueezeExcite,
     Maxout,
     Residual,
+    Resize,
     SqueezeExcite,
     Upsample,
     compress,
@@ -189,3 +190,10 @@ def test_compress_leaves_narrow_maps_alone():
     assert isinstance(layer, nn.Identity) and channels == 32
     layer, channels = compress(65, 64)
     assert isinstance(layer, Maxout) and channels == 64
+
+
+def test_maps_are_resized_by_repetition_and_maxima():
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    assert_close(Resize()(x, (2, 2)), torch.tensor([[[[5.0, 7.0], [13.0, 15.0]]]]))
+    assert_close(Resize()(x, (8, 8)), x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert Resize()(x, (4, 4)) is x

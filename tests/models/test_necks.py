@@ -11,7 +11,6 @@ from detect.errors import UserError
 from detect.models.detector import build_detector
 from detect.models.heads import YOLOv3
 from detect.models.layers import SAM
-from detect.models.necks.gfm import resized
 from detect.registry import BACKBONES, NECKS
 from tests.models.seeded import check_golden, randomise_norms, statistics
 
@@ -143,13 +142,6 @@ def test_panets_attention_sits_at_the_entrance_of_each_prediction_branch():
     assert all(isinstance(module, SAM) for module in entrances)
     assert [module.attention.conv.in_channels for module in entrances] == [256, 512, 1024]
     assert sum(isinstance(module, SAM) for module in neck.modules()) == 3
-
-
-def test_maps_are_resized_by_repetition_and_maxima():
-    x = torch.arange(16.0).view(1, 1, 4, 4)
-    assert_close(resized(x, (2, 2)), torch.tensor([[[[5.0, 7.0], [13.0, 15.0]]]]))
-    assert_close(resized(x, (8, 8)), x.repeat_interleave(2, 2).repeat_interleave(2, 3))
-    assert resized(x, (4, 4)) is x
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))

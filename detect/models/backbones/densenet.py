@@ -75,10 +75,11 @@ class Transition(nn.Sequential):
 class DenseNet(nn.Module):
     """Images -> pyramid C2..C5 at strides 4, 8, 16, 32; C2..C4 are taken before the transitions.
 
-    `DenseNet201` is established by its paper; with `elastic` it is recovered: dense blocks of 10, 20, 40, 30 layers
-    count the published 19.48 M parameters. `CSPDenseNet201` is **inferred**, as only the totals of its elastic form are
-    published (20.17 M, 7.13 BFLOPs, met within 1%): blocks 2-4 are cross-stage partial with fusion first, half of the
-    base map bypasses them untouched, and the transitions come behind the pooling, as in CSPPeleeNet.
+    `DenseNet201` is established by its paper, but for the stem's pooling (2x2 here, 3x3 there); with `elastic` it is
+    recovered: dense blocks of 10, 20, 40, 30 layers count the published 19.48 M parameters. `CSPDenseNet201` is
+    **inferred**, as only the totals of its elastic form are published (20.17 M, 7.13 BFLOPs, met within 1%): blocks 2-4
+    are cross-stage partial with fusion first, half of the base map bypasses them untouched, and the transitions come
+    behind the pooling, as in CSPPeleeNet.
 
     Args:
         variant: `DenseNet201` or `CSPDenseNet201`.

@@ -28,7 +28,7 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
-    # established by resnet10.cfg, resnet50.cfg, csresnet50.cfg, resnext50.cfg, csresnext50.cfg
+    # established by resnet10.cfg, resnext50.cfg, csresnet50.cfg, csresnext50.cfg, and resnet50.cfg of Darknet's author
     "ResNet10": Variant("basic", (1, 1, 1, 1), (64, 128, 256, 512), (64, 128, 256, 512)),
     "ResNet50": Variant("bottleneck", (3, 4, 6, 3), (64, 128, 256, 512), (256, 512, 1024, 2048)),
     "ResNeXt50": Variant("bottleneck", (3, 4, 6, 3), (128, 256, 512, 1024), (256, 512, 1024, 2048), groups=32),

@@ -15,8 +15,8 @@ class Timm(nn.Module):
     """Images -> pyramid C2..C5 of the timm model `model`, at strides 4, 8, 16, 32.
 
     The model gets its pictures normalised as it was trained on them. Pretrained weights are fetched by timm when a
-    detector is built to be trained, never when a configuration is checked or a checkpoint is loaded (both build on the
-    meta device).
+    detector is built to be trained or a training is resumed, never when a configuration is checked or a checkpoint is
+    loaded (both build on the meta device).
 
     Args:
         model: a name of timm's list, like `mobilenetv3_large_100`.

@@ -2,8 +2,7 @@
 
 from torch import nn
 
-from detect.models.layers import SAM, ConvNormAct
-from detect.models.necks.gfm import resized
+from detect.models.layers import SAM, ConvNormAct, Resize
 from detect.models.necks.levels import levels_of
 from detect.registry import NECKS
 
@@ -35,6 +34,7 @@ class CEM(nn.Module):
             return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
 
         self.c4, self.c5 = conv(c4, width), conv(c5, width)
+        self.resize = Resize()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.globe = nn.Conv2d(c5, width, 1)  # a norm would see one value per picture
         self.down, self.predict = nn.ModuleList(), nn.ModuleList()  # fine to coarse
@@ -50,9 +50,9 @@ class CEM(nn.Module):
 
     def forward(self, pyramid):
         c4, c5 = pyramid[-2:]
-        context = self.c4(c4) + resized(self.c5(c5), c4.shape[-2:]) + self.globe(self.pool(c5))
+        context = self.c4(c4) + self.resize(self.c5(c5), c4.shape[-2:]) + self.globe(self.pool(c5))
         finest = pyramid[-len(self.strides)]
-        maps = [self.predict[0](resized(context, finest.shape[-2:]))]
+        maps = [self.predict[0](self.resize(context, finest.shape[-2:]))]
         for down, predict in zip(self.down, self.predict[1:], strict=True):
             maps.append(predict(down(maps[-1])))
         return maps
