@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
@@ -105,12 +106,8 @@ def network_of(model, size, net=None):
     text, nodes = cfg_of(model, size, net)
     network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
     with torch.no_grad():
-        for theirs, ours in _pairs(network, nodes):
-            for a, b in zip(theirs, ours, strict=True):
-                if b is not None:  # Darknet's convolutions without norm have a bias, ours need not
-                    a.copy_(b)
-                else:
-                    a.zero_()
+        for layer, node in zip(_convolutions(network), nodes, strict=True):
+            _copy(node.conv, node.norm, layer.conv, layer.norm)
     return network
 
 
@@ -133,27 +130,27 @@ def load_weights(model, path, size=416):
     network = DarknetNetwork(cfg_file.parse(text, type(model).__name__))
     cutoff = weights_file.cutoff_of(path, network)
     weights_file.read(path, network, cutoff)
-    layers = [i for i, layer in enumerate(network.layers) if isinstance(layer, Convolution)]
-    taken = sum(i < len(network.layers if cutoff is None else network.layers[:cutoff]) for i in layers)
+    held = network.layers if cutoff is None else network.layers[:cutoff]
+    taken = sum(isinstance(layer, Convolution) for layer in held)
     with torch.no_grad():
-        for (theirs, ours), _ in zip(_pairs(network, nodes), range(taken), strict=False):
-            for a, b in zip(theirs, ours, strict=True):
-                if b is not None:
-                    b.copy_(a)
-                elif a.abs().max() > 0:
-                    raise UserError(f"{printable(path)}: has biases where this model has none")
-    return f"{taken} of {len(layers)} convolutions from {printable(path)}"
+        for layer, node in zip(_convolutions(network)[:taken], nodes, strict=False):
+            if node.norm is None and node.conv.bias is None and layer.conv.bias.abs().max() > 0:
+                raise UserError(f"{printable(path)}: has biases where this model has none")
+            _copy(layer.conv, layer.norm, node.conv, node.norm)
+    return f"{taken} of {len(nodes)} convolutions from {printable(path)}"
 
 
-def _pairs(network, nodes):
-    """(tensors of the network's convolution, those of ours) in the order of a .weights file."""
-    convolutions = [layer for layer in network.layers if isinstance(layer, Convolution)]
-    for layer, node in zip(convolutions, nodes, strict=True):
-        if node.norm is None:
-            yield (layer.conv.bias, layer.conv.weight), (node.conv.bias, node.conv.weight)
-        else:
-            yield _normalised(layer.conv, layer.norm), _normalised(node.conv, node.norm)
+def _convolutions(network):
+    return [layer for layer in network.layers if isinstance(layer, Convolution)]
 
 
-def _normalised(conv, norm):
-    return norm.bias, norm.weight, norm.running_mean, norm.running_var, conv.weight
+def _copy(conv, norm, to_conv, to_norm):
+    """Copy a convolution's numbers and its norm's, if it has one; a bias that is not there is 0."""
+    to_conv.weight.copy_(conv.weight)
+    if isinstance(norm, nn.BatchNorm2d):
+        to_norm.weight.copy_(norm.weight)
+        to_norm.bias.copy_(norm.bias)
+        to_norm.running_mean.copy_(norm.running_mean)
+        to_norm.running_var.copy_(norm.running_var + (norm.eps - to_norm.eps))  # the same root of variance + eps
+    elif to_conv.bias is not None:
+        to_conv.bias.copy_(conv.bias) if conv.bias is not None else to_conv.bias.zero_()
