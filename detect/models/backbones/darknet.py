@@ -5,6 +5,7 @@ import itertools
 
 from torch import nn
 
+from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
 from detect.models.layers import ConvNormAct, Residual, SamePool
@@ -59,12 +60,7 @@ class Darknet(nn.Module):
         )
 
     def forward(self, images):
-        x = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps[1:]
+        return outputs_of(self.stages, self.stem(images))[1:]
 
 
 def _plain_stage(in_channels, width, blocks, activation):
@@ -122,12 +118,8 @@ class DarknetReference(nn.Module):
         self.channels = (*widths[2:5], last)
 
     def forward(self, images):
-        x = self.stem(images)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return [*maps[1:-1], self.tail(x)]
+        _, *pyramid, last = outputs_of(self.stages, self.stem(images))
+        return [*pyramid, self.tail(last)]
 
     def classifier_layers(self):
         """What a classifier has between C5 and its last convolution, and the channels of that."""

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, SqueezeExcite, make_activation
 from detect.registry import BACKBONES
 
@@ -72,12 +73,7 @@ class PPLCNet(nn.Module):
         self.channels = tuple(scaled(blocks[-1][0], scale) for blocks in STAGES)
 
     def forward(self, images):
-        x = self.stem(images)
-        pyramid = []
-        for stage in self.stages:
-            x = stage(x)
-            pyramid.append(x)
-        return pyramid
+        return outputs_of(self.stages, self.stem(images))
 
     def classifier_layers(self):
         """What a classifier has between C5 and its last convolution, and the channels of that."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
 from detect.models.layers import ConvNormAct, Residual
@@ -141,12 +142,7 @@ class ResNet(nn.Module):
         return nn.Sequential(*blocks)
 
     def forward(self, images):
-        x = self.stem(images)
-        pyramid = []
-        for stage in self.stages:
-            x = stage(x)
-            pyramid.append(x)
-        return pyramid
+        return outputs_of(self.stages, self.stem(images))
 
 
 @BACKBONES.register
@@ -177,9 +173,4 @@ class CSPResNet10(nn.Module):
         self.channels = (64, 256, 256, 512)
 
     def forward(self, images):
-        x = self.stem(images)
-        pyramid = []
-        for stage in self.stages:
-            x = stage(x)
-            pyramid.append(x)
-        return pyramid
+        return outputs_of(self.stages, self.stem(images))

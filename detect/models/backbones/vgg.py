@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct
 from detect.registry import BACKBONES
 
@@ -29,9 +30,4 @@ class VGG16(nn.Module):
             self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
 
     def forward(self, images):
-        x = images
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps[1:]
+        return outputs_of(self.stages, images)[1:]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, EffectiveSqueezeExcite
 from detect.registry import BACKBONES
 
@@ -115,9 +116,4 @@ class VoVNet(nn.Module):
         self.channels = table.widths
 
     def forward(self, images):
-        x = self.stem(images)
-        pyramid = []
-        for stage in self.stages:
-            x = stage(x)
-            pyramid.append(x)
-        return pyramid
+        return outputs_of(self.stages, self.stem(images))
