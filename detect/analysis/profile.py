@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from detect.darknet.layers import Pool as DarknetPool
 from detect.errors import UserError
 from detect.models.layers import ConvNormAct, Maxout, Resize, SamePool, Upsample
 
@@ -241,6 +242,11 @@ def _pool(kind):
     return rule
 
 
+def _darknet_pool(pool, x, y):
+    kind = "avgpool" if pool.average else "maxpool"
+    return f"{kind} {_window(pool.size, pool.strides)}", pool.size**2 * y[0].numel()
+
+
 def _maxout(module, x, y):
     return "maxout", x[0].numel()
 
@@ -262,6 +268,7 @@ RULES = {
     ConvNormAct: _conv_norm_act,
     nn.Conv2d: _conv,
     nn.MaxPool2d: _pool("maxpool"),
+    DarknetPool: _darknet_pool,
     SamePool: lambda pool, x, y: ("maxpool 2x2", 4 * y[0].numel()),
     nn.AvgPool2d: _pool("avgpool"),  # Darknet's local_avgpool counts like its maxpool
     nn.AdaptiveAvgPool2d: _free("avgpool"),

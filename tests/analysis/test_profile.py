@@ -1,6 +1,7 @@
 """The profile counts what the paper counts: totals of arXiv 1911.11929 and the layers of its Fig. 7."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,8 @@ from detect.models.csp import CrossStagePartial
 from detect.models.detector import build_detector
 from detect.models.layers import ConvNormAct, Maxout
 from detect.registry import BACKBONES
+
+ROOT = Path(__file__).parents[2]
 
 
 def meta(build, *args, **options):
@@ -288,3 +291,17 @@ def test_layer_that_never_runs_is_refused():
     holder.forward = lambda x: x
     with pytest.raises(UserError, match="does not run them"):
         profile(holder, 4)
+
+
+def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path):
+    from detect import config, darknet
+    from detect.engine.checkpoint import LoadedModel
+
+    settings = config.load(ROOT / "configs" / "yolov3_tiny.yaml", needs_data=False)
+    settings.input.size = 96
+    ours = settings.model.build(3)
+    model = LoadedModel(ours, settings, [{"id": i, "name": str(i)} for i in range(3)], tmp_path)
+    _, cfg, _ = darknet.write(tmp_path / "net.weights", model)
+    counted, expected = profile(darknet.load(cfg), 96), profile(ours, 96)
+    assert (counted.floats, counted.conv_weights, counted.cio) == (expected.floats, expected.conv_weights, expected.cio)
+    assert_close(counted.bflops, expected.bflops, rtol=1e-12, atol=0)
