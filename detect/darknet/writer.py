@@ -8,7 +8,7 @@ from torch import nn
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
 from detect.darknet.layers import Convolution
-from detect.darknet.network import DarknetNetwork
+from detect.darknet.network import NMS_KINDS, DarknetNetwork
 from detect.darknet.translate import IMAGES, translate
 from detect.errors import UserError
 from detect.files import printable, write_text
@@ -30,9 +30,8 @@ def write(path, model):
         text, network = "\n".join(settings.model.cfg) + "\n", model.network
         header = weights_file.Header(*settings.model.header)
     else:
-        options = net_options(settings)
-        text, _ = cfg_of(model.network, settings.input.size, options)
-        network, header = network_of(model.network, settings.input.size, options), None
+        text, nodes = cfg_of(model.network, settings.input.size, net_options(settings), yolo_options(settings))
+        network, header = _filled(text, nodes), None
     files = [path, path.with_suffix(".cfg"), path.with_suffix(".names")]
     weights_file.write(path, network, header)
     write_text(files[1], text)
@@ -67,12 +66,32 @@ def net_options(settings):
     return options
 
 
-def cfg_of(model, size, net=None):
+def yolo_options(settings):
+    """The options of `[yolo]` that say how a detector of ours was trained and suppresses."""
+    if not isinstance(settings, Settings):
+        return {}
+    loss = settings.loss
+    return {
+        "jitter": f"{settings.augment.jitter:g}",
+        "random": int(settings.input.train_sizes is not None),
+        "truth_thresh": 1,
+        "ignore_thresh": f"{loss.ignore_iou:g}",
+        "iou_thresh": f"{loss.iou_thresh:g}",
+        "iou_loss": loss.box,
+        "iou_normalizer": f"{loss.box_weight:g}",
+        "obj_normalizer": f"{loss.obj_weight:g}",
+        "cls_normalizer": f"{loss.cls_weight:g}",
+        "nms_kind": {kind: name for name, kind in NMS_KINDS.items()}[settings.predict.nms],
+        "beta_nms": f"{settings.predict.nms_beta:g}",
+    }
+
+
+def cfg_of(model, size, net=None, yolo=None):
     """(the text of a .cfg, its `[convolutional]` nodes in order) for a `Detector` or `Classifier`.
 
     Args:
         size: side of the input, px.
-        net: further options of `[net]`.
+        net, yolo: further options of `[net]`, and of every `[yolo]`.
 
     Raises:
         UserError: the model has a part that Darknet has no layer for.
@@ -96,14 +115,13 @@ def cfg_of(model, size, net=None):
             section("route", {"layers": sources[0]})
         if node.kind in ("shortcut", "scale_channels", "sam"):
             options = {"from": sources[1], **options}
-        section(node.kind, options)
+        section(node.kind, options | (yolo or {}) if node.kind == "yolo" else options)
         places[index] = count - 1
     return "\n".join(lines) + "\n", [node for node in nodes if node.conv is not None]
 
 
-def network_of(model, size, net=None):
-    """A `DarknetNetwork` with the layers and numbers of a `Detector` or `Classifier`.  Raises UserError."""
-    text, nodes = cfg_of(model, size, net)
+def _filled(text, nodes):
+    """The `DarknetNetwork` of a .cfg's text with the numbers of its `[convolutional]` nodes."""
     network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
     with torch.no_grad():
         for layer, node in zip(_convolutions(network), nodes, strict=True):

@@ -187,3 +187,13 @@ def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
     assert (net["batch"], net["subdivisions"], net["max_batches"], net["burn_in"]) == (64, 4, 500500, 1000)
     assert (net["learning_rate"], net["momentum"], net["decay"], net["policy"]) == (0.001, 0.9, 0.0005, "steps")
     assert (net["steps"], net["scales"], net["letter_box"]) == ((400000, 450000), (0.1, 0.1), 1)
+
+
+def test_a_written_model_is_trained_on_with_the_settings_it_had(tmp_path):
+    model = loaded("bccd")
+    _, cfg, _ = darknet.write(tmp_path / "net.weights", model)
+    again = config.load(cfg, needs_data=False)
+    assert again.loss == model.settings.loss
+    assert (again.predict.nms, again.predict.nms_beta) == (model.settings.predict.nms, model.settings.predict.nms_beta)
+    assert (again.augment.jitter, again.augment.hue) == (model.settings.augment.jitter, model.settings.augment.hue)
+    assert (again.train.batch, again.train.lr, again.train.momentum) == (8, 0.01, 0.9)
