@@ -60,7 +60,9 @@ def predictor_of(model, *, size=None, min_score=None, max_detections=None, devic
 
 
 def build(source, num_classes=80):
-    """An untrained `Detector` from a configuration file, or from a mapping with `backbone`, `neck` and `head`.
+    """An untrained detector from a configuration file, or from a mapping with `backbone`, `neck` and `head`.
+
+    A .cfg gives a `DarknetNetwork`, whose classes it says itself; everything else a `Detector`.
 
     Raises:
         UserError: the configuration is wrong.

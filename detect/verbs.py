@@ -191,8 +191,12 @@ def export(args):
         raise UserError(f"--out {args.out}: must end in {suffix} for --format {args.format}")
     if args.half and args.format == "darknet":
         raise UserError("--half: a .weights file holds 32-bit numbers only")
+    if any(override.startswith("model") for override in args.set):
+        raise UserError("--set: the model cannot be changed in an export")
     model = load_model(args.weights, kind=None, cfg=args.cfg, names=args.names)
     _complain_all(model.notes)
+    if args.set and args.format == "darknet" and hasattr(model.settings.model, "cfg"):
+        raise UserError("--set: a .cfg is written as it was read; change the file itself")
     values = config.to_dict(model.settings)
     model.settings = config.from_dict(values, source=model.path, overrides=args.set, kind=type(model.settings))
     files = [args.out]
@@ -227,6 +231,8 @@ def profile(args):
     is_classifier = isinstance(settings, ClassifierSettings)
     with torch.device("meta"):  # neither memory nor a download of pretrained weights
         model = settings.model.build(args.classes or (1000 if is_classifier else 80))
+        if args.classifier and not hasattr(model, "backbone"):
+            raise UserError("--classifier: a .cfg has no backbone of its own to count")
         if args.classifier:
             model = Classifier(model.backbone, args.classifier)
     counted = count(model, settings.input.size if args.size is None else args.size)

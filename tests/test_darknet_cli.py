@@ -137,6 +137,28 @@ def test_weights_go_through_safetensors_and_back_without_loss(files, tmp_path, c
     assert back.with_suffix(".cfg").read_text() == CFG
 
 
+def test_another_net_of_the_same_layers_starts_from_safetensors_but_for_its_last(files, tmp_path, capsys):
+    middle = tmp_path / "net.safetensors"
+    assert run(capsys, "export", *darknet_files(files), "--out", middle)[0] == 0
+    text = (files / "data" / "annotations" / "train.json").read_text().replace('"red"', '"green"')
+    data = tmp_path / "data"
+    (data / "annotations").mkdir(parents=True)
+    (data / "annotations" / "train.json").write_text(text)
+    (data / "images").symlink_to(files / "data" / "images")
+    options = ["--set", f"data={data}", "--set", f"train.init={middle}", "--set", "train.workers=0", "--out", tmp_path]
+    assert run(capsys, "train", files / "net.cfg", *options)[0] == 0
+    log = (tmp_path / "net-1" / "log.txt").read_text()
+    assert "starts from 12 of 14 tensors" in log and "head starts anew, 2 -> 2 classes" in log
+
+
+def test_a_net_that_is_no_square_says_how_its_pictures_are_laid(files, tmp_path, capsys):
+    (tmp_path / "wide.cfg").write_text(CFG.replace("width=64", "width=96"))
+    arguments = [files / "net.weights", "--cfg", tmp_path / "wide.cfg", "--data", files / "data", "--out", tmp_path]
+    names = ["--names", files / "net.names"]
+    assert main([str(a) for a in ("evaluate", *arguments, *names)]) == 0
+    assert "is 96x64 px; here pictures are letterboxed into 96 px squares" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -146,6 +168,11 @@ def test_weights_go_through_safetensors_and_back_without_loss(files, tmp_path, c
         (["evaluate", "net.cfg", "--data", "data"], "net.cfg: not a checkpoint"),
         (["export", "net.weights", "--cfg", "net.cfg", "--out", "x.onnx"], "must end in .safetensors"),
         (["export", "net.weights", "--cfg", "net.cfg", "--format", "darknet", "--out", "x.pt"], "must end in .weights"),
+        (
+            ["export", "net.weights", "--cfg", "net.cfg", "--set", "model.cfg=x", "--out", "x.safetensors"],
+            "cannot be changed",
+        ),
+        (["profile", "net.cfg", "--classifier", "5"], "a .cfg has no backbone of its own"),
         (["train", "net.cfg", "--set", "train.lrr=1"], "unknown key 'train.lrr'; did you mean 'lr'"),
     ],
 )

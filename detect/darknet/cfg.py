@@ -47,6 +47,11 @@ class Cfg:
 
 def read(path):
     """The `Cfg` in a file.  Raises UserError with file and line."""
+    return parse(read_text(path), printable(path))
+
+
+def read_text(path):
+    """The text of a .cfg file.  Raises UserError."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -55,7 +60,7 @@ def read(path):
         raise cannot_read(path, error) from error
     if len(data) > MAX_BYTES:
         raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a .cfg?")
-    return parse(data.decode("utf-8-sig", errors="replace"), printable(path))
+    return data.decode("utf-8-sig", errors="replace")
 
 
 def parse(text, source="cfg"):

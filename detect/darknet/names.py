@@ -25,9 +25,11 @@ def read_names(path, count):
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a list of class names?")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = data.decode("utf-8-sig").split("\n")
     except OSError as error:
         raise cannot_read(path, error) from error
     except UnicodeDecodeError as error:
@@ -35,6 +37,9 @@ def read_names(path, count):
     names = [printable(line.strip()) for line in lines if line.strip()]
     if len(names) != count:
         raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"{printable(path)}: '{twice[0]}' is listed twice; give every class a name of its own")
     if count == 80 and COCO.keys() <= set(names):
         return [COCO.get(name, name) for name in names]
     return names

@@ -2,41 +2,47 @@
 
 import os
 
+import torch
+
 from detect.check import Origin
 from detect.darknet import cfg as cfg_file
-from detect.darknet.network import NMS_KINDS, NMS_THRESHOLD
+from detect.darknet.network import NMS_KINDS, NMS_THRESHOLD, DarknetNetwork
 from detect.errors import UserError
-from detect.files import cannot_read
+from detect.files import printable
 
 MULTI_SCALE = 1.4  # random=1: sizes from 1/1.4 of the cfg's on to 1.4 times it
 
 
-def values_of(path):
+def values_of(path, training=True):
     """(values, origins) of a .cfg: the mapping that a YAML of ours would hold, and where each value was written.
 
+    Without `training` they say only what running and judging the network needs.
+
     Raises:
-        UserError: the file cannot be read, or has no detection layer.
+        UserError: the file cannot be read, has no detection layer, or asks for a training that we do not have.
     """
-    cfg = cfg_file.read(path)
-    try:
-        with open(path, encoding="utf-8-sig", errors="replace") as file:
-            text = file.read()
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    path = str(path)
+    text = cfg_file.read_text(path)
+    cfg = cfg_file.parse(text, printable(path))
     heads = [section for section in cfg.layers if section.kind in ("yolo", "region")]
     if not heads:
         raise UserError(f"{path}: has no [yolo] or [region] layer, so it is no detector; detect.darknet.load runs it")
+    with torch.device("meta"):
+        DarknetNetwork(cfg)  # what does not fit together is said with its line
     net, head = cfg.net, heads[-1]
+    if net["channels"] != 3:
+        raise net.error(f"channels={net['channels']}: pictures have 3 here; detect.darknet.load runs it", "channels")
+    lines = [printable(line.expandtabs().rstrip()) for line in text.rstrip("\n").split("\n")]
     values = {
-        "model": {"cfg": [line.expandtabs().rstrip() for line in text.splitlines()]},
+        "model": {"cfg": lines},
         "input": {"size": max(net["width"], net["height"])},
-        "train": _train(net),
-        "augment": _augment(net, head),
-        "loss": _loss(head),
         "predict": _predict(head),
     }
-    if head["random"]:
-        values["input"]["train_sizes"] = _sizes(values["input"]["size"], head["random"])
+    if training:
+        _check_training(cfg)
+        values |= {"train": _train(net), "augment": _augment(net, head), "loss": _loss(head)}
+        if head["random"]:
+            values["input"]["train_sizes"] = _sizes(values["input"]["size"], head["random"])
     folder = os.path.dirname(path)
     origins = {
         f"{section}.{name}": Origin(_where(path, net, head, name), folder)
@@ -44,6 +50,20 @@ def values_of(path):
         for name in mapping
     }
     return values, origins
+
+
+# what would train another network than ours does, unless it has the value that switches it off
+NOT_TRAINED = {
+    "adam": 0, "mixup": 0, "cutmix": 0, "label_smooth_eps": 0, "angle": 0, "blur": 0, "gaussian_noise": 0,
+    "focal_loss": 0, "objectness_smooth": 0, "stopbackward": 0, "dont_update": 0, "train_only_bn": 0, "onlyforward": 0,
+}  # fmt: skip
+
+
+def _check_training(cfg):
+    for section in (cfg.net, *cfg.layers):
+        for option in section.lines:
+            if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
+                raise section.error(f"{option}={section[option]:g} is not supported in training; remove it", option)
 
 
 # ours -> the option it comes from, where the names differ
@@ -56,30 +76,37 @@ NAMES = {
 
 
 def _where(path, net, head, name):
+    if name == "cfg":
+        return path
     option = NAMES.get(name, name)
+    if name == "size" and net["height"] > net["width"]:
+        option = "height"
     line = net.lines.get(option) or head.lines.get(option)
     return f"{path}:{line}" if line else f"{path}, Darknet's default"
 
 
 def _train(net):
     policy, steps = net["policy"], net["max_batches"]
+    if not net["learning_rate"]:
+        raise net.error("learning_rate must be greater than 0", "learning_rate")
     values = {
         "batch": net["batch"] - net["batch"] % net["subdivisions"] or net["subdivisions"],
         "accumulate": net["subdivisions"],
         "lr": net["learning_rate"],
         "momentum": net["momentum"],
         "weight_decay": net["decay"],
-        "ema": 0.0,
+        "ema": min(net["ema_alpha"], 0.999999),
     }
     if steps:
-        values["steps"] = steps
-        values["burn_in"] = net["burn_in"] if net["burn_in"] < steps else 0
+        values |= {"steps": steps, "burn_in": net["burn_in"]}
     if policy == "poly":
         values |= {"schedule": "poly", "power": net["power"]}
     elif policy == "sgdr":
         values |= {"schedule": "cosine", "final_lr": min(net["learning_rate_min"] / net["learning_rate"], 1.0)}
     elif policy in ("steps", "constant"):
         scales = net["scales"] or ()
+        if policy == "steps" and (not net["steps"] or len(net["steps"]) != len(scales)):
+            raise net.error("policy=steps needs as many scales as steps, at least one", "steps")
         if policy == "steps" and any(abs(scale - 0.1) > 1e-9 for scale in scales):
             raise net.error(f"scales={','.join(f'{s:g}' for s in scales)}: only steps by 0.1 are supported", "scales")
         milestones = [] if policy == "constant" else [float(step) for step in net["steps"] or ()]
@@ -91,7 +118,7 @@ def _train(net):
 
 def _augment(net, head):
     return {
-        "mosaic": 1.0 if net["mosaic"] else 0.0,
+        "mosaic": 0.5 if net["mosaic"] else 0.0,  # Darknet makes mosaics of every other batch
         "mosaic_off": 0.0,
         "jitter": min(head["jitter"], 0.49),
         "flip": 0.5 if net["flip"] else 0.0,
@@ -103,7 +130,7 @@ def _augment(net, head):
 
 def _factor(value):
     """Darknet takes factors from `value` to 1 or from 1 to `value`, and their inverses; ours is the greater one."""
-    return max(value, 1 / value) if value > 0 else 1.0
+    return min(max(value, 1 / value), 1000.0) if value > 0 else 1.0
 
 
 def _loss(head):

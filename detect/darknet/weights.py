@@ -31,6 +31,20 @@ class Header:
     revision: int = 5
     seen: int = 0
 
+    @classmethod
+    def checked(cls, values):
+        """The header of four whole numbers, as settings hold it.  Raises UserError."""
+        header = cls(*values[:4]) if len(values) == 4 else None
+        if (
+            header is None
+            or max(values[:3]) >= MAX_VERSION
+            or values[3] >= 1 << (8 * struct.calcsize(header.layout[-1]))
+        ):
+            raise UserError(
+                f"model.header is {list(values)}; it must be a version in three numbers and the pictures seen"
+            )
+        return header
+
     @property
     def layout(self):
         return LONG if self.major * 10 + self.minor >= 2 else SHORT

@@ -28,14 +28,14 @@ def write(path, model):
     settings = model.settings
     if isinstance(model.network, DarknetNetwork):
         text, network = "\n".join(settings.model.cfg) + "\n", model.network
-        header = weights_file.Header(*settings.model.header)
+        header = weights_file.Header.checked(settings.model.header)
     else:
         text, nodes = cfg_of(model.network, settings.input.size, net_options(settings), yolo_options(settings))
         network, header = _filled(text, nodes), None
     files = [path, path.with_suffix(".cfg"), path.with_suffix(".names")]
     weights_file.write(path, network, header)
     write_text(files[1], text)
-    write_text(files[2], "".join(f"{name}\n" for name in model.names))
+    write_text(files[2], "".join(f"{printable(n).strip() or f'class {i}'}\n" for i, n in enumerate(model.names)))
     return files
 
 
@@ -57,10 +57,8 @@ def net_options(settings):
         if train.schedule == "poly":
             options |= {"policy": "poly", "power": f"{train.power:g}"}
         elif train.milestones:
-            steps, scales = (
-                ",".join(f"{x:g}" for x in values) for values in (train.milestones, [0.1] * len(train.milestones))
-            )
-            options |= {"policy": "steps", "steps": steps, "scales": scales}
+            steps = ",".join(str(round(step)) for step in train.milestones)
+            options |= {"policy": "steps", "steps": steps, "scales": ",".join(["0.1"] * len(train.milestones))}
     if isinstance(settings, Settings):
         options["letter_box"] = 1
     return options

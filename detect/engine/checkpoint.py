@@ -5,6 +5,7 @@ Files appear whole or not at all. `.pt` files hold tensors and plain values only
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 from detect import config, darknet
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
-from detect.models.detector import Detector
+from detect.models.classifier import Classifier
 from detect.ops.letterbox import GREY
 from detect.schema import ClassifierSettings, Settings
 
@@ -53,7 +54,7 @@ class LoadedModel:
     `notes` are sentences for the user on what the file says beyond the model.
     """
 
-    network: torch.nn.Module  # a `Detector` or a `Classifier`, as `settings` say
+    network: torch.nn.Module  # a `Detector`, `DarknetNetwork` or `Classifier`, as `settings` say
     settings: Settings | ClassifierSettings
     categories: list
     path: Path
@@ -103,13 +104,18 @@ def load_model(path, kind=Settings, cfg=None, names=None):
 def _load_darknet(path, kind, cfg, names):
     if cfg is None:
         raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; give --cfg FILE")
-    settings = config.load(cfg, kind=kind)
+    values, origins = darknet.values_of(cfg, training=False)
+    settings = config.from_dict(values, origins, cfg, kind=kind)
     network = darknet.load(cfg, path)
+    height, width = network.input_size
+    notes = network.cfg.notes
+    if height != width:
+        notes += (f"{cfg}: is {width}x{height} px; here pictures are letterboxed into {max(width, height)} px squares",)
     settings.model.header = list(dataclasses.astuple(network.header))
     count = network.num_classes
     listed = darknet.read_names(names, count) if names else [f"class {label}" for label in range(count)]
     categories = [{"id": i, "name": name} for i, name in enumerate(listed, 1)]
-    return LoadedModel(network, settings, categories, path, network.cfg.notes)
+    return LoadedModel(network, settings, categories, path, notes)
 
 
 def weights_file(path):
@@ -183,13 +189,13 @@ def load_matching(model, categories, path):
     Weights of the other kind give their backbone. Of the same kind, the last layers start anew when the classes differ.
     Returns a sentence that says what was taken.  Raises UserError.
     """
-    if Path(path).suffix == ".weights":
+    if re.search(r"\.(weights|conv\.\d+)$", str(path)):
         return darknet.load_weights(model, path)
     source = load_model(path, kind=None)
     theirs, ours = source.network.state_dict(), model.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     what, rest = "tensors", ""
-    ours_detects, theirs_detects = isinstance(model, Detector), isinstance(source.network, Detector)
+    ours_detects, theirs_detects = (not isinstance(m, Classifier) for m in (model, source.network))
     if ours_detects != theirs_detects:
         taken, ours = _tensors_of(taken, "backbone"), _tensors_of(ours, "backbone")
         what = "backbone tensors"
@@ -197,14 +203,22 @@ def load_matching(model, categories, path):
         if ours_detects:
             rest = "; classifier dropped, neck and head start anew"
     elif [c["name"] for c in categories] != list(source.names):
-        for name in _tensors_of(taken, "head" if ours_detects else "classify"):
-            del taken[name]
+        for part in _last_layers(model):
+            for name in _tensors_of(taken, part):
+                del taken[name]
         last = "head" if ours_detects else "classifier"
         rest = f"; {last} starts anew, {len(source.names)} -> {len(categories)} classes"
     if not taken:
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
     model.load_state_dict(taken, strict=False)
     return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
+
+
+def _last_layers(model):
+    """Names of the parts whose size hangs on the number of classes."""
+    if isinstance(model, darknet.DarknetNetwork):
+        return [f"layers.{source}" for output in model.outputs for source in model.sources[output]]
+    return ["classify" if isinstance(model, Classifier) else "head"]
 
 
 def _tensors_of(tensors, part):

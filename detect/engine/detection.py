@@ -37,7 +37,7 @@ class DetectionTask(Task):
         if model.num_classes != len(self.categories):
             raise UserError(
                 f"{self.source}: has {len(self.categories)} classes, the .cfg {model.num_classes}; set classes= in its "
-                "[yolo] layers and filters= before each of them to 3 * (5 + classes)"
+                "[yolo] layers, and filters= before each of them to (anchors in its mask) * (5 + classes)"
             )
         model.head.check_trainable(self.settings.loss.box)
         self.yolo_loss = YOLOLoss(model.head, **config.to_dict(self.settings.loss))

@@ -27,6 +27,7 @@ def test_darknets_coco_names_become_cocos(tmp_path):
     [
         (b"cat\n", "holds 1 names, but the .cfg has 2 classes"),
         (b"\xff\xfe\n", "is no UTF-8 text"),
+        (b"cat\ncat\n", "'cat' is listed twice"),
         (b"x\n" * (1 << 20), "larger than 1 MiB"),
     ],
 )

@@ -42,7 +42,7 @@ def test_training_settings_are_the_cfgs(cfg):
     )
     assert (train.steps, train.burn_in, train.schedule, train.milestones) == (5000, 100, "step", [4000, 4500])
     assert (augment.hue, augment.saturation, augment.exposure) == (0.05, 1 / 0.75, 2.0)
-    assert (augment.mosaic, augment.flip, augment.jitter) == (1.0, 0.0, 0.25)
+    assert (augment.mosaic, augment.flip, augment.jitter) == (0.5, 0.0, 0.25)
     assert (loss.box, loss.box_weight, loss.cls_weight, loss.ignore_iou, loss.iou_thresh) == (
         "ciou",
         0.07,
@@ -91,6 +91,11 @@ def test_overrides_apply_to_a_cfg(cfg):
         (net(64, 64) + conv(8), "has no \\[yolo\\] or \\[region\\] layer, so it is no detector"),
         (net(64, 64) + "policy=random\n" + HEAD, ":5: \\[net\\] policy=random is not supported; use steps"),
         (net(64, 64) + "policy=steps\nsteps=5\nscales=.5\n" + HEAD, ":7: \\[net\\] scales=0.5: only steps by 0.1"),
+        (net(64, 64) + "policy=steps\nsteps=5,6\nscales=.1\n" + HEAD, ":6: .*needs as many scales as steps"),
+        (net(64, 64) + "policy=sgdr\nlearning_rate=0\n" + HEAD, ":6: \\[net\\] learning_rate must be greater than 0"),
+        (net(64, 64) + "adam=1\n" + HEAD, ":5: \\[net\\] adam=1 is not supported in training; remove it"),
+        (net(64, 64) + "max_batches=5\nburn_in=9\n" + HEAD, ":6: train.burn_in 9 must be shorter"),
+        (net(64, 64, channels=1) + HEAD, "channels=1: pictures have 3 here"),
         (net(64, 64) + "momentun=1\n" + HEAD, ":5: .*momentun"),
         (net(65, 64) + HEAD, "65"),
     ],
@@ -105,6 +110,15 @@ def test_a_cfg_is_no_classifier(cfg):
         config.load(cfg(TRAINING + HEAD), needs_data=False, kind=ClassifierSettings)
 
 
-def test_values_and_origins_have_the_same_names(cfg):
-    values, origins = values_of(str(cfg(TRAINING + HEAD)))
-    assert {f"{s}.{n}" for s, mapping in values.items() for n in mapping} == set(origins)
+def test_running_asks_nothing_of_the_training(cfg):
+    text = net(64, 64) + "learning_rate=0\npolicy=random\nadam=1\nhue=-3\n" + HEAD
+    values, _ = values_of(cfg(text), training=False)
+    assert set(values) == {"model", "input", "predict"}
+
+
+def test_lines_are_kept_whatever_they_hold(cfg):
+    path = cfg("")
+    path.write_bytes((TRAINING + "# gr\u00fc\u00df \u2028 \x07\r\n\tfoo".replace("\tfoo", "") + HEAD).encode("utf-8"))
+    settings = config.load(path, needs_data=False)
+    assert config.from_dict(config.to_dict(settings)) == settings
+    assert settings.model.build(None).num_classes == 3
