@@ -3,6 +3,7 @@
 BFLOPs (multiply and add are two; from Darknet's source, equal to the published totals of arXiv 1911.11929):
 
 - convolution: 2 * k * k * (C_in / groups) * C_out * H_out * W_out / 1e9 (the classifier is a 1x1 convolution);
+- linear layer: 2 * C_in * C_out / 1e9, as the 1x1 convolution of a 1x1 map;
 - pooling with a window: k * k * C * H_out * W_out / 1e9;
 - Maxout: C_in * H * W / 1e9;
 - bias, normalisation, activation, concatenation, addition, upsampling, global average pooling: 0.
@@ -157,13 +158,14 @@ def profile(model, size, channels=3):
     layers = []
 
     def hook_for(name, rule):
-        def hook(module, inputs, output):
-            layers.append(_row(name, module, rule, inputs[0], output, uncounted))
+        def hook(module, inputs, named, output):
+            x = next(iter([*inputs, *named.values()]))
+            layers.append(_row(name, module, rule, x, output, uncounted))
 
         return hook
 
     for name, module, rule in _counted_modules(model):
-        module.register_forward_hook(hook_for(name, rule))
+        module.register_forward_hook(hook_for(name, rule), with_kwargs=True)
     with torch.inference_mode():
         model(torch.empty(1, channels, size, size, dtype=dtype, device="meta"))
     if uncounted:
@@ -225,6 +227,10 @@ def _conv(conv, x, y):
     return _conv_type(conv), 2 * conv.weight[0].numel() * y[0].numel()
 
 
+def _linear(linear, x, y):
+    return "linear", 2 * linear.in_features * y[0].numel()
+
+
 def _conv_norm_act(module, x, y):
     return _conv(module.conv, x, y)
 
@@ -267,11 +273,13 @@ def _free(kind):
 RULES = {
     ConvNormAct: _conv_norm_act,
     nn.Conv2d: _conv,
+    nn.Linear: _linear,
     nn.MaxPool2d: _pool("maxpool"),
     DarknetPool: _darknet_pool,
     SamePool: lambda pool, x, y: ("maxpool 2x2", 4 * y[0].numel()),
     nn.AvgPool2d: _pool("avgpool"),  # Darknet's local_avgpool counts like its maxpool
     nn.AdaptiveAvgPool2d: _free("avgpool"),
+    nn.BatchNorm1d: _free("norm"),
     nn.BatchNorm2d: _free("norm"),
     Maxout: _maxout,
     Resize: _resize,

@@ -222,6 +222,42 @@ def test_layers_outside_conv_norm_act_are_counted_with_their_norms():
     assert (conv.type, conv.conv_weights, conv.cio) == ("conv 3x3 g3", 54, 3 * 64 + 6 * 64)
 
 
+def test_a_linear_layer_costs_what_the_convolution_of_a_single_place_does():
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(12, 5, bias=False), nn.BatchNorm1d(5))
+    layer, norm = profile(linear, 2).layers
+    (convolution,) = profile(nn.Sequential(nn.Conv2d(12, 5, 1, bias=False)), 1, channels=12).layers
+    assert (layer.type, layer.input, layer.output, layer.conv_weights) == ("linear", [12], [5], 0)
+    assert (norm.type, norm.bflops, norm.floats, norm.parameters, norm.cio) == ("norm", 0, 20, 10, 0)
+    for quantity in ("floats", "parameters", "bflops", "cio", "memory"):
+        assert getattr(layer, quantity) == getattr(convolution, quantity), quantity
+
+
+def test_a_layer_called_by_name_and_a_module_of_two_inputs_are_counted():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, images):
+            return self.first(input=images) + self.second(images)
+
+    class Holder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.sum = Sum()
+
+        def forward(self, images):
+            return self.sum(images, 2 * images)
+
+    class Sum(Net):
+        def forward(self, x, y):
+            return self.first(x) + self.second(y)
+
+    for model in (Net(), Holder()):
+        first, second = profile(model, 4).layers
+        assert (first.input, first.floats, second.floats) == ([3, 4, 4], 16, 112)
+
+
 def test_parameters_are_pytorchs():
     model = detector()
     assert profile(model, 64).parameters == sum(p.numel() for p in model.parameters())
@@ -278,7 +314,7 @@ def test_size_off_the_stride_is_refused(size):
         profile(meta(CSPPeleeNet), size)
 
 
-@pytest.mark.parametrize("stray", [nn.Linear(4, 4), nn.PReLU(3)])
+@pytest.mark.parametrize("stray", [nn.LayerNorm(4), nn.PReLU(3)])
 def test_parameters_that_no_rule_counts_are_refused(stray):
     with pytest.raises(UserError, match=r"cannot count 1\.weight"):
         profile(nn.Sequential(nn.Conv2d(3, 3, 1), stray), 4)
@@ -305,3 +341,16 @@ def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path)
     counted, expected = profile(darknet.load(cfg), 96), profile(ours, 96)
     assert (counted.floats, counted.conv_weights, counted.cio) == (expected.floats, expected.conv_weights, expected.cio)
     assert_close(counted.bflops, expected.bflops, rtol=1e-12, atol=0)
+
+
+def test_connected_layers_of_a_cfg_are_counted(tmp_path):
+    from detect import darknet
+
+    path = tmp_path / "net.cfg"
+    convolution = "[convolutional]\nfilters=8\nsize=3\nstride=2\npad=1\nactivation=leaky\n"
+    connected = "[connected]\nbatch_normalize=1\noutput=10\nactivation=linear\n"
+    path.write_text(f"[net]\nwidth=32\nheight=32\nchannels=3\n{convolution}{connected}")
+    counted = profile(darknet.load(path), 32)
+    assert [layer.type for layer in counted.layers] == ["conv 3x3/2", "linear", "norm"]
+    assert counted.floats == 8 * 27 + 8 + 8 * 16 * 16 * 10 + 4 * 10
+    assert counted.layers[1].bflops == 2 * 2048 * 10 / 1e9

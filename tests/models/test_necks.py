@@ -26,6 +26,8 @@ OPTIONS = {
 }
 ODD_CHANNELS, STRIDES = (17, 35, 101, 333), (4, 8, 16, 32)
 CASES = [(neck, options, scales) for neck in OPTIONS for options in OPTIONS[neck] for scales in WIDTHS]
+# with every backbone: all options at three scales, the plain neck at two and four
+PAIRS = [(neck, options, scales) for neck, options, scales in CASES if scales == 3 or not options]
 
 
 def pyramid_of(channels, height=64, width=96, requires_grad=False):
@@ -52,7 +54,7 @@ def test_every_backbone_goes_with_every_neck(backbone):
     with torch.device("meta"):
         backbone = BACKBONES.build({"name": backbone}).eval()
         pyramid = backbone(torch.empty(1, 3, 96, 160))
-        for name, options, scales in CASES:
+        for name, options, scales in PAIRS:
             spec = {"name": name, "widths": WIDTHS[scales], **options}
             neck = NECKS.build(spec, in_channels=backbone.channels, strides=backbone.strides).eval()
             head = YOLOv3(neck.channels, neck.strides, 3, anchors=[[[16, 16]]] * scales)
