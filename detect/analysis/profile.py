@@ -3,7 +3,7 @@
 BFLOPs (multiply and add are two; from Darknet's source, equal to the published totals of arXiv 1911.11929):
 
 - convolution: 2 * k * k * (C_in / groups) * C_out * H_out * W_out / 1e9 (the classifier is a 1x1 convolution);
-- linear layer: 2 * C_in * C_out / 1e9, as the 1x1 convolution of a 1x1 map;
+- linear layer: 2 * C_in * C_out / 1e9, as a 1x1 convolution of a 1x1 map (Darknet itself leaves `[connected]` out);
 - pooling with a window: k * k * C * H_out * W_out / 1e9;
 - Maxout: C_in * H * W / 1e9;
 - bias, normalisation, activation, concatenation, addition, upsampling, global average pooling: 0.
