@@ -7,6 +7,7 @@ is wanted, record it anew and commit the file with the reason::
 """
 
 import copy
+import json
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from torch.testing import assert_close
 
 from detect.errors import UserError
 from detect.models.detector import build_detector
-from tests.models.seeded import check_golden, randomise_norms, statistics
+from tests.models.seeded import GOLDEN, check_golden, randomise_norms, statistics
 
 
 def spec(backbone=None, neck=None, head=None):
@@ -145,3 +146,4 @@ def test_outputs_equal_the_recorded_ones():
     names = ("C2", "C3", "C4", "C5", "P3", "P4", "P5", "raw3", "raw4", "raw5", "boxes", "scores")
     maps = dict(zip(names, [*pyramid, *fused, *raw, boxes, scores], strict=True))
     check_golden("csppelee_efm", {name: statistics(x) for name, x in maps.items()})
+    assert json.loads((GOLDEN / "csppelee_efm.json").read_text()).keys() == maps.keys()  # no stale numbers
