@@ -122,6 +122,7 @@ class CropSettings(ColourSettings):
 @dataclass
 class LossSettings:
     box: str = setting("mse", choices=("mse", "iou", "giou", "diou", "ciou"))
+    objectness: str = setting("one", choices=("one", "iou"))  # what objects pull it to: 1, or the predicted box's IoU
     ignore_iou: float = setting(0.7, low=0, high=1)
     iou_thresh: float = setting(
         1.0, low=0, high=1
@@ -158,6 +159,7 @@ class TrainSettings:
     evaluate_every: float = setting(1.0, above=0)  # epochs between evaluations on split val
     save_minutes: float = setting(10.0, above=0)  # longest time between two checkpoints
     init: str | None = setting(None, path=True)  # weights to start from; tensors that fit are taken
+    freeze: list[str] = setting([])  # parts that stay as they are, by name with wildcards: backbone, "*.norm"
 
 
 @dataclass

@@ -41,6 +41,9 @@ def values_of(path, training=True):
     if training:
         _check_training(cfg)
         values |= {"train": _train(net), "augment": _augment(net, head), "loss": _loss(head)}
+        frozen, last = _frozen(cfg.layers)
+        if frozen:
+            values["train"]["freeze"] = frozen
         if head["random"]:
             values["input"]["train_sizes"] = _sizes(values["input"]["size"], head["random"])
     folder = os.path.dirname(path)
@@ -49,13 +52,31 @@ def values_of(path, training=True):
         for section, mapping in values.items()
         for name in mapping
     }
+    if training and frozen:
+        origins["train.freeze"] = Origin(f"{path}:{last}", folder)
     return values, origins
+
+
+def _frozen(layers):
+    """Names of the modules that Darknet does not train, and the last line that says so.
+
+    `stopbackward=1` lets no gradient through to this layer and those before it, `dont_update=1` fixes one layer. Their
+    norms are fixed here as well; Darknet goes on adapting the statistics.
+    """
+
+    def given(option):
+        return [index for index, section in enumerate(layers) if section.lines.get(option) and section[option]]
+
+    stops, fixed = given("stopbackward"), given("dont_update")
+    frozen = sorted({*range(max(stops, default=-1) + 1), *fixed})
+    lines = [layers[i].lines["stopbackward"] for i in stops] + [layers[i].lines["dont_update"] for i in fixed]
+    return [f"layers.{index}" for index in frozen], max(lines, default=0)
 
 
 # what would train another network than ours does, unless it has the value that switches it off
 NOT_TRAINED = {
     "adam": 0, "mixup": 0, "cutmix": 0, "label_smooth_eps": 0, "angle": 0, "blur": 0, "gaussian_noise": 0,
-    "focal_loss": 0, "objectness_smooth": 0, "stopbackward": 0, "dont_update": 0, "train_only_bn": 0, "onlyforward": 0,
+    "focal_loss": 0, "objectness_smooth": 0, "train_only_bn": 0, "onlyforward": 0,
 }  # fmt: skip
 
 

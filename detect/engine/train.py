@@ -9,6 +9,7 @@ import torch
 from detect import config
 from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
+from detect.engine.freeze import freeze
 from detect.engine.interrupt import Interrupted, interrupt_flag
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
@@ -49,6 +50,7 @@ class Trainer:
         for module in self.model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = train.norm_momentum
+        freeze(self.model, train.freeze)
         self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
         self.optimizer = self._optimizer()
         self.precision = autocast_dtype(train.precision, self.device)
@@ -64,6 +66,9 @@ class Trainer:
         train, schedule = self.settings.train, self.schedule
         parameters = sum(p.numel() for p in self.model.parameters())
         yield f"{self.settings.model.title}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
+        if train.freeze:
+            trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+            yield f"trains {trained / 1e6:.3f} M of them; frozen: {', '.join(train.freeze)}"
         if self.init_report:
             yield f"starts from {self.init_report}"
         yield from self.task.describe()
@@ -263,8 +268,9 @@ class Trainer:
     def _optimizer(self):
         """SGD; weight decay on convolutions' weights only, as in Darknet."""
         train = self.settings.train
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        decayed = [p for p in trained if p.ndim > 1]
+        others = [p for p in trained if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
 

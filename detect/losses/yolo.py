@@ -23,20 +23,25 @@ class YOLOLoss:
     Each object trains the one anchor, over all scales, whose size fits best (IoU on a common centre), in the cell its
     centre falls in (none, if a Darknet cfg has that anchor but no scale uses it); with `iou_thresh` < 1 also every
     other anchor whose size IoU exceeds it. Objectness of all other predictions is pulled to 0, but for those whose
-    decoded box overlaps some object by more than `ignore_iou`.
+    decoded box overlaps some object by more than `ignore_iou`. That of the responsible ones is pulled to 1, or with
+    `objectness="iou"` to the IoU of their decoded box with the object (YOLO's first definition of confidence,
+    arXiv 1506.02640, section 2), so that scores rank boxes by how well they fit too.
 
     Args:
         head: the YOLOv3 head, for its anchors and decoding.
         box: `mse` (Darknet's: logistic deltas on the centre, squared log differences of the size, both scaled by
             2 - w*h of the object as fractions of the image), or `iou`, `giou`, `diou`, `ciou` (1 - overlap).
+        objectness: `one` (Darknet) or `iou`.
         box_weight, obj_weight, cls_weight: Darknet's iou_, obj_ and cls_normalizer.
     """
 
     def __init__(
-        self, head, box="mse", ignore_iou=0.7, iou_thresh=1.0, box_weight=0.75, obj_weight=1.0, cls_weight=1.0
-    ):
+        self, head, box="mse", objectness="one", ignore_iou=0.7, iou_thresh=1.0, box_weight=0.75, obj_weight=1.0,
+        cls_weight=1.0,
+    ):  # fmt: skip
         self.head = head
         self.box = box
+        self.objectness = objectness
         self.ignore_iou = ignore_iou
         self.iou_thresh = iou_thresh
         self.weights = {"box": box_weight, "obj": obj_weight, "cls": cls_weight}
@@ -56,9 +61,10 @@ class YOLOLoss:
         found = self.assign(raw, boxes, labels)
 
         far = self._far_from_objects(box_logits, cells, boxes)
+        aim = self._aim(box_logits, cells, found)
         terms = {
             "box": self._box_term(box_logits, cells, found, (width, height)),
-            "obj": self._objectness_term(objectness.squeeze(-1), found, far),
+            "obj": self._objectness_term(objectness.squeeze(-1), found, aim, far),
             "cls": self._class_term(class_logits, found),
         }
         return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}
@@ -99,7 +105,7 @@ class YOLOLoss:
         predicted = logits[found.image, found.prediction]
         if not len(predicted):
             return logits.sum() * 0
-        cells = type(cells)(*(field[found.prediction] for field in cells))
+        cells = _at(cells, found)
         if self.box != "mse":
             return (1 - aligned_iou(self.head.decode_boxes(predicted, cells), found.boxes, self.box)).sum()
 
@@ -116,11 +122,20 @@ class YOLOLoss:
         return (small_objects_count_more * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
 
     @staticmethod
-    def _objectness_term(logits, found, counted):
-        target = torch.zeros_like(logits)
-        target[found.image, found.prediction] = 1.0
+    def _objectness_term(logits, found, aim, counted):
+        place = found.image * logits.shape[1] + found.prediction
+        target = torch.zeros(logits.numel(), device=logits.device)
+        target = target.scatter_reduce(0, place, aim, "amax").view_as(logits)  # of objects that share one, the best
         counted[found.image, found.prediction] = True
         return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * counted).sum()
+
+    @torch.no_grad()
+    def _aim(self, logits, cells, found):
+        """What the objectness of each responsible prediction is pulled to, [m]."""
+        if self.objectness == "one":
+            return torch.ones(len(found.boxes), device=logits.device)
+        predicted = self.head.decode_boxes(logits[found.image, found.prediction], _at(cells, found))
+        return aligned_iou(predicted, found.boxes)
 
     @torch.no_grad()
     def _far_from_objects(self, logits, cells, boxes):
@@ -141,3 +156,8 @@ class YOLOLoss:
         target[slot, found.labels] = 1.0  # objects that share a prediction all count as its classes
         predicted = logits[place // count, place % count]
         return F.binary_cross_entropy_with_logits(predicted, target, reduction="sum")
+
+
+def _at(cells, found):
+    """The cells of the responsible predictions."""
+    return type(cells)(*(field[found.prediction] for field in cells))

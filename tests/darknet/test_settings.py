@@ -5,6 +5,7 @@ from small_nets import conv, net, section, yolo
 
 from detect import config
 from detect.darknet.settings import values_of
+from detect.engine.freeze import freeze
 from detect.errors import UserError
 from detect.schema import ClassifierSettings, DarknetSettings
 
@@ -103,6 +104,16 @@ def test_overrides_apply_to_a_cfg(cfg):
 def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
     with pytest.raises(UserError, match=message):
         config.load(cfg(text), needs_data=False)
+
+
+def test_layers_that_darknet_does_not_train_are_frozen(cfg):
+    layers = conv(8, 3) + conv(8, 3, stopbackward=1) + conv(8, 3) + conv(8, 3, dont_update=1)
+    path = cfg(TRAINING + layers + HEAD)
+    settings, origins = config.load_with_origins(path, needs_data=False)
+    assert settings.train.freeze == ["layers.0", "layers.1", "layers.3"]
+    line = path.read_text().splitlines().index("dont_update=1") + 1
+    assert f"  freeze: [layers.0, layers.1, layers.3]  # {path}:{line}" in config.dump(settings, origins).splitlines()
+    freeze(settings.model.build(None), settings.train.freeze)
 
 
 def test_a_cfg_is_no_classifier(cfg):

@@ -327,6 +327,19 @@ def test_one_step_is_sgd_with_decay_on_convolutions_only(squares, tmp_path):
         assert_close(value, before[name] - 0.01 * (gradients[name] + decay * before[name]), msg=name)
 
 
+def test_frozen_parts_leave_a_training_as_they_came(squares, tmp_path):
+    settings = settings_of(squares, freeze=["backbone", "*.norm"])
+    before = Trainer(DetectionTask(settings), tmp_path).model.state_dict()
+    trainer = trained(settings, tmp_path / "run", until=2)
+    lines = list(trainer.summary())
+    assert any(line.startswith("trains ") and line.endswith("frozen: backbone, *.norm") for line in lines)
+    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert "head.predictions.0.weight" in changed
+    assert not [name for name in changed if name.startswith("backbone.") or ".norm." in name]
+    assert_same(trained(settings, tmp_path / "run", resume=True).model.state_dict(),
+                trained(settings, tmp_path / "whole").model.state_dict())  # fmt: skip
+
+
 @pytest.mark.parametrize("term", ["box", "cls"])
 def test_a_loss_that_is_not_finite_stops_with_its_name_and_the_pictures(squares, tmp_path, term):
     settings = settings_of(squares, steps=6)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch.testing import assert_close
-from torchvision.ops import complete_box_iou_loss, generalized_box_iou_loss
+from torchvision.ops import box_iou, complete_box_iou_loss, generalized_box_iou_loss
 
 from detect.losses.yolo import YOLOLoss
 from detect.models.heads.yolo import YOLOv3
@@ -291,6 +291,33 @@ def test_weights_multiply_their_terms():
     weighted = YOLOLoss(head_of(), box_weight=2, obj_weight=3, cls_weight=5)(raw, [boxes], [labels])
     for name, weight in (("box", 2), ("obj", 3), ("cls", 5)):
         assert_close(weighted[name], weight * plain[name])
+
+
+def test_objectness_can_be_pulled_to_the_iou_of_the_decoded_box():
+    head, raw, (boxes, labels) = head_of(), random_raw(batch=1), random_objects(6)
+    loss = YOLOLoss(head, box="ciou", objectness="iou", iou_thresh=0.3, ignore_iou=0.5)
+    logits = head.flatten(raw)[0].detach()
+    decoded = head.decode_boxes(logits[:, :4], head.cells(raw))
+    overlaps = box_iou(decoded, boxes)
+    found = loss.assign(raw, [boxes], [labels])
+    expected = 0.0
+    for i, probability in enumerate(logits[:, 4].sigmoid().tolist()):
+        objects = [j for k, j in zip(found.prediction.tolist(), found.boxes, strict=True) if k == i]
+        if objects:  # of several objects, the one that fits best
+            expected += cross_entropy(probability, box_iou(decoded[i : i + 1], torch.stack(objects)).max().item())
+        elif overlaps[i].max() <= 0.5:
+            expected += cross_entropy(probability, 0.0)
+    assert len(found.prediction) > len(found.prediction.unique())  # the case of several objects occurs
+    assert_close(loss(raw, [boxes], [labels])["obj"].item(), expected, rtol=1e-4, atol=0)
+
+
+def test_the_iou_is_a_target_and_gets_no_gradient():
+    head, raw, (boxes, labels) = head_of(), random_raw(batch=1), random_objects(4)
+    loss = YOLOLoss(head, box="ciou", objectness="iou")
+    loss(raw, [boxes], [labels])["obj"].backward()
+    gradient = head.flatten([level.grad for level in raw])
+    assert gradient[..., 4].abs().sum() > 0
+    assert not gradient[..., :4].any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
