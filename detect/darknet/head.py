@@ -31,7 +31,7 @@ class DarknetHead(YOLOv3):
 
     Attributes:
         anchors: per scale, (width, height) in network px of the anchors that its mask names.
-        all_anchors: every anchor of the cfg, used or not, and
+        all_anchors: every anchor of the cfg, used or not (one list for all scales, or it is not trained), and
         anchor_ids: per scale, the indices in it of `anchors`. Darknet assigns an object to the best of all, and trains
             each scale that has this one; two scales may have the same.
     """
@@ -49,12 +49,10 @@ class DarknetHead(YOLOv3):
             unit = stride if section.kind == "region" else 1  # region's anchors are in cells
             sizes = [side * unit for side in section["anchors"]]
             pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
-            if self.all_anchors[-len(pairs) :] != pairs:
-                first = len(self.all_anchors)
-                self.all_anchors += pairs
+            self.all_anchors = self.all_anchors or pairs
             ids = mask_of(section)
             self.anchors.append(tuple(pairs[i] for i in ids))
-            self.anchor_ids.append(tuple(first + i for i in ids))
+            self.anchor_ids.append(tuple(ids))
 
     def forward(self, raw):
         return raw

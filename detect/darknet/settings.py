@@ -79,12 +79,24 @@ NOT_TRAINED = {
     "focal_loss": 0, "objectness_smooth": 0, "train_only_bn": 0, "onlyforward": 0,
 }  # fmt: skip
 
+ONE_FOR_ALL = (  # what all detection layers of a network train with
+    "anchors", "iou_loss", "iou_normalizer", "obj_normalizer", "cls_normalizer", "ignore_thresh", "iou_thresh",
+)  # fmt: skip
+
 
 def _check_training(cfg):
     for section in (cfg.net, *cfg.layers):
         for option in section.lines:
             if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
                 raise section.error(f"{option}={section[option]:g} is not supported in training; remove it", option)
+    *others, last = [section for section in cfg.layers if section.kind == "yolo"] or [None]
+    for option in ONE_FOR_ALL:
+        for section in others:
+            if section[option] != last[option]:
+                raise section.error(
+                    f"{option} differs from that of the [yolo] in line {last.line}; training needs the same in all",
+                    option,
+                )
 
 
 # ours -> the option it comes from, where the names differ

@@ -95,6 +95,10 @@ def test_overrides_apply_to_a_cfg(cfg):
         (net(64, 64) + "policy=steps\nsteps=5,6\nscales=.1\n" + HEAD, ":6: .*needs as many scales as steps"),
         (net(64, 64) + "policy=sgdr\nlearning_rate=0\n" + HEAD, ":6: \\[net\\] learning_rate must be greater than 0"),
         (net(64, 64) + "adam=1\n" + HEAD, ":5: \\[net\\] adam=1 is not supported in training; remove it"),
+        (
+            net(64, 64) + HEAD + section("route", layers=-2) + HEAD.replace("0.213", "0.3"),
+            ":\\d+: \\[yolo\\] iou_thresh differs from that of the \\[yolo\\] in line \\d+; training needs the same",
+        ),
         (net(64, 64) + "max_batches=5\nburn_in=9\n" + HEAD, ":6: train.burn_in 9 must be shorter"),
         (net(64, 64, channels=1) + HEAD, "channels=1: pictures have 3 here"),
         (net(64, 64) + "momentun=1\n" + HEAD, ":5: .*momentun"),
