@@ -22,7 +22,8 @@ def write(path, model):
     [net] says (`letter_box=1`).
 
     Raises:
-        UserError: the model has a part that Darknet has no layer for, or a file cannot be written.
+        UserError: the model has a part that Darknet has no layer for, a file cannot be written, or another .cfg or
+            .names of that name is there already.
     """
     path = Path(path)
     settings = model.settings
@@ -32,11 +33,15 @@ def write(path, model):
     else:
         text, nodes = cfg_of(model.network, settings.input.size, net_options(settings), yolo_options(settings))
         network, header = _filled(text, nodes), None
-    files = [path, path.with_suffix(".cfg"), path.with_suffix(".names")]
+    names = "".join(f"{printable(n).strip() or f'class {i}'}\n" for i, n in enumerate(model.names))
+    beside = {path.with_suffix(".cfg"): text, path.with_suffix(".names"): names}
+    for file, content in beside.items():
+        if file.is_file() and file.read_bytes().split() != content.encode().split():
+            raise UserError(f"{file}: is there already and holds something else; give the .weights another name")
     weights_file.write(path, network, header)
-    write_text(files[1], text)
-    write_text(files[2], "".join(f"{printable(n).strip() or f'class {i}'}\n" for i, n in enumerate(model.names)))
-    return files
+    for file, content in beside.items():
+        write_text(file, content)
+    return [path, *beside]
 
 
 def net_options(settings):

@@ -175,6 +175,18 @@ def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path)
         assert_close(model.backbone.eval()(images)[-1], classifier.backbone.eval()(images)[-1], rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["net.cfg", "net.names"])
+def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
+    model = loaded("csppelee_prn")
+    darknet.write(tmp_path / "net.weights", model)
+    darknet.write(tmp_path / "net.weights", model)  # the same once more
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "net.weights").write_bytes(b"mine")
+    with pytest.raises(UserError, match=f"{name}: is there already and holds something else"):
+        darknet.write(tmp_path / "net.weights", model)
+    assert (tmp_path / "net.weights").read_bytes() == b"mine"
+
+
 def test_weights_of_another_net_are_refused(tmp_path):
     path, _, _ = darknet.write(tmp_path / "net.weights", loaded("cspdense_ref_prn"))
     with pytest.raises(UserError, match=r"net\.weights: .*float"):
