@@ -42,5 +42,5 @@ setup(
             "opencv-python-headless<5",
         ],
     },
-    entry_points={"console_scripts": ["detect=detect.cli:main"]},
+    entry_points={"console_scripts": ["detect=detect.cli.main:main"]},
 )

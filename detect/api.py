@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 
 from detect import config
-from detect.engine.checkpoint import load_model
 from detect.errors import UserError
 from detect.inference.predictor import Predictor
 from detect.models.detector import build_detector
+from detect.weights.files import load_model
 
 RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
 
@@ -27,8 +27,8 @@ def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, d
         size: side of the network's input, px; what it was trained for by default.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
         device: torch device; CUDA by default where there is one.
-        batch: pictures that go through the detector at once.
-        nms: `kind`, `threshold`, `beta`, `per_class` of `detect.ops.nms.detections_from`, instead of the configured.
+        batch: images that go through the detector at once.
+        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.detections_from`, instead of the configured.
 
     Raises:
         UserError: the weights cannot be used, or an argument is out of range.

@@ -11,24 +11,24 @@ from detect.files import write_text
 
 
 def train(args):
+    from detect.config.schema import Settings
     from detect.engine.detection import DetectionTask
-    from detect.schema import Settings
 
     return run_training(args, Settings, DetectionTask, "tools/train.py", "tools/evaluate.py")
 
 
-def run_training(args, kind, task_of, train_tool, judge_tool):
+def run_training(args, settings_type, task_of, train_tool, judge_tool):
     """What `train` does for either task.
 
     Args:
-        kind: the class of settings.
+        settings_type: the class of settings.
         task_of: makes the task of the settings.
         train_tool, judge_tool: the commands that the last lines name.
     """
     from detect import config
     from detect.api import pick_device
-    from detect.engine.checkpoint import read_checkpoint
     from detect.engine.train import Interrupted, Trainer
+    from detect.weights.files import read_checkpoint
 
     if bool(args.config) == bool(args.resume):
         raise UserError("give either a configuration file or --resume RUN")
@@ -39,9 +39,11 @@ def run_training(args, kind, task_of, train_tool, judge_tool):
         folder = Path(args.resume)
         folder = folder.parent if folder.is_file() else folder
         state = read_checkpoint(folder / "last.pt")
-        settings = config.from_dict(state["config"], source=folder / "last.pt", overrides=args.set, kind=kind)
+        settings = config.from_dict(
+            state["config"], source=folder / "last.pt", overrides=args.set, settings_type=settings_type
+        )
     else:
-        settings, origins = config.load_with_origins(args.config, args.set, not args.print_config, kind)
+        settings, origins = config.load_with_origins(args.config, args.set, not args.print_config, settings_type)
     if args.print_config:
         if args.json:
             return _answer(args, config.to_dict(settings))
@@ -72,8 +74,8 @@ def run_training(args, kind, task_of, train_tool, judge_tool):
 def evaluate(args):
     from detect import config
     from detect.api import predictor_of
-    from detect.engine.checkpoint import load_model
     from detect.evaluation.evaluate import EVERYTHING
+    from detect.weights.files import load_model
 
     say = _say(args)
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
@@ -112,9 +114,9 @@ def _evaluate_split(args, folder, model, predictor, data, say):
     say(report.lines)
     say()
     say(per_class_table(report))
-    say(f"\n{len(dataset)} pictures, {len(detections)} detections: {path}")
+    say(f"\n{len(dataset)} images, {len(detections)} detections: {path}")
     if report.metrics["AP"] < 0:
-        say("Nothing is annotated in these pictures, so there is no AP.")
+        say("Nothing is annotated in these images, so there is no AP.")
     elif report.metrics["AP"] < 0.01:
         say("AP is below 0.01. What it looks like:")
         for sentence in diagnose(load_ground_truth(dataset.annotations), detections):
@@ -125,19 +127,19 @@ def _evaluate_split(args, folder, model, predictor, data, say):
 
 def _evaluate_test_dev(args, folder, model, predictor, data, say):
     """Write the two files for the COCO server; nothing can be judged here."""
-    from detect.data.coco import Picture, paths_of_test_dev
-    from detect.evaluation.evaluate import detect_pictures, match_categories
+    from detect.data.coco import ImageRecord, paths_of_test_dev
+    from detect.evaluation.evaluate import detect_images, match_categories
     from detect.evaluation.submission import check_name, load_image_info, test_dev_categories, write_test_dev
 
     check_name(args.name)
-    info, images = paths_of_test_dev(data)
-    pictures = [Picture(p.id, images / p.file_name, p.width, p.height) for p in load_image_info(info)]
+    info, folder_of_images = paths_of_test_dev(data)
+    records = [ImageRecord(i.id, folder_of_images / i.file_name, i.width, i.height) for i in load_image_info(info)]
     categories = test_dev_categories(info) or model.categories
     category_ids = match_categories(model.categories, categories, info)
-    detections = detect_pictures(predictor, pictures, category_ids, args.batch, sys.stderr.isatty())
+    detections = detect_images(predictor, records, category_ids, args.batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, args.name, detections)
-    say(f"{len(pictures)} pictures, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")
-    _answer(args, {"images": len(pictures), "detections": len(detections), "files": [str(json_path), str(zip_path)]})
+    say(f"{len(records)} images, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")
+    _answer(args, {"images": len(records), "detections": len(detections), "files": [str(json_path), str(zip_path)]})
 
 
 def predict(args):
@@ -178,13 +180,13 @@ def crop_boxes(args):
     say = _say(args)
     for name, count in counts.items():
         say(f"{count:6d}  {name}")
-    say(f"{sum(counts.values())} pictures in {folder}")
-    _answer(args, {"folder": str(folder), "pictures": counts})
+    say(f"{sum(counts.values())} images in {folder}")
+    _answer(args, {"folder": str(folder), "images": counts})
 
 
 def export(args):
     from detect import config, darknet
-    from detect.engine.checkpoint import load_model, write_safetensors
+    from detect.weights.files import load_model, write_safetensors
 
     suffix = {"safetensors": ".safetensors", "darknet": ".weights"}[args.format]
     if Path(args.out).suffix != suffix:
@@ -193,12 +195,12 @@ def export(args):
         raise UserError("--half: a .weights file holds 32-bit numbers only")
     if any(override.startswith("model") for override in args.set):
         raise UserError("--set: the model cannot be changed in an export")
-    model = load_model(args.weights, kind=None, cfg=args.cfg, names=args.names)
+    model = load_model(args.weights, settings_type=None, cfg=args.cfg, names=args.names)
     _complain_all(model.notes)
     if args.set and args.format == "darknet" and hasattr(model.settings.model, "cfg"):
         raise UserError("--set: a .cfg is written as it was read; change the file itself")
     values = config.to_dict(model.settings)
-    model.settings = config.from_dict(values, source=model.path, overrides=args.set, kind=type(model.settings))
+    model.settings = config.from_dict(values, source=model.path, overrides=args.set, settings_type=type(model.settings))
     files = [args.out]
     if args.format == "darknet":
         files = [str(path) for path in darknet.write(args.out, model)]
@@ -224,10 +226,10 @@ def profile(args):
 
     from detect import config
     from detect.analysis.profile import profile as count
+    from detect.config.schema import ClassifierSettings
     from detect.models.classifier import Classifier
-    from detect.schema import ClassifierSettings
 
-    settings = config.load(args.config, args.set, needs_data=False, kind=None)
+    settings = config.load(args.config, args.set, needs_data=False, settings_type=None)
     is_classifier = isinstance(settings, ClassifierSettings)
     with torch.device("meta"):  # neither memory nor a download of pretrained weights
         model = settings.model.build(args.classes or (1000 if is_classifier else 80))
@@ -263,7 +265,7 @@ def field_of_view(args):
     from detect import config
     from detect.analysis.field_of_view import measure, table, untrained
     from detect.analysis.field_plot import check_plot, plot_fields
-    from detect.engine.checkpoint import load_model
+    from detect.weights.files import load_model
 
     if not args.configs and not args.weights:
         raise UserError("give configuration files, --weights FILE or both")
@@ -297,7 +299,7 @@ def benchmark(args):
     settings = config.load(args.config, args.set, needs_data=False)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
-        "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.picture),
+        "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.image),
         "training": benchmark_training(settings, args.size, args.batch, args.steps),
     }
     _say(args)(table(result))
@@ -342,7 +344,7 @@ def _evaluation_folder(args):
 
 
 def _predictor_options(args):
-    given = {"kind": args.nms, "threshold": args.nms_threshold}
+    given = {"overlap": args.nms, "threshold": args.nms_threshold}
     nms = {name: value for name, value in given.items() if value is not None}
     return {"size": args.size, "device": args.device, "batch": args.batch, **nms}
 

@@ -30,7 +30,7 @@ def small_backbone():
     import torch
 
     from detect.models.layers import ConvNormAct
-    from detect.registry import BACKBONES
+    from detect.models.registry import BACKBONES
 
     class Small(torch.nn.Module):
         channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)

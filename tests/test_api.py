@@ -12,8 +12,8 @@ from torch.testing import assert_close
 
 import detect
 from detect import config
-from detect.data.image import write_image
-from detect.engine.checkpoint import LoadedModel, write_checkpoint, write_safetensors
+from detect.ops.image import write_image
+from detect.weights.files import LoadedModel, write_checkpoint, write_safetensors
 
 ROOT = Path(__file__).parents[1]
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
@@ -75,19 +75,19 @@ def test_a_result_is_as_documented(model, image):
     assert result.scores.min() > 0.1 and result.scores.max() <= 1
     assert all(first >= second for first, second in pairwise(result.scores))
     assert result.image is image or np.array_equal(result.image, image)
-    assert (result.kind, result.frame, result.time) == ("picture", 0, None)
+    assert (result.medium, result.frame, result.time) == ("image", 0, None)
     assert sum(result.counts().values()) == count
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (90, 60), (64, 64), (7, 200), (1, 1)])
-def test_boxes_lie_inside_the_picture(model, shape):
+def test_boxes_lie_inside_the_image(model, shape):
     (result,) = model.predict(np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8))
     left, top, right, bottom = result.boxes.T
     assert (left >= 0).all() and (top >= 0).all() and (right <= shape[1]).all() and (bottom <= shape[0]).all()
     assert (left <= right).all() and (top <= bottom).all()
 
 
-def test_drawing_leaves_the_picture_as_it_is(model, image):
+def test_drawing_leaves_the_image_as_it_is(model, image):
     before = image.copy()
     (result,) = model.predict(image)
     drawn = result.draw()
@@ -96,7 +96,7 @@ def test_drawing_leaves_the_picture_as_it_is(model, image):
 
 
 def test_every_kind_of_source_gives_the_same(model, image, tmp_path):
-    path = tmp_path / "picture.png"
+    path = tmp_path / "image.png"
     write_image(path, image)
     sources = (image, Image.fromarray(image), path, str(path), tmp_path, f"{tmp_path}/*.png", [path], [image])
     (expected,) = model.predict(image)
@@ -119,7 +119,7 @@ def test_a_video_gives_its_frames(model, tmp_path):
         writer.write(np.full((48, 64, 3), 90, np.uint8))
     writer.release()
     results = list(model.predict(path))
-    assert [(result.frame, result.kind, result.image.shape) for result in results] == [
+    assert [(result.frame, result.medium, result.image.shape) for result in results] == [
         (number, "video", (48, 64, 3)) for number in range(3)
     ]
     assert results[1].time == pytest.approx(0.1)
@@ -142,9 +142,9 @@ def test_a_checkpoint_and_a_run_folder_load_too(model, loaded, image, tmp_path):
 def test_arguments_of_load_are_heard(weights, image):
     assert detect.load(weights).min_score == 0.25
     assert detect.load(weights).size == 64
-    model = detect.load(weights, size=96, min_score=0.3, kind="diou", threshold=0.2, batch=2, device="cpu")
+    model = detect.load(weights, size=96, min_score=0.3, overlap="diou", threshold=0.2, batch=2, device="cpu")
     assert (model.size, model.min_score, model.batch, model.device.type) == (96, 0.3, 2, "cpu")
-    assert model.nms["kind"] == "diou" and model.nms["threshold"] == 0.2
+    assert model.nms["overlap"] == "diou" and model.nms["threshold"] == 0.2
     (few,), (many,) = (detect.load(weights, min_score=0.1, threshold=t).predict(image) for t in (0.1, 0.9))
     assert len(few) < len(many)
 
@@ -159,7 +159,7 @@ def test_arguments_of_load_are_heard(weights, image):
         ({"min_score": float("nan")}, "min_score"),
         ({"batch": 0}, "batch"),
         ({"device": "gpu"}, "gpu"),
-        ({"kind": "soft"}, "soft"),
+        ({"overlap": "soft"}, "soft"),
         ({"treshold": 0.5}, "did you mean 'threshold'"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_wrong_source_is_one_sentence(model, source):
 
 
 def test_errors_of_files_can_be_collected(model, image, tmp_path):
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     errors = []
     results = list(model.predict([tmp_path / "broken.png", image, tmp_path / "none.png"], errors.append))
     assert len(results) == 1 and len(errors) == 2

@@ -16,7 +16,7 @@ import setuptools
 from packaging.requirements import Requirement
 
 import detect
-from detect.cli import parser
+from detect.cli.main import parser
 from detect.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -43,8 +43,8 @@ def test_import_is_light():
     code = f"""
 import sys, time
 start = time.perf_counter()
-import detect, detect.cli
-detect.cli.parser()
+import detect, detect.cli.main
+detect.cli.main.parser()
 print([name for name in {HEAVY} if name in sys.modules], time.perf_counter() - start)
 """
     loaded, seconds = python(code).rsplit(" ", 1)
@@ -148,7 +148,7 @@ def test_every_folder_with_code_is_packaged():
 def test_version_and_console_command_agree_with_the_package():
     arguments = setup_arguments()
     assert arguments["version"] == detect.__version__
-    assert arguments["entry_points"] == {"console_scripts": ["detect=detect.cli:main"]}
+    assert arguments["entry_points"] == {"console_scripts": ["detect=detect.cli.main:main"]}
     assert arguments["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert f"## {detect.__version__}" in (ROOT / "CHANGELOG.md").read_text()

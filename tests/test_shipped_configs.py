@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from detect import config
 from detect.analysis.profile import profile
-from detect.schema import ClassifierSettings
+from detect.config.schema import ClassifierSettings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 MODELS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if path.name != "coco.yaml"]
@@ -31,7 +31,7 @@ def counts(settings, num_classes):
 def test_a_config_counts_what_its_header_says(path):
     text = header(path)
     parameters, named, bflops, size = COUNTED.search(text).groups()
-    settings = config.load(path, needs_data=False, kind=None)
+    settings = config.load(path, needs_data=False, settings_type=None)
     num_classes = {"bccd": 3}.get(path.stem, int(named or 80))
     counted = counts(settings, num_classes)
     assert settings.input.size == int(size)
@@ -49,7 +49,7 @@ def test_a_config_counts_what_its_header_says(path):
 def test_an_imagenet_config_counts_what_is_published(path):
     text = header(path)
     parameters, bflops = map(float, PUBLISHED.search(text).groups())
-    settings = config.load(path, needs_data=False, kind=ClassifierSettings)
+    settings = config.load(path, needs_data=False, settings_type=ClassifierSettings)
     counted = counts(settings, 1000)
     assert f"{settings.input.size} px" in text
     ours = counted.parameters if path.stem == "densenet201_elastic" else counted.conv_weights
@@ -64,7 +64,7 @@ def test_there_is_a_config_for_every_detector_row_of_tables_2_and_4():
 
     shipped = set()
     for path in MODELS:
-        settings = config.load(path, needs_data=False, kind=None)
+        settings = config.load(path, needs_data=False, settings_type=None)
         if not isinstance(settings, ClassifierSettings):
             counted = counts(settings, 80)
             shipped.add((counted.floats, round(counted.bflops, 6)))

@@ -28,14 +28,14 @@ def find_photos():
 
         raise UserError("scikit-image, whose photos the demo shows, is not here; install the extra: demo") from error
 
-    from detect.data.image import read_image
+    from detect.ops.image import read_image
 
     folder = Path(skimage.__file__).parent / "data"
     return {name: read_image(folder / file) for name, file in PHOTOS.items()}
 
 
 def pan(image, frames, size):
-    """`frames` square views of size x size px, moving over an RGB picture from one end to the other."""
+    """`frames` square views of size x size px, moving over an RGB image from one end to the other."""
     import cv2
 
     height, width = image.shape[:2]
@@ -59,9 +59,9 @@ def main():
 
 def demo():
     from detect.api import load
-    from detect.data.image import write_image
     from detect.inference.pipeline import describe, detect_files
     from detect.inference.sinks import VideoSink
+    from detect.ops.image import write_image
 
     inputs = FOLDER / "input"
     inputs.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def demo():
     summary = detect_files(load(), sources, FOLDER)
     print(f"\n{summary['frames']} frames at {summary['fps']:.1f} frames/s, files read and written included.")
     print(f"Found: {describe(summary['counts'])}.")
-    print("Annotated pictures and video:", *summary["files"], sep="\n  ")
+    print("Annotated images and video:", *summary["files"], sep="\n  ")
     print(f"Boxes, scores and names: {summary['json']}")
     return 1 if summary["errors"] or not summary["detections"] else 0
 

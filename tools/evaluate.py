@@ -7,6 +7,6 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 if __name__ == "__main__":
-    from detect.cli import main
+    from detect.cli.main import main
 
     sys.exit(main(["evaluate", *sys.argv[1:]]))

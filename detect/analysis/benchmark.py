@@ -10,28 +10,28 @@ from statistics import median
 import numpy as np
 import torch
 
-from detect.data.image import read_image, write_image
+from detect.config.schema import DataSettings
 from detect.errors import UserError
+from detect.ops.image import read_image, write_image
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import detections_from
-from detect.schema import DataSettings
 
-PICTURE = (480, 640)  # height, width in px of the pictures measured with
+IMAGE = (480, 640)  # height, width in px of the images measured with
 CLASSES = 80  # as in COCO
 WARM_UP = 3
 
 
 def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
-    """Median milliseconds of the stages of detecting in one picture (batch 1, PyTorch).
+    """Median milliseconds of the stages of detecting in one image (batch 1, PyTorch).
 
-    The picture is the file `path`, or a generated one of 640x480 px, in which hardly a box passes the threshold.
+    The image is the file `path`, or a generated one of 640x480 px, in which hardly a box passes the threshold.
 
     Returns:
         {"letterbox", "forward", "decode", "nms": ms, "detections", "overhead": (letterbox + decode + nms) / forward,
         "fps"}
     """
     from detect.api import pick_device
-    from detect.engine.checkpoint import load_model
+    from detect.weights.files import load_model
 
     model = load_model(weights).network if weights else settings.model.build(CLASSES)
     if size % model.stride:
@@ -39,7 +39,7 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
     device = pick_device()
     model = copy.deepcopy(model).fuse().to(device, memory_format=torch.channels_last)
     options = settings.predict.nms_options() | {"min_score": settings.predict.min_score}
-    image = read_image(path) if path else picture(np.random.default_rng(0))
+    image = read_image(path) if path else generated_image(np.random.default_rng(0))
     letterbox = Letterbox(image.shape[1], image.shape[0], size)
 
     times = {"letterbox": [], "forward": [], "decode": [], "nms": []}
@@ -69,9 +69,9 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
 
 
 def benchmark_training(settings, size, batch, steps=12):
-    """Median pictures per second of training with augmentation and loader, and the loader's share of the time.
+    """Median images per second of training with augmentation and loader, and the loader's share of the time.
 
-    Trains the configured model for a few steps on generated pictures of 640x480 px with eight objects each.
+    Trains the configured model for a few steps on generated images of 640x480 px with eight objects each.
     """
     from detect.api import pick_device
     from detect.engine.detection import DetectionTask
@@ -84,7 +84,7 @@ def benchmark_training(settings, size, batch, steps=12):
     train.steps, train.epochs, train.evaluate_every = steps + WARM_UP, None, 1e9
     with tempfile.TemporaryDirectory() as folder:
         settings.data = DataSettings(root=folder)
-        make_pictures(Path(folder), count=64)
+        make_data_set(Path(folder), count=64)
         recorder = Recorder()
         Trainer(DetectionTask(settings), Path(folder), pick_device()).run(log=recorder)
     return {
@@ -113,22 +113,22 @@ class Recorder:
         pass
 
 
-def picture(rng):
-    """A smooth coloured picture with patches on it, uint8 RGB [480, 640, 3]."""
-    height, width = PICTURE
+def generated_image(rng):
+    """A smooth coloured image with patches on it, uint8 RGB [480, 640, 3]."""
+    height, width = IMAGE
     rows, columns = np.mgrid[:height, :width]
     image = np.stack([rows * 255 / height, columns * 255 / width, np.full((height, width), 90.0)], axis=-1)
     return (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
 
 
-def make_pictures(folder, count):
+def make_data_set(folder, count):
     """Write a small data set in COCO's format: `images/` and `annotations/train.json`."""
     rng = np.random.default_rng(0)
     (folder / "images").mkdir()
     (folder / "annotations").mkdir()
     images, annotations = [], []
     for number in range(1, count + 1):
-        image = picture(rng)
+        image = generated_image(rng)
         for _ in range(8):
             left, top = int(rng.integers(0, 500)), int(rng.integers(0, 360))
             width, height = int(rng.integers(20, 140)), int(rng.integers(20, 120))
@@ -143,7 +143,7 @@ def make_pictures(folder, count):
                 }
             )
         write_image(folder / "images" / f"{number}.jpg", image)
-        images.append({"id": number, "file_name": f"{number}.jpg", "width": PICTURE[1], "height": PICTURE[0]})
+        images.append({"id": number, "file_name": f"{number}.jpg", "width": IMAGE[1], "height": IMAGE[0]})
     categories = [{"id": number, "name": f"patch {number}"} for number in range(1, CLASSES + 1)]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations" / "train.json").write_text(json.dumps(content))

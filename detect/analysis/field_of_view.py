@@ -124,7 +124,7 @@ def fields_of_view(network, size, inputs=4, seed=0):
 
     Args:
         network: a `Detector` or a `DarknetNetwork`; it stays as it is.
-        inputs: number of pictures of noise that the gradient is averaged over.
+        inputs: number of images of noise that the gradient is averaged over.
         seed: of the noise and the mixtures; the same numbers again give the same fields.
 
     Raises:

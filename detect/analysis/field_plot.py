@@ -1,4 +1,4 @@
-"""Fields of view as a picture: a row per detector, a column per stride (extra `plot`)."""
+"""Fields of view as an image: a row per detector, a column per stride (extra `plot`)."""
 
 import io
 from pathlib import Path
@@ -10,13 +10,13 @@ from detect.errors import UserError
 from detect.files import replacing
 
 PANEL = 3.3  # inches
-SMOOTH = 5  # px of the input that a pixel of the picture is the mean of, on each side
+SMOOTH = 5  # px of the input that a pixel of the image is the mean of, on each side
 DARKEST = 1e-3  # share of the largest gradient
 ANCHORS, HALF, MOST = "#4fd1ff", "#ffffff", "#ffd23f"
 
 
 def check_plot(path):
-    """Raise UserError unless a picture can be drawn and `path` is a PNG file's; to be asked before long work."""
+    """Raise UserError unless an image can be drawn and `path` is a PNG file's; to be asked before long work."""
     if Path(path).suffix.lower() != ".png":
         raise UserError(f"--plot {path}: must end in .png")
     if not Path(path).absolute().parent.is_dir():
@@ -25,11 +25,11 @@ def check_plot(path):
 
 
 def plot_fields(path, models):
-    """Write the picture of `Measured` detectors to the PNG file `path`.  Raises UserError."""
-    picture = io.BytesIO()
-    fields_figure(models).savefig(picture, format="png")
+    """Write the image of `Measured` detectors to the PNG file `path`.  Raises UserError."""
+    png = io.BytesIO()
+    fields_figure(models).savefig(png, format="png")
     with replacing(path) as temporary:
-        temporary.write_bytes(picture.getvalue())
+        temporary.write_bytes(png.getvalue())
 
 
 def fields_figure(models):

@@ -15,7 +15,7 @@ import torch
 from detect.analysis.profile import aligned, profile
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 TABLES = ("Table 1", "Table 2", "Table 3", "Table 4", "cfg", "VoVNet", "PP-LCNet")
 # nets in Tables 3 and 4 that belong to other works and are not built here
@@ -144,7 +144,7 @@ def _table_3():
     yield row("CSPResNet-10", "inferred", 2.73, 1.905, {"name": "CSPResNet10"}, size=256)
     yield row("ResNeXt-50", "established", 22.19, 10.11, {"name": "ResNeXt50"}, size=256)
     yield row("CSPResNeXt-50", "established", 20.50, 7.93, {"name": "CSPResNeXt50"}, size=256)
-    ten = {"operations": "ten crops", "note": "7.9x10: one picture is ten crops"}
+    ten = {"operations": "ten crops", "note": "7.9x10: one image is ten crops"}
     yield row("CSPResNeXt-50 (10 crop)", "established", 20.50, 79.0, {"name": "CSPResNeXt50"}, size=256, **ten)
     yield row(
         "DenseNet-201-Elastic", "recovered", 19.48, 8.77, {"name": "DenseNet201", "elastic": True},

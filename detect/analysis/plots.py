@@ -35,10 +35,10 @@ def plot_figures(folder):
     except OSError as error:
         raise UserError(f"--plot {folder}: cannot be made ({error.strerror})") from error
     for name, figure in figures.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png")
+        png = io.BytesIO()
+        figure.savefig(png, format="png")
         with replacing(Path(folder, name)) as temporary:
-            temporary.write_bytes(picture.getvalue())
+            temporary.write_bytes(png.getvalue())
     bottlenecks = {name: bottleneck(counted) for name, counted in counted_7.items()}
     cuts = reductions(bottlenecks)
     cio = {name: counted.cio for name, counted in counted_8.items()}

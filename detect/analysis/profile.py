@@ -16,7 +16,7 @@ is learned, which VoVNet's and PP-LCNet's tables print.
 CIO (convolutional input/output, HarDNet, arXiv 1909.00948) approximates memory traffic: elements read plus elements
 written by each convolution, whatever its groups. The CSPNet paper's Fig. 8 counts the poolings as well, and so does
 `cio` here: its 34.4 M for ResNeXt-50 and 32.6 M for CSPResNeXt-50 at 256 come out, where convolutions alone
-(`conv_cio`) have 33.0 M and 31.2 M. Memory is that of a layer's output for one picture in 32-bit floats.
+(`conv_cio`) have 33.0 M and 31.2 M. Memory is that of a layer's output for one image in 32-bit floats.
 """
 
 import copy
@@ -194,7 +194,7 @@ def _counted_modules(module, name=""):
 
     A ConvNormAct around a CompConv is no single convolution: its parts are counted.
     """
-    rule = next((rule for kind, rule in RULES.items() if isinstance(module, kind)), None)
+    rule = next((rule for layer_type, rule in RULES.items() if isinstance(module, layer_type)), None)
     if isinstance(module, ConvNormAct) and not isinstance(module.conv, nn.Conv2d):
         rule = None
     if rule:
@@ -209,17 +209,17 @@ def _row(name, module, rule, x, y, uncounted):
     own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
     names = [n for n, tensor in uncounted.items() if id(tensor) in own]
     tensors = [uncounted.pop(n) for n in names]
-    kind, operations = rule(module, x, y)
+    layer_type, operations = rule(module, x, y)
     return Layer(
         name,
-        kind,
+        layer_type,
         list(x.shape[1:]),
         list(y.shape[1:]),
         conv_weights=sum(tensor.numel() for tensor in tensors if tensor.dim() == 4),
         floats=sum(tensor.numel() for tensor in tensors),
         parameters=sum(tensor.numel() for tensor in tensors if isinstance(tensor, nn.Parameter)),
         bflops=operations / 1e9,
-        cio=0 if kind in ("norm", "upsample") else x[0].numel() + y[0].numel(),
+        cio=0 if layer_type in ("norm", "upsample") else x[0].numel() + y[0].numel(),
     )
 
 
@@ -240,17 +240,17 @@ def _conv_type(conv):
     return f"conv {_window(conv.kernel_size, conv.stride)}{groups}"
 
 
-def _pool(kind):
+def _pool(layer_type):
     def rule(pool, x, y):
         height, width = _pair(pool.kernel_size)
-        return f"{kind} {_window(pool.kernel_size, pool.stride)}", height * width * y[0].numel()
+        return f"{layer_type} {_window(pool.kernel_size, pool.stride)}", height * width * y[0].numel()
 
     return rule
 
 
 def _darknet_pool(pool, x, y):
-    kind = "avgpool" if pool.average else "maxpool"
-    return f"{kind} {_window(pool.size, pool.strides)}", pool.size**2 * y[0].numel()
+    layer_type = "avgpool" if pool.average else "maxpool"
+    return f"{layer_type} {_window(pool.size, pool.strides)}", pool.size**2 * y[0].numel()
 
 
 def _maxout(module, x, y):
@@ -264,8 +264,8 @@ def _resize(module, x, y):
     return "upsample", 0
 
 
-def _free(kind):
-    return lambda module, x, y: (kind, 0)
+def _free(layer_type):
+    return lambda module, x, y: (layer_type, 0)
 
 
 # How each kind of layer is counted: (module, input, output) -> (type, operations). A layer inside one of these is not

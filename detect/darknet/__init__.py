@@ -6,7 +6,6 @@
 
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
-from detect.darknet.settings import values_of
 from detect.darknet.writer import load_weights, write
 
-__all__ = ["DarknetNetwork", "load", "load_weights", "read_names", "values_of", "write"]
+__all__ = ["DarknetNetwork", "load", "load_weights", "read_names", "write"]

@@ -21,7 +21,7 @@ MAX_LAYERS = MAX_LIST
 class Section:
     """One section: `section["filters"]` is the option's value, or Darknet's default."""
 
-    kind: str  # the long name, without brackets
+    type: str  # the long name, without brackets
     line: int
     source: str  # name of the file
     values: dict
@@ -32,7 +32,7 @@ class Section:
 
     def error(self, sentence, option=None):
         """The `UserError` at this section, or at the line of one of its options."""
-        return UserError(f"{self.source}:{self.lines.get(option, self.line)}: [{self.kind}] {sentence}")
+        return UserError(f"{self.source}:{self.lines.get(option, self.line)}: [{self.type}] {sentence}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def parse(text, source="cfg"):
 
 
 def _split(text, source):
-    """[(kind, line, [(option, text, line)])] of every section."""
+    """[(section type, line, [(option, text, line)])] of every section."""
     found = []
     for number, line in enumerate(text.split("\n"), start=1):
         line = re.sub(r"\s+", "", re.split(r"[#;]", line, maxsplit=1)[0])
@@ -88,12 +88,14 @@ def _split(text, source):
             continue
         where = f"{source}:{number}"
         if line.startswith("["):
-            kind = line[1:-1]
-            kind = ALIASES.get(kind, kind)
+            section_type = line[1:-1]
+            section_type = ALIASES.get(section_type, section_type)
             known = LAYERS if found else ("net",)
-            if not line.endswith("]") or kind not in known:
-                raise UserError(f"{where}: section '{_short(line)}' is not supported here{nearest(kind, known)}")
-            found.append((kind, number, []))
+            if not line.endswith("]") or section_type not in known:
+                raise UserError(
+                    f"{where}: section '{_short(line)}' is not supported here{nearest(section_type, known)}"
+                )
+            found.append((section_type, number, []))
             continue
         option, equals, value = line.partition("=")
         if not found:
@@ -104,27 +106,29 @@ def _split(text, source):
     return found
 
 
-def _typed(kind, line, options, source, training, notes):
-    known = NET if kind == "net" else LAYERS[kind]
+def _typed(section_type, line, options, source, training, notes):
+    known = NET if section_type == "net" else LAYERS[section_type]
     values, lines = {name: option.default for name, option in known.items()}, {}
     for name, text, number in options:
         if name not in known:
-            raise UserError(f"{source}:{number}: [{kind}] has no option '{_short(name)}'{nearest(name[:50], known)}")
+            raise UserError(
+                f"{source}:{number}: [{section_type}] has no option '{_short(name)}'{nearest(name[:50], known)}"
+            )
         option = known[name]
         try:
             value = option.read(text)
         except ValueError:
             value = None
         if value is None or not option.allowed(value):
-            raise UserError(f"{source}:{number}: [{kind}] {name}={_short(text)} must be {option.kind}")
+            raise UserError(f"{source}:{number}: [{section_type}] {name}={_short(text)} must be {option.expected}")
         if name in lines:
             if value != values[name]:
-                notes.append(f"{source}:{number}: {name} is given twice in [{kind}]; Darknet takes the first")
+                notes.append(f"{source}:{number}: {name} is given twice in [{section_type}]; Darknet takes the first")
             continue
         values[name], lines[name] = value, number
         if option.training:
-            training.add(f"[{kind}] {name}")
-    return Section(kind, line, source, values, lines)
+            training.add(f"[{section_type}] {name}")
+    return Section(section_type, line, source, values, lines)
 
 
 def _short(text):

@@ -41,12 +41,12 @@ class DarknetHead(YOLOv3):
         self.sections = sections
         self.num_classes = sections[0]["classes"]
         self.strides = tuple(strides)
-        self.scale_x_y = tuple(1.0 if s.kind == "region" else s["scale_x_y"] for s in sections)
-        self.new_coords = tuple(s.kind == "yolo" and bool(s["new_coords"]) for s in sections)
-        self.exclusive_classes = sections[0].kind == "region"  # one softmax over the classes
+        self.scale_x_y = tuple(1.0 if s.type == "region" else s["scale_x_y"] for s in sections)
+        self.new_coords = tuple(s.type == "yolo" and bool(s["new_coords"]) for s in sections)
+        self.exclusive_classes = sections[0].type == "region"  # one softmax over the classes
         self.all_anchors, self.anchor_ids, self.anchors = [], [], []
         for section, stride in zip(sections, self.strides, strict=True):
-            unit = stride if section.kind == "region" else 1  # region's anchors are in cells
+            unit = stride if section.type == "region" else 1  # region's anchors are in cells
             sizes = [side * unit for side in section["anchors"]]
             pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
             self.all_anchors = self.all_anchors or pairs
@@ -107,7 +107,7 @@ class DarknetHead(YOLOv3):
         factor = 4 * sizes.sigmoid().square() if self.new_coords[index] else sizes.exp()
         size = factor * torch.tensor(anchors, device=level.device) / (sides * self.strides[index])
         objectness, scores = self._scores(logits, section)
-        if section.kind == "yolo":
+        if section.type == "yolo":
             threshold = YOLO_THRESHOLD
         else:
             threshold = section["thresh"] if "thresh" in section.lines else REGION_THRESHOLD
@@ -117,7 +117,7 @@ class DarknetHead(YOLOv3):
     def _scores(self, logits, section):
         """Logits [..., 5+K] -> objectness [..., 1], scores [..., K]."""
         objectness = logits[..., 4:5].sigmoid()
-        if section.kind == "yolo":
+        if section.type == "yolo":
             return objectness, objectness * logits[..., 5:].sigmoid()
         sure = objectness >= 0.5 if section["classfix"] == -1 else True
         return objectness, objectness * sure * logits[..., 5:].softmax(-1)
@@ -125,5 +125,5 @@ class DarknetHead(YOLOv3):
 
 def mask_of(section):
     """Indices of the anchors that a detection layer uses."""
-    chosen = section["mask"] if section.kind == "yolo" else None
+    chosen = section["mask"] if section.type == "yolo" else None
     return tuple(range(section["num"])) if chosen is None else chosen

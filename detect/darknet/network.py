@@ -23,7 +23,7 @@ from detect.darknet.head import DarknetHead
 from detect.darknet.plan import DETECTIONS, IMAGES, plan
 from detect.models.detector import check_size
 
-NMS_KINDS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
+NMS_OVERLAPS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
 NMS_THRESHOLD = 0.45  # Darknet's own, whatever the cfg says
 
 
@@ -67,13 +67,13 @@ class DarknetNetwork(nn.Module):
     def __init__(self, cfg):
         super().__init__()
         planned = plan(cfg)
-        detections = [i for i, layer in enumerate(planned) if layer.section.kind in DETECTIONS]
+        detections = [i for i, layer in enumerate(planned) if layer.section.type in DETECTIONS]
         self.cfg, self.header = cfg, None
         self.sources = [layer.sources for layer in planned]
         self.outputs = detections or [len(planned) - 1]
         self.layers = nn.ModuleList(layer.make() for layer in planned)
         self.input_size = (cfg.net["height"], cfg.net["width"])
-        self.fixed_size = any(layer.section.kind == "connected" for layer in planned)
+        self.fixed_size = any(layer.section.type == "connected" for layer in planned)
         self.stride = math.lcm(*(s.numerator for layer in planned for s in layer.scale or ()), 1)
         self.head = None
         self.num_classes = math.prod(planned[-1].shape)
@@ -91,7 +91,7 @@ class DarknetNetwork(nn.Module):
         for section in sections[1:]:
             if section["classes"] != sections[0]["classes"]:
                 raise section.error(f"has {section['classes']} classes, another {sections[0]['classes']}", "classes")
-            if section.kind != sections[0].kind:
+            if section.type != sections[0].type:
                 raise section.error("stands beside a [region]; one kind of detection layer is supported in one network")
         self.head = DarknetHead(sections, [int(layer.scale[0]) for layer in planned])
         self.num_classes = self.head.num_classes
@@ -99,11 +99,11 @@ class DarknetNetwork(nn.Module):
     def _leave_logits(self, planned):
         """A [yolo] with new_coords takes what a convolution with logistic activation gives; ours takes logits."""
         for layer in planned:
-            if layer.section.kind == "yolo" and layer.section["new_coords"]:
+            if layer.section.type == "yolo" and layer.section["new_coords"]:
                 (before,) = layer.sources
                 convolution = planned[before].section if before != IMAGES else layer.section
                 shared = sum(before in sources for sources in self.sources) > 1
-                if convolution.kind != "convolutional" or convolution["activation"] != "logistic" or shared:
+                if convolution.type != "convolutional" or convolution["activation"] != "logistic" or shared:
                     raise layer.section.error(
                         "new_coords=1 needs a [convolutional] with activation=logistic before it that feeds it alone",
                         "new_coords",
@@ -114,11 +114,13 @@ class DarknetNetwork(nn.Module):
     def nms(self):
         """The cfg's suppression as keyword arguments of `detect.ops.nms.detections_from`.
 
-        OpenCV's layers suppress nothing; its `NMSBoxes` is `kind="iou"`.
+        OpenCV's layers suppress nothing; its `NMSBoxes` is `overlap="iou"`.
         """
         last = self.head.sections[-1]
-        kind = NMS_KINDS[last["nms_kind"]] if last.kind == "yolo" else "iou"
-        return {"kind": kind, "threshold": NMS_THRESHOLD} | ({"beta": last["beta_nms"]} if kind == "diou_beta" else {})
+        overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type == "yolo" else "iou"
+        return {"overlap": overlap, "threshold": NMS_THRESHOLD} | (
+            {"beta": last["beta_nms"]} if overlap == "diou_beta" else {}
+        )
 
     def forward(self, images):
         self._check(images)

@@ -19,7 +19,7 @@ class Option(NamedTuple):
     """One option: how its text is read, what it is when absent, what it may be; `training` alone needs it."""
 
     read: object  # text -> value, ValueError when the text is of another kind
-    kind: str  # what it must be, for the error message
+    expected: str  # what it must be, for the error message
     default: object = None
     allowed: object = lambda value: True
     training: bool = False
@@ -64,13 +64,13 @@ def word(default, *choices):
 
 def only(value):
     """An option that changes the result; `value` is the only one supported."""
-    kind = f"{value}, the only value supported"
-    return Option(read_number, kind, value, lambda given: given == value)
+    expected = f"{value}, the only value supported"
+    return Option(read_number, expected, value, lambda given: given == value)
 
 
-def refused(kind):
+def refused(expected):
     """An option that changes the result in a way that is not supported at all."""
-    return Option(str, kind, None, lambda given: False)
+    return Option(str, expected, None, lambda given: False)
 
 
 def wholes(default=None):
@@ -341,7 +341,7 @@ LAYERS = {
     "yolo": YOLO,
     "region": REGION,
 }
-LAYERS = {kind: options | OF_EVERY_LAYER for kind, options in LAYERS.items()}
+LAYERS = {section_type: options | OF_EVERY_LAYER for section_type, options in LAYERS.items()}
 
 ALIASES = {
     "network": "net",

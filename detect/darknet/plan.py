@@ -26,7 +26,7 @@ class Place:
         self.layers = []
 
     def add(self, section):
-        layer = PLANS[section.kind](section, self)
+        layer = PLANS[section.type](section, self)
         if min(layer.shape) < 1:
             raise section.error(f"nothing is left of its input, {shown(self.before()[1])}")
         if size(layer.shape) > MAX_MAP:
@@ -50,15 +50,15 @@ class Place:
         index = number if number >= 0 else here + number
         if not 0 <= index < here:
             raise section.error(f"{option}={number} of layer {here} is no earlier layer (0 to {here - 1})", option)
-        if self.layers[index].section.kind in DETECTIONS:
+        if self.layers[index].section.type in DETECTIONS:
             raise section.error(
-                f"{option}={number} is a [{self.layers[index].section.kind}]; it hands on no map", option
+                f"{option}={number} is a [{self.layers[index].section.type}]; it hands on no map", option
             )
         return self.source(index)
 
     def previous(self, section):
         index, shape, scale = self.before()
-        if index != IMAGES and self.layers[index].section.kind in DETECTIONS:
+        if index != IMAGES and self.layers[index].section.type in DETECTIONS:
             raise section.error("follows a detection layer, which hands on no map; put a [route] before it")
         return index, shape, scale
 

@@ -35,7 +35,7 @@ class Node:
     A `[convolutional]` also has the modules that hold its numbers.
     """
 
-    kind: str
+    type: str
     sources: tuple
     options: dict = field(default_factory=dict)
     conv: nn.Conv2d | None = None
@@ -70,7 +70,7 @@ def _with_predictions(recorder, fused, head):
     first = [sum(len(scale) for scale in head.anchors[:number]) for number in range(len(head.anchors))]
     nodes, moved = [], {IMAGES: IMAGES}
     for index, node in enumerate(recorder.nodes):
-        nodes.append(Node(node.kind, tuple(moved[s] for s in node.sources), node.options, node.conv, node.norm))
+        nodes.append(Node(node.type, tuple(moved[s] for s in node.sources), node.options, node.conv, node.norm))
         moved[index] = len(nodes) - 1
         if index not in scales:
             continue
@@ -118,15 +118,15 @@ class Recorder(TorchFunctionMode):
     def index(self, x):
         return self._indices[id(x)]
 
-    def add(self, kind, sources, conv=None, norm=None, **options):
+    def add(self, node_type, sources, conv=None, norm=None, **options):
         """Append a node; returns its index."""
-        self.nodes.append(Node(kind, tuple(sources), options, conv, norm))
+        self.nodes.append(Node(node_type, tuple(sources), options, conv, norm))
         return len(self.nodes) - 1
 
     # ---- layers ----------------------------------------------------------------------------------------------------
 
     def _watch(self, module):
-        rule = next((rule for kind, rule in LAYERS.items() if isinstance(module, kind)), None)
+        rule = next((rule for module_type, rule in LAYERS.items() if isinstance(module, module_type)), None)
         if rule is None:
             return
 
@@ -165,9 +165,9 @@ class Recorder(TorchFunctionMode):
         return self.add("convolutional", (source,), self._originals[conv], norm, **options, activation=activation)
 
     def pool(self, pool, source, *_):
-        kind = "maxpool" if isinstance(pool, nn.MaxPool2d) else "local_avgpool"
+        node_type = "maxpool" if isinstance(pool, nn.MaxPool2d) else "local_avgpool"
         padding = 2 * pool.padding + (pool.stride - 1 if pool.ceil_mode else 0)
-        return self.add(kind, (source,), size=pool.kernel_size, stride=pool.stride, padding=padding)
+        return self.add(node_type, (source,), size=pool.kernel_size, stride=pool.stride, padding=padding)
 
     def same_pool(self, _, source, *__):
         return self.add("maxpool", (source,), size=2, stride=1)
@@ -199,7 +199,7 @@ class Recorder(TorchFunctionMode):
         node = self.nodes[source] if source != IMAGES else None
         name = activation_of(module)
         if name != "linear":
-            if node is None or node.kind != "shortcut" or node.options["activation"] != "linear" or read:
+            if node is None or node.type != "shortcut" or node.options["activation"] != "linear" or read:
                 raise _unknown(f"a separate {name} activation")
             node.options["activation"] = name
         return source

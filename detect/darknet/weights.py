@@ -24,7 +24,7 @@ SHORT, LONG = "<iiiI", "<iiiQ"
 
 @dataclass(frozen=True)
 class Header:
-    """The beginning of a .weights file. `seen`: pictures trained on, 64 bits from version 0.2 on, 32 before."""
+    """The beginning of a .weights file. `seen`: images trained on, 64 bits from version 0.2 on, 32 before."""
 
     major: int = 0
     minor: int = 2
@@ -41,7 +41,7 @@ class Header:
             or values[3] >= 1 << (8 * struct.calcsize(header.layout[-1]))
         ):
             raise UserError(
-                f"model.header is {list(values)}; it must be a version in three numbers and the pictures seen"
+                f"model.header is {list(values)}; it must be a version in three numbers and the images seen"
             )
         return header
 
@@ -206,7 +206,7 @@ def _wrong_size(path, network, layers, size):
     if begin and floats == begin and not rest:
         cut = f"weights of the first layers? then read them with cutoff={index}"
     return UserError(
-        f"{file}: {found}; it ends in layer {index}, [{section.kind}] at {source}:{section.line}, "
+        f"{file}: {found}; it ends in layer {index}, [{section.type}] at {source}:{section.line}, "
         f"which needs {needed} floats and finds {floats - begin}: {cut}"
     )
 
@@ -225,6 +225,6 @@ def _check_numbers(path, network, layers, values):
             if wrong:
                 section = network.cfg.layers[index]
                 raise UserError(
-                    f"{printable(path)}: layer {index}, [{section.kind}] at {network.cfg.source}:{section.line}, would "
+                    f"{printable(path)}: layer {index}, [{section.type}] at {network.cfg.source}:{section.line}, would "
                     f"get {wrong}; the file is damaged or belongs to another cfg of the same size"
                 )

@@ -5,20 +5,20 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from detect.config.schema import Settings
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
 from detect.darknet.layers import Convolution
-from detect.darknet.network import NMS_KINDS, DarknetNetwork
+from detect.darknet.network import NMS_OVERLAPS, DarknetNetwork
 from detect.darknet.translate import IMAGES, translate
 from detect.errors import UserError
 from detect.files import printable, write_text
-from detect.schema import Settings
 
 
 def write(path, model):
     """Write a `LoadedModel` as `path` (.weights), with the .cfg and .names beside it.  Returns the three paths.
 
-    A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed pictures, which their
+    A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed images, which their
     [net] says (`letter_box=1`).
 
     Raises:
@@ -84,7 +84,7 @@ def yolo_options(settings):
         "iou_normalizer": f"{loss.box_weight:g}",
         "obj_normalizer": f"{loss.obj_weight:g}",
         "cls_normalizer": f"{loss.cls_weight:g}",
-        "nms_kind": {kind: name for name, kind in NMS_KINDS.items()}[settings.predict.nms],
+        "nms_kind": {overlap: name for name, overlap in NMS_OVERLAPS.items()}[settings.predict.nms],
         "beta_nms": f"{settings.predict.nms_beta:g}",
     }
 
@@ -104,21 +104,21 @@ def cfg_of(model, size, net=None, yolo=None):
     lines += [f"{option}={value}" for option, value in (net or {}).items()]
     places, count = {IMAGES: IMAGES}, 0  # where each node's layer stands in the file, its routes before it
 
-    def section(kind, options):
+    def section(section_type, options):
         nonlocal count
-        lines.extend(["", f"[{kind}]", *(f"{option}={value}" for option, value in options.items())])
+        lines.extend(["", f"[{section_type}]", *(f"{option}={value}" for option, value in options.items())])
         count += 1
 
     for index, node in enumerate(nodes):
         sources = [places[source] for source in node.sources]
         options = dict(node.options)
-        if node.kind == "route":
+        if node.type == "route":
             options = {"layers": ",".join(map(str, sources)), **options}
         elif sources[0] != count - 1:  # a layer reads the one before it: bring the right map there
             section("route", {"layers": sources[0]})
-        if node.kind in ("shortcut", "scale_channels", "sam"):
+        if node.type in ("shortcut", "scale_channels", "sam"):
             options = {"from": sources[1], **options}
-        section(node.kind, options | (yolo or {}) if node.kind == "yolo" else options)
+        section(node.type, options | (yolo or {}) if node.type == "yolo" else options)
         places[index] = count - 1
     return "\n".join(lines) + "\n", [node for node in nodes if node.conv is not None]
 

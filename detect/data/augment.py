@@ -1,4 +1,4 @@
-"""Random changes of a training picture: Darknet's jitter, flip, hue, saturation and exposure, by albumentations."""
+"""Random changes of a training image: Darknet's jitter, flip, hue, saturation and exposure, by albumentations."""
 
 import os
 
@@ -7,7 +7,7 @@ import numpy as np
 from detect.data.sample import Sample
 from detect.ops.letterbox import GREY
 
-MIN_VISIBILITY = 0.2  # share of a box that must stay in the picture for the box to stay
+MIN_VISIBILITY = 0.2  # share of a box that must stay in the image for the box to stay
 MIN_AREA = 4.0  # px^2
 
 

@@ -1,11 +1,11 @@
-"""Pictures of single objects out of pictures with boxes: a set for a classifier, made from one for a detector."""
+"""Images of single objects out of images with boxes: a set for a classifier, made from one for a detector."""
 
 import re
 
 from tqdm import tqdm
 
-from detect.data.image import write_image
 from detect.errors import UserError, nearest
+from detect.ops.image import write_image
 
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)$")  # no file names on Windows
 
@@ -14,18 +14,18 @@ def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.
     """Write every box of a `CocoDataset` as `folder`/CLASS/IMAGE_NUMBER.jpg.
 
     Args:
-        dataset: the pictures, in whose order crops are taken; crowds are no boxes there.
+        dataset: the images, in whose order crops are taken; crowds are no boxes there.
         folder: where the class folders appear; it must not be there yet, or be empty.
         classes: names of the classes to take; all by default.
         min_side: smallest width and height of a box that is taken, px.
         limit: largest number of crops of a class.
-        margin: share of the box's width and height that is added on every side, as far as the picture goes.
+        margin: share of the box's width and height that is added on every side, as far as the image goes.
 
     Returns:
         Number of crops by class name; classes without any are left out.
 
     Raises:
-        UserError: a class is unknown, no box is left, a picture cannot be read, or a file cannot be written.
+        UserError: a class is unknown, no box is left, an image cannot be read, or a file cannot be written.
     """
     names = [category["name"] for category in dataset.categories]
     for name in classes or ():
@@ -35,21 +35,21 @@ def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.
         raise UserError(f"{folder}: is there already; give another --out, or remove it")
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)
-    for picture in tqdm(dataset.pictures, unit="picture", disable=not show_progress):
+    for record in tqdm(dataset.images, unit="image", disable=not show_progress):
         wanted = [
-            number for number, (box, label) in enumerate(zip(picture.boxes, picture.labels, strict=True))
+            number for number, (box, label) in enumerate(zip(record.boxes, record.labels, strict=True))
             if names[label] in counts and min(box[2:] - box[:2]) >= min_side
         ]  # fmt: skip
         image = None
         for number in wanted:
-            name = names[picture.labels[number]]
+            name = names[record.labels[number]]
             if limit and counts[name] >= limit:
                 continue
-            image = picture.read() if image is None else image
-            path = folder / folders[name] / f"{picture.id}_{number}.jpg"
+            image = record.read() if image is None else image
+            path = folder / folders[name] / f"{record.id}_{number}.jpg"
             if not counts[name]:
                 _make(path.parent)
-            left, top, right, bottom = with_margin(picture.boxes[number], margin, picture.width, picture.height)
+            left, top, right, bottom = with_margin(record.boxes[number], margin, record.width, record.height)
             write_image(path, image[top:bottom, left:right])
             counts[name] += 1
     if not sum(counts.values()):
@@ -58,7 +58,7 @@ def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.
 
 
 def with_margin(box, margin, width, height):
-    """A box xyxy in px, grown on every side and cut at the picture's borders, as whole px: left, top, right, bottom."""
+    """A box xyxy in px, grown on every side and cut at the image's borders, as whole px: left, top, right, bottom."""
     left, top, right, bottom = (float(value) for value in box)
     more_x, more_y = (right - left) * margin, (bottom - top) * margin
     left, top = max(round(left - more_x), 0), max(round(top - more_y), 0)

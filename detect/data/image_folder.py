@@ -1,17 +1,17 @@
-"""Pictures for a classifier: ROOT/SPLIT/CLASS/picture.jpg, the layout of ImageNet."""
+"""Images for a classifier: ROOT/SPLIT/CLASS/image.jpg, the layout of ImageNet."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from detect.data.image import PICTURE_SUFFIXES, read_image
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
+from detect.ops.image import IMAGE_SUFFIXES, read_image
 
 
 class ImageFolder:
-    """The pictures of one split, class by class in the order of the class names, by name within a class.
+    """The images of one split, class by class in the order of the class names, by name within a class.
 
     Args:
         folder: the split's folder, which holds one folder a class.
@@ -19,7 +19,7 @@ class ImageFolder:
 
     Attributes:
         classes: class names by label.
-        names: "CLASS/file" of every picture; labels: int64 [n].
+        names: "CLASS/file" of every image; labels: int64 [n].
         notes: sentences for the log.
 
     Raises:
@@ -39,13 +39,13 @@ class ImageFolder:
         self.names, self.notes, labels, others = [], [], [], 0
         label_of = {name: label for label, name in enumerate(self.classes)}
         for name in found:
-            pictures, left_out = self._pictures_of(name)
+            images, left_out = self._images_of(name)
             others += left_out
-            self.names += pictures
-            labels += [label_of[name]] * len(pictures)
+            self.names += images
+            labels += [label_of[name]] * len(images)
         self.labels = np.array(labels, dtype=np.int64)
         if others:
-            self.notes.append(f"{self.folder}: {others} files and folders in it are no pictures by their names")
+            self.notes.append(f"{self.folder}: {others} files and folders in it are no images by their names")
 
     @classmethod
     def of_split(cls, data, split, classes=None):
@@ -55,33 +55,33 @@ class ImageFolder:
             raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says")
         if not has_split(data, split):
             hint = nearest(split, sorted(path.name for path in root.iterdir() if path.is_dir())[:20])
-            raise UserError(f"{root}: no folder '{split}'; pictures lie in {split}/CLASS/{hint}")
+            raise UserError(f"{root}: no folder '{split}'; images lie in {split}/CLASS/{hint}")
         return cls(root / split, classes)
 
     def __len__(self):
         return len(self.names)
 
     def read(self, index):
-        """Picture `index`, uint8 RGB [h, w, 3].  Raises UserError."""
+        """Image `index`, uint8 RGB [h, w, 3].  Raises UserError."""
         return read_image(self.folder / self.names[index])
 
     def majority(self):
-        """Share of the pictures that are of the most frequent class: what a guess gets right."""
+        """Share of the images that are of the most frequent class: what a guess gets right."""
         return float(np.bincount(self.labels).max() / len(self))
 
     def _class_folders(self):
         names = sorted(entry.name for entry in self._entries(self.folder) if entry.is_dir())
         if not names:
-            raise UserError(f"{self.folder}: holds no class folders; pictures lie in {self.folder.name}/CLASS/")
+            raise UserError(f"{self.folder}: holds no class folders; images lie in {self.folder.name}/CLASS/")
         return names
 
-    def _pictures_of(self, name):
-        """Names of the pictures of a class, and the number of entries that are none."""
+    def _images_of(self, name):
+        """Names of the images of a class, and the number of entries that are none."""
         entries = self._entries(self.folder / name)
-        pictures = [e.name for e in entries if Path(e.name).suffix.lower() in PICTURE_SUFFIXES and e.is_file()]
-        if not pictures:
-            raise UserError(f"{printable(self.folder / name)}: holds no pictures; add some or remove the class")
-        return [f"{name}/{picture}" for picture in sorted(pictures)], len(entries) - len(pictures)
+        images = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and e.is_file()]
+        if not images:
+            raise UserError(f"{printable(self.folder / name)}: holds no images; add some or remove the class")
+        return [f"{name}/{image}" for image in sorted(images)], len(entries) - len(images)
 
     def _entries(self, folder):
         """What lies in a folder, hidden files apart; UserError for a link that leads out of the data's root."""

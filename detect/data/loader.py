@@ -25,14 +25,14 @@ class Plan(NamedTuple):
     step: int
     progress: float  # of the training, 0 to below 1
     size: int  # side of the network's input, px
-    pictures: list  # (index of the picture, position in the endless stream of pictures)
+    images: list  # (index of the image, position in the endless stream of images)
 
 
 def plans(count, settings, total_steps, stride, start=0):
     """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step.
 
-    The stream of pictures is one permutation of all `count` pictures after the other, cut into batches regardless of
-    epoch borders: no picture is left out, and none comes twice before all others have come.
+    The stream of images is one permutation of all `count` images after the other, cut into batches regardless of
+    epoch borders: no image is left out, and none comes twice before all others have come.
     """
     train = settings.train
     smallest, largest = settings.input.train_sizes or (settings.input.size,) * 2
@@ -42,17 +42,17 @@ def plans(count, settings, total_steps, stride, start=0):
     for step in range(start, total_steps):
         size_rng = np.random.default_rng((train.seed, 1, step // STEPS_PER_SIZE))
         size = int(size_rng.choice(sizes))
-        pictures = []
+        images = []
         for position in range(step * train.batch, (step + 1) * train.batch):
             if position // count != epoch:
                 epoch = position // count
                 order = np.random.default_rng((train.seed, 0, epoch)).permutation(count)
-            pictures.append((int(order[position % count]), position))
+            images.append((int(order[position % count]), position))
         for first in range(0, train.batch, part):
-            yield Plan(step, step / total_steps, size, pictures[first : first + part])
+            yield Plan(step, step / total_steps, size, images[first : first + part])
 
 
-class TrainingPictures:
+class TrainingImages:
     """`Plan` -> the batch that the subclass makes of it: what the loader's processes do.
 
     A mistake in the data comes back as a `UserError` object, to be raised by the main process.
@@ -72,19 +72,19 @@ class TrainingPictures:
         raise NotImplementedError
 
     def rng(self, position):
-        """The random generator of the picture at `position` in the endless stream."""
+        """The random generator of the image at `position` in the endless stream."""
         return np.random.default_rng((self.settings.train.seed, 2, position))
 
 
-class DetectionPictures(TrainingPictures):
-    """`Plan` -> `Batch` of letterboxed pictures and mosaics."""
+class DetectionImages(TrainingImages):
+    """`Plan` -> `Batch` of letterboxed images and mosaics."""
 
     def __init__(self, dataset, settings):
         super().__init__(dataset, settings)
         self.augment = Augment(settings.augment)
 
     def batch(self, plan):
-        samples = [self._sample(index, position, plan) for index, position in plan.pictures]
+        samples = [self._sample(index, position, plan) for index, position in plan.images]
         boxes = []
         images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
         for i, sample in enumerate(samples):
@@ -106,11 +106,11 @@ class DetectionPictures(TrainingPictures):
         return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
 
     def takes_mosaics(self, plan):
-        """Whether pictures may become mosaics yet: the last part of a training sees whole pictures only."""
+        """Whether images may become mosaics yet: the last part of a training sees whole images only."""
         return plan.progress < 1 - self.settings.augment.mosaic_off
 
 
-class ClassificationPictures(TrainingPictures):
+class ClassificationImages(TrainingImages):
     """`Plan` -> `ClassifiedBatch` of random crops."""
 
     def __init__(self, dataset, settings):
@@ -118,27 +118,27 @@ class ClassificationPictures(TrainingPictures):
         self.crop = RandomCrop(settings.augment)
 
     def batch(self, plan):
-        images = np.empty((len(plan.pictures), plan.size, plan.size, 3), dtype=np.uint8)
-        for i, (index, position) in enumerate(plan.pictures):
+        images = np.empty((len(plan.images), plan.size, plan.size, 3), dtype=np.uint8)
+        for i, (index, position) in enumerate(plan.images):
             images[i] = self.crop(self.dataset.read(index), plan.size, self.rng(position))
-        indices = [index for index, _ in plan.pictures]
+        indices = [index for index, _ in plan.images]
         labels = torch.from_numpy(self.dataset.labels[indices])
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
         return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices], plan.step)
 
 
-def training_batches(dataset, settings, total_steps, stride, start=0, pictures=DetectionPictures):
+def training_batches(dataset, settings, total_steps, stride, start=0, images=DetectionImages):
     """Iterate over the training's batches from step `start` on, read by `train.workers` processes.
 
     Args:
-        dataset: what `pictures`, a class of `TrainingPictures`, reads from.
+        dataset: what `images`, a class of `TrainingImages`, reads from.
 
     Raises:
-        UserError: a picture cannot be read or does not agree with its record.
+        UserError: an image cannot be read or does not agree with its record.
     """
     workers = min(settings.train.workers, os.cpu_count() or 1)
     loader = DataLoader(
-        pictures(dataset, settings),
+        images(dataset, settings),
         batch_size=None,
         sampler=plans(len(dataset), settings, total_steps, stride, start),
         num_workers=workers,

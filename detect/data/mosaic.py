@@ -1,4 +1,4 @@
-"""Mosaic (arXiv 2004.10934): four pictures in one."""
+"""Mosaic (arXiv 2004.10934): four images in one."""
 
 import cv2
 import numpy as np
@@ -8,12 +8,12 @@ from detect.data.sample import Sample
 from detect.ops.boxes import area, clip
 from detect.ops.letterbox import GREY
 
-SCALES = (0.4, 1.0)  # long side of a picture as share of the mosaic's side
-CENTRES = (0.3, 0.7)  # where the four pictures meet, as share of the mosaic's side
+SCALES = (0.4, 1.0)  # long side of an image as share of the mosaic's side
+CENTRES = (0.3, 0.7)  # where the four images meet, as share of the mosaic's side
 
 
 def mosaic(samples, size, rng):
-    """Four `Sample`s -> one of size x size px. Each picture touches the common corner and is cut at the border.
+    """Four `Sample`s -> one of size x size px. Each image touches the common corner and is cut at the border.
 
     Args:
         samples: four samples; the result carries the first one's image_id.

@@ -1,4 +1,4 @@
-"""What the data hands to training: one picture's `Sample`, and batches in network px."""
+"""What the data hands to training: one image's `Sample`, and batches in network px."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @dataclass
 class Sample:
-    """One picture with its objects.
+    """One image with its objects.
 
     image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  image_id: COCO's.
     """
@@ -20,7 +20,7 @@ class Sample:
 
 @dataclass
 class Batch:
-    """Several pictures as the network takes them.
+    """Several images as the network takes them.
 
     images: uint8 tensor [B, 3, H, W];  boxes: per image float32 [n, 4] xyxy in network px;  labels: per image int64
     [n];  image_ids: list of B;  step: the optimizer step the batch belongs to.
@@ -35,7 +35,7 @@ class Batch:
 
 @dataclass
 class ClassifiedBatch:
-    """Several pictures of one class each, as the network takes them.
+    """Several images of one class each, as the network takes them.
 
     images: uint8 tensor [B, 3, H, W];  labels: int64 [B], 0..K-1;  image_ids: list of B file names;  step: as above.
     """

@@ -1,4 +1,4 @@
-"""What a classifier sees of a picture: a random crop in training, its centre or ten crops when it is judged."""
+"""What a classifier sees of an image: a random crop in training, its centre or ten crops when it is judged."""
 
 import cv2
 import numpy as np
@@ -10,11 +10,11 @@ TEN_CROP_MARGIN = 32  # px by which the square that ten crops are cut from is la
 
 
 class RandomCrop:
-    """Darknet's change of a classifier's training picture: the same for the same picture, size and random numbers.
+    """Darknet's change of a classifier's training image: the same for the same image, size and random numbers.
 
-    The picture is stretched by up to `aspect`, scaled to a random length of its short side, turned by up to `angle`
-    around its middle and cut at a random place; then come flip and colours. What lies outside the picture is grey as
-    in a letterbox (black in Darknet); a picture smaller than the cut lies in its middle.
+    The image is stretched by up to `aspect`, scaled to a random length of its short side, turned by up to `angle`
+    around its middle and cut at a random place; then come flip and colours. What lies outside the image is grey as
+    in a letterbox (black in Darknet); an image smaller than the cut lies in its middle.
 
     Args:
         settings: `CropSettings`.
@@ -43,14 +43,14 @@ class RandomCrop:
         return self._flip_and_colour(image=cut)["image"]
 
     def draw(self, width, height, size, rng):
-        """Random numbers for a picture: new width and height in px, angle in radians, shift [2] of the cut in px."""
+        """Random numbers for an image: new width and height in px, angle in radians, shift [2] of the cut in px."""
         settings = self.settings
         aspect = rng.uniform(1, settings.aspect) ** rng.choice((-1, 1))
         least, most = settings.short_side
         scale = rng.integers(least, most, endpoint=True) / min(width * aspect, height)
         new_width, new_height = width * aspect * scale, height * scale
         angle = np.deg2rad(rng.uniform(-settings.angle, settings.angle))
-        reach = np.maximum([new_width - size, new_height - size], 0) / 2  # as far as the picture fills the cut
+        reach = np.maximum([new_width - size, new_height - size], 0) / 2  # as far as the image fills the cut
         return new_width, new_height, angle, rng.uniform(-reach, reach)
 
 

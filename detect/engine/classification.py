@@ -1,4 +1,4 @@
-"""Training a classifier: pictures in class folders, cross-entropy, top-1."""
+"""Training a classifier: images in class folders, cross-entropy, top-1."""
 
 import copy
 
@@ -6,8 +6,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from detect.data.image_folder import ImageFolder, has_split
-from detect.data.loader import ClassificationPictures, training_batches
-from detect.engine.log import save_pictures
+from detect.data.loader import ClassificationImages, training_batches
+from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.evaluation.classification import accuracies, class_scores, ranks
@@ -34,7 +34,7 @@ class ClassificationTask(Task):
         return self.settings.model.build(len(self.categories))
 
     def batches(self, total_steps, stride, start):
-        return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationPictures)
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages)
 
     def loss(self, outputs, batch):
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
@@ -45,15 +45,15 @@ class ClassificationTask(Task):
         return accuracies(ranks(scores, self.val_set.labels))
 
     def describe(self):
-        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
-            if pictures:
+        for name, images in (("train", self.train_set), ("val", self.val_set)):
+            if images:
                 yield (
-                    f"{name}: {len(pictures)} pictures of {len(self.categories)} classes, "
-                    f"{pictures.majority():.1%} of them of the largest: {pictures.folder}"
+                    f"{name}: {len(images)} images of {len(self.categories)} classes, "
+                    f"{images.majority():.1%} of them of the largest: {images.folder}"
                 )
-                yield from pictures.notes
+                yield from images.notes
 
-    def save_picture(self, batch, path):
+    def save_image(self, batch, path):
         size = batch.images.shape[-1]
         whole = torch.tensor([[0.0, 0.0, size, size]])  # the class name is drawn at the box's corner
-        save_pictures(batch.images, [whole] * 4, batch.labels[:4, None], self.categories, path)
+        save_images(batch.images, [whole] * 4, batch.labels[:4, None], self.categories, path)

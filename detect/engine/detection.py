@@ -3,7 +3,7 @@
 from detect import config
 from detect.data.coco import CocoDataset, has_split
 from detect.data.loader import training_batches
-from detect.engine.log import save_pictures
+from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.evaluation.coco import load_ground_truth
@@ -29,8 +29,8 @@ class DetectionTask(Task):
             self.val_set = CocoDataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.annotations)
             self.ground_truth = load_ground_truth(self.val_set.annotations)
-        for pictures in filter(None, (self.train_set, self.val_set)):
-            pictures.check_files()
+        for images in filter(None, (self.train_set, self.val_set)):
+            images.check_files()
 
     def build(self):
         model = self.settings.model.build(len(self.categories))
@@ -62,12 +62,12 @@ class DetectionTask(Task):
         return report.metrics
 
     def describe(self):
-        for name, pictures in (("train", self.train_set), ("val", self.val_set)):
-            if pictures:
-                counts = [len(picture.boxes) for picture in pictures.pictures]
+        for name, images in (("train", self.train_set), ("val", self.val_set)):
+            if images:
+                counts = [len(image.boxes) for image in images.images]
                 empty = counts.count(0)
-                yield f"{name}: {len(pictures)} pictures ({empty} empty), {sum(counts)} boxes: {pictures.annotations}"
-                yield from pictures.notes
+                yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.annotations}"
+                yield from images.notes
 
-    def save_picture(self, batch, path):
-        save_pictures(batch.images, batch.boxes, batch.labels, self.categories, path)
+    def save_image(self, batch, path):
+        save_images(batch.images, batch.boxes, batch.labels, self.categories, path)

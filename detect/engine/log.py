@@ -1,4 +1,4 @@
-"""What a training shows: a progress bar on a terminal, plain lines elsewhere, results.csv, and its first pictures."""
+"""What a training shows: a progress bar on a terminal, plain lines elsewhere, results.csv, and its first images."""
 
 import csv
 import io
@@ -9,9 +9,9 @@ from contextlib import suppress
 import numpy as np
 from tqdm import tqdm
 
-from detect.data.image import write_image
 from detect.files import write_text
 from detect.inference.draw import draw
+from detect.ops.image import write_image
 
 SECONDS_PER_LINE = 20
 
@@ -70,27 +70,27 @@ class Pace:
     """How fast this process trains, and how much of the time it waits for the loader."""
 
     def __init__(self):
-        self.pictures, self.seconds, self.waiting = 0, 1e-9, 0.0
+        self.images, self.seconds, self.waiting = 0, 1e-9, 0.0
 
-    def add(self, pictures, seconds, waiting):
-        self.pictures += pictures
+    def add(self, images, seconds, waiting):
+        self.images += images
         self.seconds += seconds
         self.waiting += waiting
 
     @property
     def images_per_second(self):
-        return self.pictures / self.seconds
+        return self.images / self.seconds
 
     @property
     def data_share(self):
         return self.waiting / self.seconds
 
 
-def save_pictures(images, boxes, labels, categories, path):
-    """Write the first four pictures of a batch as the network sees them, side by side, with boxes and class names."""
+def save_images(images, boxes, labels, categories, path):
+    """Write the first four images of a batch as the network sees them, side by side, with boxes and class names."""
     names = [category["name"] for category in categories]
-    pictures = [
+    shown = [
         draw(image.permute(1, 2, 0).numpy(), boxes_of_one.numpy(), None, labels_of_one.numpy(), names)
         for image, boxes_of_one, labels_of_one in zip(images[:4], boxes, labels, strict=False)
     ]
-    write_image(path, np.concatenate(pictures, axis=1))
+    write_image(path, np.concatenate(shown, axis=1))

@@ -10,19 +10,19 @@ class Schedule:
 
     Args:
         train: `TrainSettings`.
-        pictures: number of pictures in the training set.
+        images: number of images in the training set.
     """
 
-    def __init__(self, train, pictures):
+    def __init__(self, train, images):
         self.train = train
-        self.steps_per_epoch = pictures / train.batch
+        self.steps_per_epoch = images / train.batch
         unit = self.steps_per_epoch if train.epochs is not None else 1
         self.total_steps = max(math.ceil((train.epochs or train.steps) * unit), 1)
         self.burn_in = train.burn_in * unit
         self.milestones = [m * unit for m in train.milestones]
 
     def epoch(self, step):
-        """Number of whole passes over the pictures after `step` steps."""
+        """Number of whole passes over the images after `step` steps."""
         return int(step / self.steps_per_epoch + 1e-9)
 
     def lr(self, step):

@@ -49,6 +49,6 @@ class Task:
         """Lines on the data, for the start of the log."""
         raise NotImplementedError
 
-    def save_picture(self, batch, path):
-        """Write the first pictures of `batch` as the network sees them."""
+    def save_image(self, batch, path):
+        """Write the first images of `batch` as the network sees them."""
         raise NotImplementedError

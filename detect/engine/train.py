@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from detect import config
-from detect.engine import checkpoint
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
 from detect.engine.interrupt import Interrupted, interrupt_flag
@@ -16,6 +15,7 @@ from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
+from detect.weights import files as checkpoint
 
 
 class Trainer:
@@ -31,7 +31,7 @@ class Trainer:
         state: a checkpoint's mapping to go on from, or None.
 
     Raises:
-        UserError: weights do not fit, a picture cannot be read, a loss is not finite, memory or disk is full.
+        UserError: weights do not fit, an image cannot be read, a loss is not finite, memory or disk is full.
     """
 
     def __init__(self, task, folder, device="cpu", state=None):
@@ -75,7 +75,7 @@ class Trainer:
         if not self.task.val_set:
             yield "not evaluated while training: the data has no split 'val'"
         yield (
-            f"{schedule.total_steps} steps of {train.batch} pictures ({schedule.epoch(schedule.total_steps)} epochs), "
+            f"{schedule.total_steps} steps of {train.batch} images ({schedule.epoch(schedule.total_steps)} epochs), "
             f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
         )
         yield f"from step {self.step}, into {self.folder}"
@@ -134,12 +134,12 @@ class Trainer:
                 batch = next(batches)
             except UserError:
                 if not total:
-                    self.save()  # a picture that cannot be read costs no step
+                    self.save()  # an image that cannot be read costs no step
                 raise
             image_ids += batch.image_ids
             waiting += time.monotonic() - asked
             if self.step == 0 and not total:
-                self.task.save_picture(batch, self.folder / "train_batch.jpg")
+                self.task.save_image(batch, self.folder / "train_batch.jpg")
             terms = self._forward(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
@@ -279,6 +279,6 @@ class Trainer:
         largest = sizes[1] if sizes else self.settings.input.size
         part = train.batch // train.accumulate
         return (
-            f"step {self.step + 1}: out of memory with {part} pictures of up to {largest} px at a time; "
+            f"step {self.step + 1}: out of memory with {part} images of up to {largest} px at a time; "
             f"try --set train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
         )

@@ -1,4 +1,4 @@
-"""A classifier judged on a set of pictures: top-1 and top-5, by the centre or by ten crops."""
+"""A classifier judged on a set of images: top-1 and top-5, by the centre or by ten crops."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,31 +13,31 @@ VIEWS_AT_ONCE = 40  # crops that go through the network together
 
 
 @torch.inference_mode()
-def class_scores(model, pictures, size, ten_crop=False, show_progress=False):
-    """Probability of every class for every picture, float32 [n, K].
+def class_scores(model, images, size, ten_crop=False, show_progress=False):
+    """Probability of every class for every image, float32 [n, K].
 
     Args:
         model: a `Classifier` in eval mode.
-        pictures: an `ImageFolder`.
+        images: an `ImageFolder`.
         size: side of the network's input, px.
         ten_crop: average the probabilities of ten crops instead of taking the central square.
 
     Raises:
-        UserError: a picture cannot be read.
+        UserError: an image cannot be read.
     """
     parameter = next(model.parameters())
     views = (lambda image: ten_crops(image, size)) if ten_crop else (lambda image: centre_crop(image, size)[None])
     at_once = VIEWS_AT_ONCE // 10 if ten_crop else VIEWS_AT_ONCE
-    chunks = [range(i, min(i + at_once, len(pictures))) for i in range(0, len(pictures), at_once)]
+    chunks = [range(i, min(i + at_once, len(images))) for i in range(0, len(images), at_once)]
     scores = []
     with (
         ThreadPoolExecutor(max_workers=4) as readers,
-        tqdm(total=len(pictures), unit="picture", disable=not show_progress) as bar,
+        tqdm(total=len(images), unit="image", disable=not show_progress) as bar,
     ):
         pending = []
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one chunk ahead
-                pending.append([readers.submit(lambda i: views(pictures.read(i)), i) for i in ahead])
+                pending.append([readers.submit(lambda i: views(images.read(i)), i) for i in ahead])
             crops = np.stack([future.result() for future in pending.pop(0)])  # [n, crops, size, size, 3]
             inputs = torch.from_numpy(crops).flatten(0, 1).to(parameter.device).permute(0, 3, 1, 2)
             probabilities = model(inputs.float() / 255).float().softmax(1)
@@ -47,7 +47,7 @@ def class_scores(model, pictures, size, ten_crop=False, show_progress=False):
 
 
 def ranks(scores, labels):
-    """How many classes are likelier than each picture's own, int64 [n]; equal ones count in the order of their labels.
+    """How many classes are likelier than each image's own, int64 [n]; equal ones count in the order of their labels.
 
     A score that is not a number is never likely.
     """
@@ -57,19 +57,19 @@ def ranks(scores, labels):
 
 
 def accuracies(ranks):
-    """{"top1", "top5"}: share of pictures whose class is the likeliest, or among the five likeliest."""
+    """{"top1", "top5"}: share of images whose class is the likeliest, or among the five likeliest."""
     return {"top1": float((ranks < 1).mean()), "top5": float((ranks < 5).mean())}
 
 
 def per_class(ranks, labels, classes):
-    """{class name: {"pictures", "top1"}} for the classes that occur."""
+    """{class name: {"images", "top1"}} for the classes that occur."""
     found = {classes[k]: ranks[labels == k] for k in np.unique(labels).tolist()}
-    return {name: {"pictures": len(own), "top1": float((own < 1).mean())} for name, own in found.items()}
+    return {name: {"images": len(own), "top1": float((own < 1).mean())} for name, own in found.items()}
 
 
 def per_class_table(results):
     """`per_class` as plain text, one line a class."""
     rows = {printable(name)[:40]: row for name, row in results.items()}
     width = max(5, *map(len, rows))
-    lines = [f"{name:{width}}  {row['pictures']:8d}  {row['top1']:.3f}" for name, row in rows.items()]
-    return "\n".join([f"{'class':{width}}  pictures  top-1", *lines])
+    lines = [f"{name:{width}}  {row['images']:8d}  {row['top1']:.3f}" for name, row in rows.items()]
+    return "\n".join([f"{'class':{width}}  images  top-1", *lines])

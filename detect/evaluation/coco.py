@@ -50,10 +50,10 @@ def ground_truth_from(dataset, source="annotations"):
         if not is_id(category.get("id")) or not isinstance(category.get("name"), str | int | float):
             raise UserError(f"{source}: category {index} needs a whole number 'id' and a text 'name'; add them")
     categories = [category | {"name": str(category["name"])} for category in categories]
-    for kind, entries in (("image", images), ("category", categories)):
+    for what, entries in (("image", images), ("category", categories)):
         repeated = [key for key, count in Counter(entry["id"] for entry in entries).items() if count > 1]
         if repeated:
-            raise UserError(f"{source}: {kind} id {repeated[0]} is given to more than one {kind}; make ids unique")
+            raise UserError(f"{source}: {what} id {repeated[0]} is given to more than one {what}; make ids unique")
     known = {category["id"] for category in categories}
     annotations = [
         _annotation(index, annotation, known, source)
@@ -135,7 +135,7 @@ def _indexed(dataset):
 
 
 def to_coco_results(image_id, boxes, scores, category_ids):
-    """Detections of one picture as COCO's results, in plain Python numbers.
+    """Detections of one image as COCO's results, in plain Python numbers.
 
     Args:
         boxes: float32 [n, 4] xyxy in image px; written as xywh, rounded to 0.01 px.

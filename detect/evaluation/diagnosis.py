@@ -54,7 +54,7 @@ def diagnose(ground_truth, detections):
     findings = _image_ids(ground_truth, detections) + _category_ids(ground_truth, detections)
     sample = _sample(ground_truth, detections)
     if sample is None:
-        return [*findings, "No picture has both objects and detections: check that this is the split that was judged."]
+        return [*findings, "No image has both objects and detections: check that this is the split that was judged."]
     best = _best_ious(sample, sample.boxes)
     return [*findings, *_boxes_and_labels(ground_truth, detections, sample, best), _histogram(best)]
 
@@ -74,7 +74,7 @@ def _image_ids(ground_truth, detections):
     covered = len(found & with_objects)
     if covered < len(with_objects) / 2:
         return [
-            f"Only {covered} of {len(with_objects)} pictures with objects have detections: check that the whole split "
+            f"Only {covered} of {len(with_objects)} images with objects have detections: check that the whole split "
             "was run, with a score threshold near 0.001."
         ]
     return []
@@ -103,7 +103,7 @@ def _boxes_and_labels(ground_truth, detections, sample, best):
         return [
             f"Boxes look like {description}: undoing that lifts the mean best IoU from {mean:.2f} to "
             f"{mean_undone:.2f}; check how boxes are written, COCO wants [left, top, width, height] in px of the "
-            "original picture."
+            "original image."
         ]
     if mean < NEAR:
         return [
@@ -145,8 +145,8 @@ def _undone(sample):
         for layout, boxes in laid_out[:2]:
             yield _joined(f"px of a plain resize to {size} x {size}", layout), boxes * sides / size
             shifted = np.concatenate([boxes[:, :2] - offset, boxes[:, 2:]], axis=1)
-            yield _joined(f"px of a {size} px letterbox (picture centred)", layout), shifted / ratio
-            yield _joined(f"px of a {size} px letterbox (picture at the top left)", layout), boxes / ratio
+            yield _joined(f"px of a {size} px letterbox (image centred)", layout), shifted / ratio
+            yield _joined(f"px of a {size} px letterbox (image at the top left)", layout), boxes / ratio
 
 
 def _joined(*parts):
@@ -175,10 +175,10 @@ def _labels_or_scores(ground_truth, detections, sample):
         )
     if average_precision < 0.1:
         return (
-            f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(chosen)} pictures: wrong "
+            f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(chosen)} images: wrong "
             "detections outrank right ones, or many repeat the same object; check scores and the suppression."
         )
-    return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} pictures that have detections."
+    return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} images that have detections."
 
 
 def _label_mistake(ground_truth, sample):

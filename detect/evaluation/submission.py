@@ -1,4 +1,4 @@
-"""Files for the COCO server: results as JSON, the zip that test-dev wants, and the list of its pictures."""
+"""Files for the COCO server: results as JSON, the zip that test-dev wants, and the list of its images."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class ImageInfo(NamedTuple):
-    """One picture of an image list without annotations; `file_name` is relative to the image folder."""
+    """One image of an image list without annotations; `file_name` is relative to the image folder."""
 
     id: int
     file_name: str
@@ -25,7 +25,7 @@ class ImageInfo(NamedTuple):
 
 def load_image_info(path):
     """`image_info_test-dev2017.json` and its like -> list of ImageInfo, in the file's order; UserError when wrong."""
-    pictures, seen = [], set()
+    images, seen = [], set()
     for index, record in enumerate(records(read_json(path), "images", path)):
         where = f"{path}: image {index}"
         check_image(record, where)
@@ -35,8 +35,8 @@ def load_image_info(path):
         name = record.get("file_name")
         if not stays_inside(name):
             raise UserError(f"{where} (id {record['id']}) has file_name {short(name)}; name a file in the image folder")
-        pictures.append(ImageInfo(*(record[field] for field in ImageInfo._fields)))
-    return pictures
+        images.append(ImageInfo(*(record[field] for field in ImageInfo._fields)))
+    return images
 
 
 def test_dev_categories(path):

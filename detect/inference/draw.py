@@ -1,4 +1,4 @@
-"""Boxes and labels on a picture."""
+"""Boxes and labels on an image."""
 
 import colorsys
 import unicodedata
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-TEXT_HEIGHT = 0.022  # of the picture's mean side
+TEXT_HEIGHT = 0.022  # of the image's mean side
 SMALLEST_TEXT = 0.35  # font scale below which letters are blots
 
 
@@ -63,7 +63,7 @@ def ascii_name(name, label):
 def _draw_label(canvas, text, corners, colour, line):
     """Write `text` on a filled strip above the box with integer `corners` (left, top, right, bottom).
 
-    The strip moves into the box or along the border where it would leave the picture; text too wide for the picture
+    The strip moves into the box or along the border where it would leave the image; text too wide for the image
     is made smaller, and left out where it could not be read.
     """
     height, width = canvas.shape[:2]

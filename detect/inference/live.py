@@ -1,4 +1,4 @@
-"""Webcams and streams: a thread reads all they send, and whoever asks gets the newest picture."""
+"""Webcams and streams: a thread reads all they send, and whoever asks gets the newest image."""
 
 import threading
 import time
@@ -13,10 +13,10 @@ PAUSE = 1.0  # seconds before the first of them; doubled before each next
 STEADY = 10.0  # seconds a connection must have lasted for the attempts to be counted anew
 
 
-class LatestPicture:
-    """Iterate over the pictures of a live source as (uint8 RGB [height, width, 3], seconds since the first one).
+class LatestImage:
+    """Iterate over the images of a live source as (uint8 RGB [height, width, 3], seconds since the first one).
 
-    A picture that is not asked for before the next one arrives is dropped, and counted in `dropped`: the delay cannot
+    An image that is not asked for before the next one arrives is dropped, and counted in `dropped`: the delay cannot
     grow. Use it in a `with` block, which ends the thread and closes the source.
 
     Args:
@@ -32,7 +32,7 @@ class LatestPicture:
         self._name = name
         self._reopen = reopen
         self._pause = pause
-        self._slot = None  # (BGR picture, time.monotonic())
+        self._slot = None  # (BGR image, time.monotonic())
         self._ended = False
         self._stop = threading.Event()
         self._news = threading.Condition()
@@ -54,18 +54,16 @@ class LatestPicture:
                     self._news.wait(timeout=0.5)  # wakes now and then, so that Ctrl-C is heard
                 if self._slot is None:
                     break
-                (picture, when), self._slot = self._slot, None
+                (image, when), self._slot = self._slot, None
             start = when if start is None else start
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), when - start
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), when - start
         raise UserError(self._farewell())
 
     def _farewell(self):
         name = printable(self._name)
         if self._reopen is None:
-            return f"{name}: sends no more pictures; check that it is plugged in and that no other program uses it"
-        return (
-            f"{name}: sends no more pictures, {RECONNECTS} attempts to reconnect failed; check the address and network"
-        )
+            return f"{name}: sends no more images; check that it is plugged in and that no other program uses it"
+        return f"{name}: sends no more images, {RECONNECTS} attempts to reconnect failed; check the address and network"
 
     def _run(self, capture):
         """The thread: fill the slot until told to stop or until the source is gone for good."""
@@ -85,17 +83,17 @@ class LatestPicture:
                 self._news.notify()
 
     def _drain(self, capture):
-        """Keep the newest picture of `capture` in the slot until it has no more."""
+        """Keep the newest image of `capture` in the slot until it has no more."""
         while not self._stop.is_set():
             try:
-                found, picture = capture.read()
+                found, image = capture.read()
             except cv2.error:
                 return
             if not found:
                 return
             with self._news:
                 self.dropped += self._slot is not None
-                self._slot = (picture, time.monotonic())
+                self._slot = (image, time.monotonic())
                 self._news.notify()
 
     def _reconnect(self, attempts):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from detect.errors import UserError
 from detect.files import printable
-from detect.inference.sinks import JsonSink, OutputNames, PictureSink, VideoSink
+from detect.inference.sinks import ImageSink, JsonSink, OutputNames, VideoSink
 from detect.inference.sources import find_items
 
 PLAIN_LINE_EVERY = 5.0  # seconds between two lines about a video where no bar can be drawn
@@ -21,21 +21,21 @@ JSON_NAME = "detections.json"
 def detect_files(
     predictor, source, out_folder, save_json=True, show_progress=True, show=False, verbose=False, log=print, warn=None
 ):
-    """Detect in `source` and write annotated pictures, videos and `detections.json` to `out_folder`.
+    """Detect in `source` and write annotated images, videos and `detections.json` to `out_folder`.
 
-    Pictures get one line each with what was found; videos and live sources a progress bar that shows it, or a line
+    Images get one line each with what was found; videos and live sources a progress bar that shows it, or a line
     every few seconds where the output is no terminal; `verbose` gives them a line for every frame.
 
     Args:
         predictor: a `detect.inference.predictor.Predictor`, or whatever has its `names` and `predict_items`.
         source: see `sources.find_items`.
-        show: also show each picture in a window; the key q ends the run.
+        show: also show each image in a window; the key q ends the run.
         log: called with each line.
         warn: called with each sentence on a source that could not be read; `log` by default.
 
     Returns:
         {"frames", "detections": their numbers, "fps": frames per second from file to file, "files": paths of the
-        annotated pictures and videos, "json": path or None, "errors": one sentence for each source that could not be
+        annotated images and videos, "json": path or None, "errors": one sentence for each source that could not be
         read or broke off (the others were done), "counts": {class name: number}}
 
     Raises:
@@ -50,9 +50,9 @@ def detect_files(
         progress.say(f"error: {error}", warn)
 
     items = find_items(source, note)
-    paths = [item.value for item in items if item.kind != "live" and isinstance(item.value, (str, Path))]
+    paths = [item.value for item in items if item.medium != "live" and isinstance(item.value, (str, Path))]
     names = OutputNames(out_folder, paths)
-    progress.pictures = sum(item.kind == "picture" for item in items)
+    progress.images = sum(item.medium == "image" for item in items)
     counts, frames, start = Counter(), 0, time.perf_counter()
     with ExitStack() as stack:
         stack.callback(progress.end)
@@ -61,14 +61,14 @@ def detect_files(
         json_sink = stack.enter_context(JsonSink(json_path, predictor.names)) if save_json else None
         try:
             for result in stack.enter_context(closing(predictor.predict_items(items, note))):
-                picture = result.draw()
-                writer.write(result, picture)
+                image = result.draw()
+                writer.write(result, image)
                 if json_sink:
                     json_sink.write(result)
                 counts.update(result.counts())
                 frames += 1
                 progress.show(result)
-                if show and not _show(picture):
+                if show and not _show(image):
                     break
         except KeyboardInterrupt:
             progress.say(f"interrupted after {frames} frames; their results are kept in {printable(names.folder)}")
@@ -91,12 +91,12 @@ def describe(counts):
 
 
 class _Writer:
-    """Pictures to picture files, each video and live source to a video of its own; use it in a `with` block."""
+    """Images to image files, each video and live source to a video of its own; use it in a `with` block."""
 
     def __init__(self, names):
         self.files = []
         self._names = names
-        self._pictures = PictureSink(names)
+        self._images = ImageSink(names)
         self._video = None
 
     def __enter__(self):
@@ -105,16 +105,16 @@ class _Writer:
     def __exit__(self, *_):
         self._end_video()
 
-    def write(self, result, picture):
+    def write(self, result, image):
         if result.frame == 0:
             self._end_video()
-        if result.kind == "picture":
-            self.files.append(self._pictures.write(result.source, picture))
+        if result.medium == "image":
+            self.files.append(self._images.write(result.source, image))
             return
         if self._video is None:
             self._video = VideoSink(self._names.take(result.source, ".mp4"), result.fps)
             self.files.append(self._video.path)
-        self._video.write(picture, result.time)
+        self._video.write(image, result.time)
 
     def _end_video(self):
         if self._video is not None:
@@ -126,7 +126,7 @@ class _Progress:
     """Tells the user how it goes: lines to `log`, and a bar on stderr where that is a terminal."""
 
     def __init__(self, log, wanted, verbose):
-        self.pictures = 0  # how many the sources hold
+        self.images = 0  # how many the sources hold
         self._log = log
         self._wanted = wanted
         self._verbose = verbose
@@ -144,12 +144,12 @@ class _Progress:
                 log(line)
 
     def show(self, result):
-        """Tell what was found in one more picture."""
-        if result.kind == "picture":
+        """Tell what was found in one more image."""
+        if result.medium == "image":
             self.end()
             self._done += 1
             height, width = result.image.shape[:2]
-            place = f"[{self._done}/{self.pictures}] {printable(result.source)} {width}x{height}"
+            place = f"[{self._done}/{self.images}] {printable(result.source)} {width}x{height}"
             self.say(f"{place}: {describe(result.counts())}")
             return
         if result.frame == 0:
@@ -183,10 +183,10 @@ class _Progress:
         return f"frame {result.frame + 1}" + (f" of {result.total}" if result.total else "")
 
 
-def _show(picture):
-    """Show an RGB picture in a window; False once the user has pressed q or Esc."""
+def _show(image):
+    """Show an RGB image in a window; False once the user has pressed q or Esc."""
     try:
-        cv2.imshow("detect", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        cv2.imshow("detect", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
     except cv2.error as error:
         raise UserError("no window can be opened here (no display, or OpenCV without one); leave out --show") from error

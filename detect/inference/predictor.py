@@ -1,4 +1,4 @@
-"""From pictures to detections in image px, with PyTorch: the shared core of prediction and evaluation."""
+"""From images to detections in image px, with PyTorch: the shared core of prediction and evaluation."""
 
 import copy
 from collections import Counter
@@ -12,14 +12,14 @@ from detect.errors import UserError, nearest
 from detect.inference.draw import draw
 from detect.inference.sources import find_items, raise_error, read_frames
 from detect.ops.letterbox import Letterbox
-from detect.ops.nms import KINDS, Detections, detections_from
+from detect.ops.nms import OVERLAPS, Detections, detections_from
 
-NMS_OPTIONS = ("kind", "threshold", "beta", "per_class")
+NMS_OPTIONS = ("overlap", "threshold", "beta", "per_class")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What was found in one picture, best first. Boxes are in px of the picture as shown (EXIF applied)."""
+    """What was found in one image, best first. Boxes are in px of the image as shown (EXIF applied)."""
 
     boxes: np.ndarray  # float32 [n, 4] xyxy
     scores: np.ndarray  # float32 [n]
@@ -31,13 +31,13 @@ class Result:
     time: float | None = None  # seconds since the first frame of a video or live source
     fps: float | None = None  # what the source says of itself
     total: int | None = None  # frames, what the source says of itself
-    kind: str = "picture"  # picture, video or live
+    medium: str = "image"  # image, video or live
 
     def __len__(self):
         return len(self.boxes)
 
     def draw(self):
-        """The picture with its detections drawn on it: a new uint8 RGB array [height, width, 3]."""
+        """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3]."""
         return draw(self.image, self.boxes, self.scores, self.labels, self.names)
 
     def counts(self):
@@ -47,17 +47,17 @@ class Result:
 
 
 class Predictor:
-    """Runs a detector over pictures of any size.
+    """Runs a detector over images of any size.
 
     Args:
         detector: a `detect.models.detector.Detector`; it stays as it is, a copy is fused and put in eval mode.
         names: the K class names.
         size: side of the network's square input in px, a multiple of `detector.stride`.
         min_score: detections at or below it are left out (0.001 for evaluation).
-        nms: keyword arguments for `detections_from`: kind, threshold, beta, per_class.
-        max_detections: per picture.
+        nms: keyword arguments for `detections_from`: overlap, threshold, beta, per_class.
+        max_detections: per image.
         device: where the detector runs.
-        batch: pictures that are read and go through the detector together (on the CPU one after the other, so that
+        batch: images that are read and go through the detector together (on the CPU one after the other, so that
             the results do not depend on it); live sources always go one by one.
 
     Raises:
@@ -77,7 +77,7 @@ class Predictor:
         self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
 
     def predict(self, source, on_error=None):
-        """An iterator over the `Result` of every picture of `source` (see `sources.find_items`), in order.
+        """An iterator over the `Result` of every image of `source` (see `sources.find_items`), in order.
 
         A file that cannot be read, or breaks off, is given to `on_error` as a `UserError` and the others go on; without
         `on_error` it raises. A `source` that is not there raises at once.
@@ -91,14 +91,14 @@ class Predictor:
             waiting = []
             for frame in frames:
                 waiting.append(frame)
-                if len(waiting) >= self.batch or frame.kind == "live":
+                if len(waiting) >= self.batch or frame.medium == "live":
                     yield from self._results(waiting)
                     waiting = []
             yield from self._results(waiting)
 
     @torch.inference_mode()
     def detect_batch(self, images):
-        """Pictures, uint8 RGB [h_i, w_i, 3] of any sizes -> their `Detections` as NumPy arrays, boxes in image px."""
+        """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> their `Detections` as NumPy arrays, boxes in image px."""
         if not images:
             return []
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
@@ -117,7 +117,7 @@ class Predictor:
 
     def _results(self, frames):
         for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
-            about = (frame.source, frame.index, frame.time, frame.fps, frame.total, frame.kind)
+            about = (frame.source, frame.index, frame.time, frame.fps, frame.total, frame.medium)
             yield Result(*found, self.names, frame.image, *about)
 
     def _check(self, detector):
@@ -139,9 +139,9 @@ class Predictor:
                 raise UserError(f"nms has no option '{option}'{nearest(option, NMS_OPTIONS)}")
         if not -1 <= self.nms.get("threshold", 0) <= 1 or not self.nms.get("beta", 1) > 0:  # DIoU begins at -1
             raise UserError("nms threshold must be a number from -1 to 1 and nms beta above 0")
-        kind = self.nms.get("kind", KINDS[0])
-        if kind not in KINDS:
-            raise UserError(f"nms kind is '{kind}'{nearest(kind, KINDS)}")
+        overlap = self.nms.get("overlap", OVERLAPS[0])
+        if overlap not in OVERLAPS:
+            raise UserError(f"nms overlap is '{overlap}'{nearest(overlap, OVERLAPS)}")
 
 
 def _near(size, stride):

@@ -1,4 +1,4 @@
-"""Where results go: annotated pictures, annotated videos and one JSON file, each whole and playable or not there."""
+"""Where results go: annotated images, annotated videos and one JSON file, each whole and playable or not there."""
 
 import itertools
 import json
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import cv2
 
-from detect.data.image import WRITE_FORMATS, write_image
 from detect.errors import UserError
 from detect.files import cannot_write, printable, replacing
 from detect.inference.video import USUAL_FPS, open_capture, sane_fps, video_backend
+from detect.ops.image import WRITE_FORMATS, write_image
 
-LARGEST = 8190  # px: the widest and tallest picture of MPEG-4 part 2
-LONGEST_GAP = 60.0  # seconds of a video that one picture may fill; a stranger's file could ask for years
-LATEST = 0.5  # seconds a picture may be shown late where the source sends them in bursts
+LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2
+LONGEST_GAP = 60.0  # seconds of a video that one image may fill; a stranger's file could ask for years
+LATEST = 0.5  # seconds an image may be shown late where the source sends them in bursts
 
 
 class OutputNames:
@@ -53,8 +53,8 @@ class OutputNames:
                 return path
 
 
-class PictureSink:
-    """Writes annotated pictures into the folder of `names`, in the source's format, or as .png where that is rare."""
+class ImageSink:
+    """Writes annotated images into the folder of `names`, in the source's format, or as .png where that is rare."""
 
     def __init__(self, names):
         self._names = names
@@ -69,8 +69,8 @@ class PictureSink:
 class VideoSink:
     """Writes one annotated video, .mp4 (MPEG-4 part 2), without sound; use it in a `with` block.
 
-    Each picture is shown at its own time: a gap is filled by the picture before it, so that a source of varying frame
-    rate never plays too fast. Pictures that come in a burst are shown late, by `LATEST` at the most, or else left out
+    Each image is shown at its own time: a gap is filled by the image before it, so that a source of varying frame
+    rate never plays too fast. Images that come in a burst are shown late, by `LATEST` at the most, or else left out
     (`left_out`). The file takes its place when the block ends, however it ends, and is playable then.
 
     Args:
@@ -81,7 +81,7 @@ class VideoSink:
     def __init__(self, path, fps=None):
         self.path = Path(path)
         self.fps = round(sane_fps(fps or 0) or USUAL_FPS, 3)
-        self.written = self.left_out = 0  # frames of the output, pictures not in it
+        self.written = self.left_out = 0  # frames of the output, images not in it
         self._writer = None
         self._stack = ExitStack()
         self._size = self._last = None
@@ -142,7 +142,7 @@ class VideoSink:
                 raise UserError(f"{printable(self.path)}: this OpenCV cannot write .mp4 videos; install opencv-python")
 
     def _fitted(self, image):
-        """RGB picture of any size -> BGR picture of the video's size, its shape kept, centred on black."""
+        """RGB image of any size -> BGR image of the video's size, its shape kept, centred on black."""
         width, height = self._size
         ratio = min(width / image.shape[1], height / image.shape[0])
         if image.shape[1] + 1 & ~1 == width and image.shape[0] + 1 & ~1 == height:
@@ -150,12 +150,12 @@ class VideoSink:
         inner = max(round(image.shape[1] * ratio), 1), max(round(image.shape[0] * ratio), 1)
         if inner != (image.shape[1], image.shape[0]):
             image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-        picture = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        fitted = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         right, below = width - inner[0], height - inner[1]
         if not right and not below:
-            return picture
+            return fitted
         edge = cv2.BORDER_REPLICATE if max(right, below) == 1 else cv2.BORDER_CONSTANT
-        return cv2.copyMakeBorder(picture, below // 2, below - below // 2, right // 2, right - right // 2, edge)
+        return cv2.copyMakeBorder(fitted, below // 2, below - below // 2, right // 2, right - right // 2, edge)
 
 
 class JsonSink:

@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, glob patterns, videos, webcams, streams and arrays, all as `Frame`s."""
+"""Where images come from: files, folders, glob patterns, videos, webcams, streams and arrays, all as `Frame`s."""
 
 import glob
 import os
@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from detect.data.image import PICTURE_SUFFIXES, is_picture, read_image, to_rgb
 from detect.errors import UserError, nearest
 from detect.files import missing, printable
-from detect.inference.live import LatestPicture
+from detect.inference.live import LatestImage
 from detect.inference.video import Video, check_end, check_size, open_capture, open_video, sane_fps
+from detect.ops.image import IMAGE_SUFFIXES, is_image, read_image, to_rgb
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
@@ -28,11 +28,11 @@ STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture and where it comes from.
+    """One image and where it comes from.
 
     `index` counts from 0 within its source; `time` is in seconds since the first frame of its source; `fps` and `total`
     (frames of the source) are what the source says about itself. The three are None where they mean nothing.
-    `kind` is `picture`, `video` (every frame is read) or `live` (late frames are dropped; `dropped` so far).
+    `medium` is `image`, `video` (every frame is read) or `live` (late frames are dropped; `dropped` so far).
     """
 
     image: np.ndarray  # uint8 RGB [height, width, 3]
@@ -41,14 +41,14 @@ class Frame:
     time: float | None = None
     fps: float | None = None
     total: int | None = None
-    kind: str = "picture"
+    medium: str = "image"
     dropped: int = 0
 
 
 class Item(NamedTuple):
     """One source to open: `value` is a path, an address, a webcam's number, an array or a Pillow image."""
 
-    kind: str  # picture, video, live
+    medium: str  # image, video, live
     name: str  # as in messages and results
     value: Any
 
@@ -62,7 +62,7 @@ def find_items(source, on_error=raise_error):
     """What `source` stands for, as a list of `Item`; nothing is decoded yet.
 
     Args:
-        source: a picture or video file, a folder (its pictures, sorted; subfolders not), a glob pattern, the number of
+        source: an image or video file, a folder (its images, sorted; subfolders not), a glob pattern, the number of
             a webcam (int or str), the address of a stream, a NumPy RGB array, a Pillow image, or a list of these.
         on_error: called with the `UserError` of a list's entry that is not there; the others go on. A single `source`
             that is not there raises.
@@ -84,10 +84,10 @@ def read_frames(items, on_error=raise_error):
     A source that cannot be opened, or that breaks off, is given to `on_error` as a `UserError` and the next one
     follows; the frames before the break are yielded. Closing the iterator closes the source.
     """
-    readers = {"picture": _read_picture, "video": _read_video, "live": _read_live}
+    readers = {"image": _read_image, "video": _read_video, "live": _read_live}
     for item in items:
         try:
-            yield from readers[item.kind](item)
+            yield from readers[item.medium](item)
         except UserError as error:
             on_error(error)
 
@@ -95,7 +95,7 @@ def read_frames(items, on_error=raise_error):
 def _items_of(source, number):
     """The `Item`s of one source; `number` is its place in the list that names an array."""
     if isinstance(source, (np.ndarray, Image.Image)):
-        return [Item("picture", f"image{number}", source)]
+        return [Item("image", f"image{number}", source)]
     if isinstance(source, (int, np.integer)) and not isinstance(source, bool):
         return [Item("live", f"webcam{source}", int(source))]
     if not isinstance(source, (str, os.PathLike)) or not str(source):
@@ -131,36 +131,34 @@ def _stream(address):
 
 
 def _in_folder(folder):
-    names = sorted(
-        n for n in os.listdir(folder) if not n.startswith(".") and Path(n).suffix.lower() in PICTURE_SUFFIXES
-    )
+    names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and Path(n).suffix.lower() in IMAGE_SUFFIXES)
     paths = [os.path.join(folder, n) for n in names]
-    items = [Item("picture", path, path) for path in paths if os.path.isfile(path)]
+    items = [Item("image", path, path) for path in paths if os.path.isfile(path)]
     if not items:
         raise UserError(
-            f"{printable(folder)}: the folder holds no pictures (subfolders are not searched); "
-            f"give a folder of pictures, or '{printable(os.path.join(folder, '*.mp4'))}' for videos"
+            f"{printable(folder)}: the folder holds no images (subfolders are not searched); "
+            f"give a folder of images, or '{printable(os.path.join(folder, '*.mp4'))}' for videos"
         )
     return items
 
 
 def _in_pattern(pattern):
     paths = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
-    items = [_file(p) for p in paths if Path(p).suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES]
+    items = [_file(p) for p in paths if Path(p).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
     if not items:
         where = printable(Path(pattern).absolute())
-        raise UserError(f"{printable(pattern)}: no picture or video fits this pattern (tried {where}); check the path")
+        raise UserError(f"{printable(pattern)}: no image or video fits this pattern (tried {where}); check the path")
     return items
 
 
 def _file(path):
     suffix = Path(path).suffix.lower()
-    known = suffix in PICTURE_SUFFIXES | VIDEO_SUFFIXES
-    picture = suffix in PICTURE_SUFFIXES if known else is_picture(path)
-    return Item("picture" if picture else "video", path, path)
+    known = suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
+    image = suffix in IMAGE_SUFFIXES if known else is_image(path)
+    return Item("image" if image else "video", path, path)
 
 
-def _read_picture(item):
+def _read_image(item):
     value = item.value
     if isinstance(value, np.ndarray):
         if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
@@ -201,9 +199,9 @@ def _read_live(item):
         return
     fps = sane_fps(capture.get(cv2.CAP_PROP_FPS))
     reopen = partial(open_capture, item.value) if isinstance(item.value, str) else None
-    with LatestPicture(capture, item.name, reopen) as pictures:
-        for index, (image, time) in enumerate(pictures):
-            yield Frame(image, item.name, index, time, fps, None, "live", pictures.dropped)
+    with LatestImage(capture, item.name, reopen) as images:
+        for index, (image, time) in enumerate(images):
+            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped)
 
 
 @contextmanager

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import cv2
 
-from detect.data.image import MAX_PIXELS, too_large
 from detect.errors import UserError
 from detect.files import missing, printable
+from detect.ops.image import MAX_PIXELS, too_large
 
 USUAL_FPS = 30.0  # where a source says nothing sane about itself
-TIMEOUT = 10_000  # ms to open a stream, and to wait for its next picture
+TIMEOUT = 10_000  # ms to open a stream, and to wait for its next image
 
 
 def video_backend():
-    """FFmpeg where this OpenCV has it: alone, as other readers take `%d` in a file's name for a series of pictures."""
+    """FFmpeg where this OpenCV has it: alone, as other readers take `%d` in a file's name for a series of images."""
     return cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
 
 
@@ -36,7 +36,7 @@ def sane_fps(fps):
 
 
 def check_size(capture, name):
-    """Raise `UserError` if the frames of an open capture are larger than any picture may be."""
+    """Raise `UserError` if the frames of an open capture are larger than any image may be."""
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > MAX_PIXELS:
         raise too_large(name, f"{width}x{height} px")
@@ -59,7 +59,7 @@ class Video:
         self.total = int(total) if 0 < total < 1e9 else None
 
     def __iter__(self):
-        """(picture uint8 RGB [height, width, 3], seconds since the first frame) of every frame.
+        """(image uint8 RGB [height, width, 3], seconds since the first frame) of every frame.
 
         Times are the container's; where they do not rise, one frame's duration is added to the previous time.
 
@@ -69,7 +69,7 @@ class Video:
         step = 1 / (self.fps or USUAL_FPS)
         self.count, self.end = 0, 0.0
         while True:
-            found, picture = self.capture.read()
+            found, image = self.capture.read()
             if not found:
                 break
             position = self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
@@ -79,7 +79,7 @@ class Video:
                 later = position - first
                 time = later if math.isfinite(later) and later > time else time + step
             self.count, self.end = self.count + 1, time + step
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), time
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time
         if self.count == 0:
             raise UserError(
                 f"{printable(self.name)}: no frame of this video can be decoded; convert it to H.264 in .mp4"
@@ -127,8 +127,8 @@ def mp4_duration(path):
     try:
         with open(path, "rb") as file:
             end = os.fstat(file.fileno()).st_size
-            for kind, start, size in _boxes(file, 0, end):
-                if kind != b"moov":
+            for box_type, start, size in _boxes(file, 0, end):
+                if box_type != b"moov":
                     continue
                 for inner, inner_start, _ in _boxes(file, start, start + size):
                     if inner == b"mvhd":
@@ -143,12 +143,12 @@ def mp4_duration(path):
 
 
 def _boxes(file, start, end, limit=1000):
-    """(kind, start of content, size of content) of the boxes of an .mp4 between two positions."""
+    """(box_type, start of content, size of content) of the boxes of an .mp4 between two positions."""
     for _ in range(limit):
         if start + 8 > end:
             return
         file.seek(start)
-        size, kind = struct.unpack(">I4s", file.read(8))
+        size, box_type = struct.unpack(">I4s", file.read(8))
         header = 8
         if size == 1:
             (size,) = struct.unpack(">Q", file.read(8))
@@ -156,5 +156,5 @@ def _boxes(file, start, end, limit=1000):
         size = end - start if size == 0 else size
         if size < header:
             return
-        yield kind, start + header, size - header
+        yield box_type, start + header, size - header
         start += size

@@ -6,10 +6,10 @@ import torch
 
 from detect.ops.boxes import area
 
-KINDS = ("iou", "giou", "diou", "ciou")
+FORMS = ("iou", "giou", "diou", "ciou")
 
 
-def aligned_iou(a, b, kind="iou", eps=1e-7):
+def aligned_iou(a, b, form="iou", eps=1e-7):
     """Overlap of box i of `a` with box i of `b`, both [n, 4] xyxy -> [n]; 1 for equal boxes.
 
     `iou`; `giou` (arXiv 1902.09630); `diou` and `ciou` (arXiv 1911.08287; the aspect term's weight gets no gradient).
@@ -19,17 +19,17 @@ def aligned_iou(a, b, kind="iou", eps=1e-7):
     intersection = overlap.prod(-1)
     union = size_a.prod(-1) + size_b.prod(-1) - intersection + eps
     iou = intersection / union
-    if kind == "iou":
+    if form == "iou":
         return iou
 
     enclosing = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
-    if kind == "giou":
+    if form == "giou":
         hull = enclosing.prod(-1) + eps
         return iou - (hull - union) / hull
 
     distance = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).square().sum(-1)
     diou = iou - distance / (enclosing.square().sum(-1) + eps)
-    if kind == "diou":
+    if form == "diou":
         return diou
 
     aspect_a = torch.atan(size_a[:, 0] / (size_a[:, 1] + eps))

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from detect.registry import CONVOLUTIONS
+from detect.models.registry import CONVOLUTIONS
 
 MAX_DEPTH = 3  # of the recursion: at 3 the smallest piece has 1/14 of the output's channels
 

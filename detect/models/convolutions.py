@@ -3,14 +3,14 @@
 from torch import nn
 
 import detect.models.compconv  # noqa: F401  fills CONVOLUTIONS
-from detect.registry import BACKBONES, CONVOLUTIONS
+from detect.models.registry import BACKBONES, CONVOLUTIONS
 
 
 @BACKBONES.option_of_all
 def conv(backbone, spec):
     """Replace every plain 3x3 convolution of `backbone`, in place, by the convolution that `spec` names.
 
-    Grouped and dilated convolutions stay, and so does one that reads the picture: compressed, it would cost more.
+    Grouped and dilated convolutions stay, and so does one that reads the image: compressed, it would cost more.
 
     Args:
         spec: `{"name": "CompConv", option: value, ...}`.

@@ -6,7 +6,7 @@ import detect.models.backbones
 import detect.models.heads
 import detect.models.necks  # noqa: F401  importing the three fills their registries
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES, HEADS, NECKS
+from detect.models.registry import BACKBONES, HEADS, NECKS
 
 
 class Detector(nn.Module):

@@ -16,7 +16,7 @@ def xyxy_to_xywh(boxes):
 
 
 def clip(boxes, width, height):
-    """NumPy boxes [n, 4] xyxy, cut at the borders of a picture of width x height px."""
+    """NumPy boxes [n, 4] xyxy, cut at the borders of an image of width x height px."""
     limits = np.array([width, height, width, height], dtype=boxes.dtype)
     return np.clip(boxes, 0, limits)
 

@@ -1,4 +1,4 @@
-"""The one geometry between a picture and the network's input: scale to fit, centre, pad with grey."""
+"""The one geometry between an image and the network's input: scale to fit, centre, pad with grey."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ GREY = 114
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Maps a picture of `width` x `height` px into a square of `size` px and its boxes back.
+    """Maps an image of `width` x `height` px into a square of `size` px and its boxes back.
 
-    The picture is scaled by one factor to fit the square (its sides rounded to whole px), centred and padded with
-    grey. A picture already of that size passes through untouched.
+    The image is scaled by one factor to fit the square (its sides rounded to whole px), centred and padded with
+    grey. An image already of that size passes through untouched.
     """
 
     width: int
@@ -24,13 +24,13 @@ class Letterbox:
 
     @property
     def inner(self):
-        """(width, height) in px of the scaled picture within the square; at least 1 px each."""
+        """(width, height) in px of the scaled image within the square; at least 1 px each."""
         ratio = self.size / max(self.width, self.height)
         return max(round(self.width * ratio), 1), max(round(self.height * ratio), 1)
 
     @property
     def offset(self):
-        """(left, top) in px of the scaled picture within the square."""
+        """(left, top) in px of the scaled image within the square."""
         width, height = self.inner
         return (self.size - width) // 2, (self.size - height) // 2
 
@@ -40,7 +40,7 @@ class Letterbox:
         return np.array([scale_x, scale_y] * 2), np.array([left, top] * 2, dtype=np.float64)
 
     def apply(self, image):
-        """uint8 picture [height, width, 3] -> uint8 square [size, size, 3]."""
+        """uint8 image [height, width, 3] -> uint8 square [size, size, 3]."""
         (width, height), (left, top) = self.inner, self.offset
         if (width, height) != (self.width, self.height):
             shrinks = width < self.width
@@ -57,7 +57,7 @@ class Letterbox:
         return (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * scale + offset).astype(np.float32)
 
     def undo(self, boxes):
-        """Boxes [n, 4] xyxy in network px -> image px, cut at the picture's borders, float32."""
+        """Boxes [n, 4] xyxy in network px -> image px, cut at the image's borders, float32."""
         scale, offset = self._scale_and_offset()
         boxes = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) - offset) / scale
         return box_ops.clip(boxes, self.width, self.height).astype(np.float32)

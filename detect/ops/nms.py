@@ -1,36 +1,36 @@
-"""Non-maximum suppression: from all scored boxes of a picture to its detections."""
+"""Non-maximum suppression: from all scored boxes of an image to its detections."""
 
 from typing import NamedTuple
 
 import torch
 from torchvision.ops import batched_nms
 
-KINDS = ("iou", "diou", "diou_beta")
+OVERLAPS = ("iou", "diou", "diou_beta")
 MAX_CANDIDATES = 20_000  # best-scored (box, class) pairs that enter the suppression
 
 
 class Detections(NamedTuple):
-    """Detections of one picture, best first. Frames: network px until `Letterbox.undo`."""
+    """Detections of one image, best first. Frames: network px until `Letterbox.undo`."""
 
     boxes: torch.Tensor  # [n, 4] xyxy
     scores: torch.Tensor  # [n]
     labels: torch.Tensor  # [n] int64, 0..K-1
 
 
-def detections_from(boxes, scores, min_score=0.25, kind="iou", threshold=0.45, beta=0.6, per_class=True, limit=100):
-    """Boxes [N, 4] xyxy and scores [N, K] of one picture -> `Detections`.
+def detections_from(boxes, scores, min_score=0.25, overlap="iou", threshold=0.45, beta=0.6, per_class=True, limit=100):
+    """Boxes [N, 4] xyxy and scores [N, K] of one image -> `Detections`.
 
     A box may be detected as several classes: each (box, class) pair above `min_score` is a candidate.
 
     Args:
-        kind: overlap that suppresses a lower-scored box when it exceeds `threshold`: `iou` (greedy, Darknet's
+        overlap: overlap that suppresses a lower-scored box when it exceeds `threshold`: `iou` (greedy, Darknet's
             default), `diou` (Darknet's greedynms: IoU - d/c) or `diou_beta` (its diounms: IoU - (d/c)^beta), where d
             is the squared distance of the centres and c the squared diagonal of the enclosing box (arXiv 1911.08287).
         per_class: suppress within a class only.
         limit: detections kept at the most.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown kind of NMS '{kind}'; known: {', '.join(KINDS)}")
+    if overlap not in OVERLAPS:
+        raise ValueError(f"unknown overlap of NMS '{overlap}'; known: {', '.join(OVERLAPS)}")
     index, labels = (scores > min_score).nonzero(as_tuple=True)
     scores = scores[index, labels]
     if len(scores) > MAX_CANDIDATES:
@@ -38,16 +38,16 @@ def detections_from(boxes, scores, min_score=0.25, kind="iou", threshold=0.45, b
         index, labels = index[best], labels[best]
     boxes = boxes[index]
     groups = labels if per_class else torch.zeros_like(labels)
-    if kind == "iou":
+    if overlap == "iou":
         keep = _iou_nms(boxes, scores, groups, threshold)
     else:
-        keep = _diou_nms(boxes, scores, groups, threshold, beta if kind == "diou_beta" else 1.0, limit)
+        keep = _diou_nms(boxes, scores, groups, threshold, beta if overlap == "diou_beta" else 1.0, limit)
     keep = keep[:limit]
     return Detections(boxes[keep], scores[keep], labels[keep])
 
 
 def _iou_nms(boxes, scores, groups, threshold):
-    """torchvision's suppression, kept right for boxes beyond the picture: it parts the groups by shifting boxes by
+    """torchvision's suppression, kept right for boxes beyond the image: it parts the groups by shifting boxes by
     multiples of the largest coordinate, which needs coordinates from 0 on, and digits."""
     if not len(boxes):
         return torch.zeros(0, dtype=torch.int64, device=boxes.device)

@@ -11,12 +11,12 @@ import yaml
 
 from detect import config
 from detect.analysis import benchmark
-from detect.analysis.benchmark import benchmark_inference, benchmark_training, make_pictures, picture, table
-from detect.cli import main
+from detect.analysis.benchmark import benchmark_inference, benchmark_training, image, make_images, table
+from detect.cli.main import main
 from detect.data.coco import CocoDataset
-from detect.engine.checkpoint import LoadedModel, write_safetensors
 from detect.errors import UserError
 from detect.models.detector import build_detector
+from detect.weights.files import LoadedModel, write_safetensors
 
 STAGES = {"letterbox", "forward", "decode", "nms"}
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
@@ -24,8 +24,8 @@ TRAIN = {"batch": 8, "accumulate": 4, "steps": 1000, "workers": 0, "precision": 
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
-    monkeypatch.setattr(benchmark, "make_pictures", lambda folder, count: make_pictures(folder, 4))
+def few_images(monkeypatch):
+    monkeypatch.setattr(benchmark, "make_images", lambda folder, count: make_images(folder, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -77,8 +77,8 @@ def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_generated_pictures_are_data(tmp_path):
-    make_pictures(tmp_path, count=2)
+def test_generated_images_are_data(tmp_path):
+    make_images(tmp_path, count=2)
     dataset = CocoDataset(tmp_path / "annotations" / "train.json", tmp_path / "images")
     assert len(dataset) == 2 and not dataset.notes
     for index in range(2):
@@ -86,8 +86,8 @@ def test_generated_pictures_are_data(tmp_path):
         assert sample.image.shape == (480, 640, 3) and len(sample.boxes) == 8
 
 
-def test_the_measured_picture_is_always_the_same():
-    first, second = (picture(np.random.default_rng(0)) for _ in range(2))
+def test_the_measured_image_is_always_the_same():
+    first, second = (image(np.random.default_rng(0)) for _ in range(2))
     assert first.dtype == np.uint8 and first.shape == (480, 640, 3)
     np.testing.assert_array_equal(first, second)
 
@@ -120,6 +120,6 @@ def test_a_number_out_of_range_is_the_users_mistake(recipe, option, capsys, monk
     def far(*_, **__):
         raise ValueError("got as far as training")
 
-    monkeypatch.setattr(benchmark, "make_pictures", far)
+    monkeypatch.setattr(benchmark, "make_images", far)
     assert main(["benchmark", recipe, "--size=64", "--batch=2", "--rounds=1", "--steps=1", option]) == 1
     assert capsys.readouterr().err.startswith("error: ")

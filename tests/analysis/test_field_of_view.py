@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from detect import config
 from detect.analysis.field_of_view import Field, extents, fields_of_view, gradients, measure, table, untrained
-from detect.cli import main
+from detect.cli.main import main
 from detect.errors import UserError
 from detect.models.layers import SAM, ConvNormAct, Maxout, SqueezeExcite, Upsample
 
@@ -256,8 +256,8 @@ def test_the_command_line_answers_in_json(capsys):
         ([str(EFM), "--set", "model.neck.same=1"], "same"),
         (["--weights", str(WEIGHTS), "--set", "input.size=64"], "--set changes configuration files"),
         ([str(EFM), "--cfg", "net.cfg"], "--cfg belongs to --weights FILE"),
-        ([str(EFM), "--plot", "picture.jpg"], "must end in .png"),
-        ([str(EFM), "--plot", "nowhere/picture.png"], "its folder is not there"),
+        ([str(EFM), "--plot", "image.jpg"], "must end in .png"),
+        ([str(EFM), "--plot", "nowhere/image.png"], "its folder is not there"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, sentence, capsys):
@@ -266,10 +266,10 @@ def test_a_mistake_is_one_sentence(arguments, sentence, capsys):
     assert error.startswith("error: ") and error.count("\n") == 1 and sentence in error
 
 
-# ---- picture -------------------------------------------------------------------------------------------------------
+# ---- image -------------------------------------------------------------------------------------------------------
 
 
-def test_the_picture_has_a_panel_per_scale_and_no_text_on_another(efm):
+def test_the_image_has_a_panel_per_scale_and_no_text_on_another(efm):
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     from detect.analysis.field_plot import fields_figure
 
@@ -295,13 +295,13 @@ def test_the_picture_has_a_panel_per_scale_and_no_text_on_another(efm):
         assert figure.bbox.y0 <= place.y0 and place.y1 <= figure.bbox.y1
 
 
-def test_the_picture_is_written(tmp_path, capsys):
+def test_the_image_is_written(tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     path = tmp_path / "fields.png"
     assert main(["field_of_view", str(EFM), "--size=64", "--inputs=1", "--plot", str(path)]) == 0
     assert capsys.readouterr().out.endswith(f"{path}\n")
-    with Image.open(path) as picture:
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 100  # not an empty sheet
+    with Image.open(path) as image:
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 100  # not an empty sheet
     assert list(tmp_path.iterdir()) == [path]
 
 

@@ -35,13 +35,13 @@ def test_memory_traffic_is_that_of_fig_8(drawn):
     assert {name: round(value / 1e6, 1) for name, value in cio.items()} == {"ResNeXt50": 34.4, "CSPResNeXt50": 32.6}
 
 
-def test_both_pictures_are_written_whole(drawn):
+def test_both_images_are_written_whole(drawn):
     folder, found = drawn
     assert found["files"] == [str(folder / "fig_7.png"), str(folder / "fig_8.png")]
     for path in found["files"]:
-        with Image.open(path) as picture:
-            assert picture.width > 1000
-            assert len(picture.convert("RGB").getcolors(1 << 24)) > 50  # not an empty sheet
+        with Image.open(path) as image:
+            assert image.width > 1000
+            assert len(image.convert("RGB").getcolors(1 << 24)) > 50  # not an empty sheet
     assert len(list(folder.iterdir())) == 2
 
 

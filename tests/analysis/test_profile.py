@@ -17,7 +17,7 @@ from detect.models.compconv import CompConv
 from detect.models.csp import CrossStagePartial
 from detect.models.detector import build_detector
 from detect.models.layers import ConvNormAct, Maxout
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 ROOT = Path(__file__).parents[2]
 
@@ -331,7 +331,7 @@ def test_layer_that_never_runs_is_refused():
 
 def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path):
     from detect import config, darknet
-    from detect.engine.checkpoint import LoadedModel
+    from detect.weights.files import LoadedModel
 
     settings = config.load(ROOT / "configs" / "yolov3_tiny.yaml", needs_data=False)
     settings.input.size = 96

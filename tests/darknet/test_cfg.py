@@ -5,7 +5,7 @@ import pytest
 from detect.darknet.cfg import parse, read
 from detect.darknet.network import DarknetNetwork, load
 from detect.errors import UserError
-from tests.darknet.small_nets import conv, net, section, yolo
+from tests.small_nets import conv, net, section, yolo
 
 CFGS = (
     "MobileNetV2-YOLOv3-Nano-voc", "csresnet50", "csresnext50-panet-spp", "csresnext50", "yolo-fastest-1.1",
@@ -27,7 +27,7 @@ def test_comments_blanks_and_aliases():
     """
     cfg = parse(text, "my.cfg")
     assert (cfg.net["width"], cfg.net["height"], cfg.net["channels"]) == (64, 32, 3)
-    assert [(layer.kind, layer.line) for layer in cfg.layers] == [("convolutional", 7), ("maxpool", 10)]
+    assert [(layer.type, layer.line) for layer in cfg.layers] == [("convolutional", 7), ("maxpool", 10)]
     assert cfg.layers[0]["filters"] == 16
     assert cfg.layers[0]["activation"] == "leaky"
     assert cfg.layers[0].lines == {"filters": 8, "activation": 9}

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from detect.darknet.activations import make_activation
 from detect.darknet.network import load
 from detect.darknet.options import ACTIVATION_NAMES
-from tests.darknet.small_nets import conv, images_for, make, net, section
+from tests.small_nets import conv, images_for, make, net, section
 
 
 def run(folder, text, seed=0):

@@ -1,4 +1,4 @@
-"""Our Darknet networks give what OpenCV's own Darknet reader gives: recorded, live on small nets, and in pictures."""
+"""Our Darknet networks give what OpenCV's own Darknet reader gives: recorded, live on small nets, and in images."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from detect.darknet.head import REGION_THRESHOLD
 from detect.darknet.network import load
 from detect.ops.nms import detections_from
-from tests.darknet.small_nets import compare_with_opencv, conv, from_opencv, images_for, make, net, section, yolo
+from tests.small_nets import compare_with_opencv, conv, from_opencv, images_for, make, net, section, yolo
 
 GOLDEN = (
     "yolo-fastest-1.1", "MobileNetV2-YOLOv3-Nano-voc", "yolov3-tiny-prn", "csresnet50", "csresnext50",
@@ -165,16 +165,16 @@ def test_region_before_opencvs_suppression(tmp_path, options):
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_real_detectors_find_the_same_boxes_in_pictures(shared, name):
+def test_real_detectors_find_the_same_boxes_in_images(shared, name):
     folder = shared / "darknet"
     cfg, path = folder / f"{name}.cfg", folder / f"{name}.weights"
     network = load(cfg, path).fuse()
     found = 0
-    for picture in sorted((shared / "demo" / "photos").glob("*.jpg")):
-        pixels = cv2.resize(cv2.imread(str(picture)), (320, 320))[..., ::-1]  # stretched, as Darknet and OpenCV do
+    for image in sorted((shared / "demo" / "photos").glob("*.jpg")):
+        pixels = cv2.resize(cv2.imread(str(image)), (320, 320))[..., ::-1]  # stretched, as Darknet and OpenCV do
         images = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32) / 255
         boxes, scores = network.decode(network(torch.from_numpy(images)))
-        ours = detections_from(boxes[0], scores[0], min_score=0.25, kind="iou", threshold=0.45)
+        ours = detections_from(boxes[0], scores[0], min_score=0.25, overlap="iou", threshold=0.45)
         theirs = opencv_detections(np.concatenate(from_opencv(cfg, path, images)), 320, 0.25, 0.45)
         ours = np.column_stack([ours.labels, ours.scores.detach(), ours.boxes.detach()])
         assert len(ours) == len(theirs)

@@ -11,7 +11,7 @@ import torch
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork, load
 from detect.errors import UserError
-from tests.darknet.small_nets import conv, images_for, make, net, section, yolo
+from tests.small_nets import conv, images_for, make, net, section, yolo
 
 SEED_CFG = (
     net(64, 32)

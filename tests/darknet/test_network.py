@@ -10,10 +10,10 @@ from torch.testing import assert_close
 
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork, load
-from detect.data.image import read_image
 from detect.inference.predictor import Predictor
 from detect.losses.yolo import YOLOLoss
-from tests.darknet.small_nets import conv, images_for, make, net, section, yolo
+from detect.ops.image import read_image
+from tests.small_nets import conv, images_for, make, net, section, yolo
 
 TWO_SCALES = (
     net(64, 64)
@@ -41,13 +41,13 @@ def test_what_a_detector_shows(tmp_path):
     assert network.head.anchors == [((37, 58), (81, 82)), ((10, 14), (23, 27), (37, 58))]
     assert network.head.all_anchors == [(10, 14), (23, 27), (37, 58), (81, 82)]
     assert network.head.anchor_ids == [(2, 3), (0, 1, 2)]
-    assert network.nms == {"kind": "iou", "threshold": 0.45}
+    assert network.nms == {"overlap": "iou", "threshold": 0.45}
 
 
 @pytest.mark.parametrize(
     ("options", "nms"),
-    [({"nms_kind": "greedynms"}, {"kind": "diou", "threshold": 0.45}),
-     ({"nms_kind": "diounms", "beta_nms": 0.7}, {"kind": "diou_beta", "threshold": 0.45, "beta": 0.7})],
+    [({"nms_kind": "greedynms"}, {"overlap": "diou", "threshold": 0.45}),
+     ({"nms_kind": "diounms", "beta_nms": 0.7}, {"overlap": "diou_beta", "threshold": 0.45, "beta": 0.7})],
     ids=str,
 )  # fmt: skip
 def test_suppression_of_the_cfg(options, nms):
@@ -119,7 +119,7 @@ def test_a_wrong_input_is_refused(tmp_path):
     [(TWO_SCALES, "mse"), (TWO_SCALES, "ciou"), (NEW_COORDS, "ciou")],
     ids=["yolo-mse", "yolo-ciou", "new_coords-ciou"],
 )
-def test_one_picture_can_be_learnt(tmp_path, text, box):
+def test_one_image_can_be_learnt(tmp_path, text, box):
     network = load(*make(tmp_path, text)).train()
     loss = YOLOLoss(network.head, box=box, box_weight=1.0)
     images = torch.from_numpy(images_for(network))
@@ -142,12 +142,12 @@ def test_one_picture_can_be_learnt(tmp_path, text, box):
 
 
 @pytest.mark.parametrize("name", ["yolo-fastest-1.1", "MobileNetV2-YOLOv3-Nano-voc"])
-def test_the_predictor_finds_what_is_in_a_picture(shared, name):
+def test_the_predictor_finds_what_is_in_a_image(shared, name):
     network = load(shared / "darknet" / f"{name}.cfg", shared / "darknet" / f"{name}.weights")
     names = [str(i) for i in range(network.num_classes)]
     predictor = Predictor(network, names, 320, nms=network.nms)
-    pictures = [read_image(path) for path in sorted((shared / "demo" / "photos").glob("*.jpg"))]
-    found = predictor.detect_batch(pictures)
+    images = [read_image(path) for path in sorted((shared / "demo" / "photos").glob("*.jpg"))]
+    found = predictor.detect_batch(images)
     person = {"yolo-fastest-1.1": 0, "MobileNetV2-YOLOv3-Nano-voc": 14}[name]
     assert sum(person in detections.labels for detections in found) >= 2
     assert all(np.isfinite(detections.boxes).all() for detections in found)

@@ -13,7 +13,7 @@ from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork, load
 from detect.darknet.weights import Header
 from detect.errors import UserError
-from tests.darknet.small_nets import conv, images_for, make, net, section, yolo
+from tests.small_nets import conv, images_for, make, net, section, yolo
 
 EVERY_KIND = (  # of layer with numbers
     net(8, 8)

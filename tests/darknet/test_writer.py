@@ -11,14 +11,14 @@ import torch
 from torch.testing import assert_close
 
 from detect import config, darknet
+from detect.config.schema import ClassifierSettings
 from detect.darknet import weights
 from detect.darknet.cfg import read
 from detect.darknet.translate import translate
-from detect.engine.checkpoint import LoadedModel
 from detect.errors import UserError
 from detect.models.classifier import Classifier
-from detect.registry import BACKBONES
-from detect.schema import ClassifierSettings
+from detect.models.registry import BACKBONES
+from detect.weights.files import LoadedModel
 from tests.models.seeded import randomise_norms
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -36,7 +36,7 @@ OTHERS = (
 def loaded(name, num_classes=3, size=64):
     """A `LoadedModel` of a shipped configuration with random numbers."""
     torch.manual_seed(0)
-    settings = config.load(CONFIGS / f"{name}.yaml", needs_data=False, kind=None)
+    settings = config.load(CONFIGS / f"{name}.yaml", needs_data=False, settings_type=None)
     settings.input.size = size
     network = settings.model.build(num_classes).eval()
     randomise_norms(network)
@@ -80,7 +80,7 @@ def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
 
 def test_a_released_model_finds_the_same_objects_as_its_darknet_files(tmp_path):
     from detect.api import RELEASED, predictor_of
-    from detect.engine.checkpoint import load_model
+    from detect.weights.files import load_model
 
     model = load_model(RELEASED)
     path, cfg, names = darknet.write(tmp_path / "net.weights", model)

@@ -1,18 +1,18 @@
-"""Random changes of a picture move its boxes with its pixels."""
+"""Random changes of an image move its boxes with its pixels."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from detect.config.schema import AugmentSettings
 from detect.data.augment import MIN_AREA, MIN_VISIBILITY, Augment
 from detect.data.sample import Sample
-from detect.schema import AugmentSettings
 
 GREY, RED = (114, 114, 114), (230, 20, 20)  # grey stays grey whatever hue, saturation and exposure do
 SEEDS = range(40)
 
 
-def picture_of(boxes, height=72, width=96, colour=RED):
+def image_of(boxes, height=72, width=96, colour=RED):
     """A grey `Sample` whose boxes are painted in one colour."""
     image = np.full((height, width, 3), GREY, dtype=np.uint8)
     for left, top, right, bottom in boxes:
@@ -38,7 +38,7 @@ def assert_same(a, b):
 
 @pytest.mark.parametrize("is_mosaic", [False, True])
 def test_boxes_move_with_the_pixels(is_mosaic):
-    augment, sample = Augment(AugmentSettings()), picture_of([(10, 20, 50, 44)])
+    augment, sample = Augment(AugmentSettings()), image_of([(10, 20, 50, 44)])
     outcomes = set()
     for seed in SEEDS:
         changed = augment(sample, seed, is_mosaic)
@@ -53,7 +53,7 @@ def test_boxes_move_with_the_pixels(is_mosaic):
 
 def test_flip_turns_left_and_right():
     augment = Augment(AugmentSettings(jitter=0, flip=1, hue=0, saturation=1, exposure=1))
-    sample = picture_of([(10, 20, 50, 44)])
+    sample = image_of([(10, 20, 50, 44)])
     changed = augment(sample, 0)
     assert_array_equal(changed.image, sample.image[:, ::-1])
     assert_allclose(changed.boxes, [[96 - 50, 20, 96 - 10, 44]], atol=1e-3)
@@ -62,15 +62,15 @@ def test_flip_turns_left_and_right():
 @pytest.mark.parametrize("is_mosaic", [False, True])
 def test_everything_off_changes_nothing(is_mosaic):
     augment = Augment(AugmentSettings(jitter=0, flip=0, hue=0, saturation=1, exposure=1))
-    sample = picture_of([(10, 20, 50, 44), (0, 0, 96, 72)])
+    sample = image_of([(10, 20, 50, 44), (0, 0, 96, 72)])
     changed = augment(sample, 3, is_mosaic)
     assert_array_equal(changed.image, sample.image)
     assert_allclose(changed.boxes, sample.boxes, atol=1e-3)
     assert_array_equal(changed.labels, sample.labels, strict=True)
 
 
-def test_the_same_seed_gives_the_same_picture():
-    sample = picture_of([(10, 20, 50, 44), (60, 0, 96, 30)])
+def test_the_same_seed_gives_the_same_image():
+    sample = image_of([(10, 20, 50, 44), (60, 0, 96, 30)])
     first, second = Augment(AugmentSettings()), Augment(AugmentSettings())
     for seed in (3, 4):
         once = first(sample, seed)
@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_picture():
 
 
 def test_the_global_random_numbers_play_no_part_and_stay():
-    augment, sample = Augment(AugmentSettings()), picture_of([(10, 20, 50, 44)])
+    augment, sample = Augment(AugmentSettings()), image_of([(10, 20, 50, 44)])
     np.random.seed(0)
     once, following = augment(sample, 3), np.random.random()
     np.random.seed(0)
@@ -90,8 +90,8 @@ def test_the_global_random_numbers_play_no_part_and_stay():
 
 
 def test_the_given_sample_stays_as_it_is():
-    augment, sample = Augment(AugmentSettings()), picture_of([(10, 20, 50, 44)])
-    kept = picture_of([(10, 20, 50, 44)])
+    augment, sample = Augment(AugmentSettings()), image_of([(10, 20, 50, 44)])
+    kept = image_of([(10, 20, 50, 44)])
     for seed in range(5):
         augment(sample, seed)
     assert_same(sample, kept)
@@ -99,7 +99,7 @@ def test_the_given_sample_stays_as_it_is():
 
 def test_labels_stay_with_their_boxes_and_keep_their_kind():
     boxes = [(0, 0, 12, 72), (20, 4, 60, 20), (70, 50, 96, 72), (40, 40, 44, 44)]
-    augment, sample = Augment(AugmentSettings(hue=0, saturation=1, exposure=1)), picture_of(boxes)
+    augment, sample = Augment(AugmentSettings(hue=0, saturation=1, exposure=1)), image_of(boxes)
     colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250), (250, 250, 0)]
     for (left, top, right, bottom), colour in zip(boxes, colours, strict=True):
         sample.image[top:bottom, left:right] = colour
@@ -115,8 +115,8 @@ def test_labels_stay_with_their_boxes_and_keep_their_kind():
 
 
 @pytest.mark.parametrize("is_mosaic", [False, True])
-def test_a_picture_without_boxes_works(is_mosaic):
-    augment, sample = Augment(AugmentSettings()), picture_of([])
+def test_a_image_without_boxes_works(is_mosaic):
+    augment, sample = Augment(AugmentSettings()), image_of([])
     for seed in range(5):
         changed = augment(sample, seed, is_mosaic)
         assert (changed.boxes.shape, changed.boxes.dtype) == ((0, 4), np.float32)
@@ -125,8 +125,8 @@ def test_a_picture_without_boxes_works(is_mosaic):
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (3, 2), (400, 3)])
-def test_tiny_and_thin_pictures_work(height, width):
-    augment, sample = Augment(AugmentSettings(jitter=0.49)), picture_of([(0, 0, width, height)], height, width)
+def test_tiny_and_thin_images_work(height, width):
+    augment, sample = Augment(AugmentSettings(jitter=0.49)), image_of([(0, 0, width, height)], height, width)
     for seed in SEEDS:
         changed = augment(sample, seed)
         assert min(changed.image.shape[:2]) >= 1
@@ -135,7 +135,7 @@ def test_tiny_and_thin_pictures_work(height, width):
 
 def test_boxes_at_the_border_and_thinner_than_a_pixel_work():
     boxes = [[0, 0, 96, 72], [95.99, 71.99, 96, 72], [0, 0, 0.001, 72], [50, 71.9999, 60, 72], [33.3, 0, 33.4, 72]]
-    sample = picture_of([])
+    sample = image_of([])
     sample.boxes, sample.labels = np.array(boxes, np.float32), np.arange(5)
     augment = Augment(AugmentSettings())
     for seed in SEEDS:

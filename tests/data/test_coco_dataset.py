@@ -7,14 +7,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
+from detect.config.schema import DataSettings, SplitSettings
 from detect.data.coco import CocoDataset, split_paths
-from detect.data.image import write_image
 from detect.errors import UserError
-from detect.schema import DataSettings, SplitSettings
+from detect.ops.image import write_image
 
 
 def valid():
-    """Two pictures of 40x30 px, three classes with gaps between their ids, three boxes."""
+    """Two images of 40x30 px, three classes with gaps between their ids, three boxes."""
     return {
         "images": [
             {"id": 7, "file_name": "b.png", "width": 40, "height": 30},
@@ -31,7 +31,7 @@ def valid():
 
 @pytest.fixture
 def load(tmp_path):
-    """Write a content beside two pictures and read it as a `CocoDataset`."""
+    """Write a content beside two images and read it as a `CocoDataset`."""
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -52,9 +52,9 @@ def error_of(function, *arguments, **options):
     return str(caught.value)
 
 
-def test_pictures_boxes_and_labels_are_read(load):
+def test_images_boxes_and_labels_are_read(load):
     dataset = load(valid())
-    assert [picture.id for picture in dataset.pictures] == [3, 7]
+    assert [image.id for image in dataset.images] == [3, 7]
     sample = dataset.sample(1)
     assert sample.image.shape == (30, 40, 3) and sample.image.dtype == np.uint8
     assert_array_equal(sample.boxes, np.array([[10, 5, 30, 15], [0, 0, 40, 30]], np.float32), strict=True)
@@ -70,18 +70,18 @@ def test_ids_with_gaps_become_labels_and_go_back(load):
     content["categories"] = [{"id": i, "name": f"class {i}"} for i in reversed(ids)]
     content["annotations"] = [{"image_id": 3, "category_id": i, "bbox": [0, 0, 9, 9]} for i in ids]
     dataset = load(content)
-    assert_array_equal(dataset.pictures[0].labels, np.arange(80))
-    assert [dataset.categories[label]["id"] for label in dataset.pictures[0].labels] == ids
+    assert_array_equal(dataset.images[0].labels, np.arange(80))
+    assert [dataset.categories[label]["id"] for label in dataset.images[0].labels] == ids
     assert [dataset.categories[label]["name"] for label in (0, 79)] == ["class 1", "class 90"]
 
 
 def test_crowds_are_left_out(load):
     content = valid()
     content["annotations"][0]["iscrowd"] = 1
-    assert_array_equal(load(content).pictures[1].boxes, np.array([[0, 0, 40, 30]], np.float32))
+    assert_array_equal(load(content).images[1].boxes, np.array([[0, 0, 40, 30]], np.float32))
 
 
-def test_a_picture_without_objects_has_no_boxes(load):
+def test_a_image_without_objects_has_no_boxes(load):
     content = valid()
     content["annotations"] = []
     sample = load(content).sample(0)
@@ -141,8 +141,8 @@ BBOX = "a bbox is [left, top, width, height] in px"
         (change("annotations", 0, "bbox", 2, to=True), f"box 1 of image 7 is [10, 5, True, 10]; {BBOX}"),
         (change("annotations", 0, "bbox", 2, to=0), "box 1 of image 7 has width 0; remove it, or set data.bad_boxes"),
         (change("annotations", 0, "bbox", 3, to=-1), "box 1 of image 7 has height -1; remove it"),
-        (change("annotations", 0, "bbox", 0, to=40), "box 1 of image 7 lies outside its picture of 40x30 px"),
-        (change("annotations", 0, "bbox", 1, to=-10), "box 1 of image 7 lies outside its picture of 40x30 px"),
+        (change("annotations", 0, "bbox", 0, to=40), "box 1 of image 7 lies outside its image of 40x30 px"),
+        (change("annotations", 0, "bbox", 1, to=-10), "box 1 of image 7 lies outside its image of 40x30 px"),
     ],
 )
 def test_every_malformed_record_is_named(load, tmp_path, spoil, expected):
@@ -180,8 +180,8 @@ def test_bad_boxes_are_dropped_and_counted_if_told(load, tmp_path):
     dataset = load(content, bad_boxes="drop")
     note = f"{tmp_path / 'set.json'}: dropped 2 bad boxes, the first: box 1 of image 7 has width 0"
     assert dataset.notes == [note]
-    assert [len(picture.boxes) for picture in dataset.pictures] == [0, 1]
-    assert [len(picture.labels) for picture in dataset.pictures] == [0, 1]
+    assert [len(image.boxes) for image in dataset.images] == [0, 1]
+    assert [len(image.labels) for image in dataset.images] == [0, 1]
 
 
 def test_boxes_beyond_the_border_are_cut_and_noted(load, tmp_path):
@@ -189,8 +189,8 @@ def test_boxes_beyond_the_border_are_cut_and_noted(load, tmp_path):
     content["annotations"][0]["bbox"] = [30, 20, 20, 20]
     content["annotations"][1]["bbox"] = [-0.5, -0.5, 41, 31]  # rounding is no news
     dataset = load(content)
-    assert_array_equal(dataset.pictures[1].boxes, np.array([[30, 20, 40, 30], [0, 0, 40, 30]], np.float32))
-    assert dataset.notes == [f"{tmp_path / 'set.json'}: cut 1 boxes that reach beyond their picture"]
+    assert_array_equal(dataset.images[1].boxes, np.array([[30, 20, 40, 30], [0, 0, 40, 30]], np.float32))
+    assert dataset.notes == [f"{tmp_path / 'set.json'}: cut 1 boxes that reach beyond their image"]
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "{root}/secret.png", "link.png", "up/x.png"])
@@ -237,7 +237,7 @@ def test_a_size_that_does_not_agree_is_named(load, tmp_path):
     assert error_of(load(content).sample, 1) == expected
 
 
-def test_the_size_is_that_of_the_picture_turned_upright(load, tmp_path):
+def test_the_size_is_that_of_the_image_turned_upright(load, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     Image.new("RGB", (40, 30)).save(tmp_path / "images" / "b.png", exif=exif)
@@ -273,10 +273,10 @@ def test_coco3k_is_read(shared):
     data = DataSettings(root=str(shared / "data" / "coco3k"))
     train = CocoDataset.of_split(data, "train")
     assert (len(train), len(train.categories)) == (2572, 80)
-    labels = np.concatenate([picture.labels for picture in train.pictures])
+    labels = np.concatenate([image.labels for image in train.images])
     assert_array_equal(np.unique(labels), np.arange(80))
-    for picture in train.pictures:
-        assert (picture.boxes[:, 2:] > picture.boxes[:, :2]).all()
-        assert (picture.boxes >= 0).all() and (picture.boxes <= [picture.width, picture.height] * 2).all()
+    for image in train.images:
+        assert (image.boxes[:, 2:] > image.boxes[:, :2]).all()
+        assert (image.boxes >= 0).all() and (image.boxes <= [image.width, image.height] * 2).all()
     sample = train.sample(0)
-    assert sample.image.shape[:2] == (train.pictures[0].height, train.pictures[0].width)
+    assert sample.image.shape[:2] == (train.images[0].height, train.images[0].width)

@@ -7,15 +7,15 @@ import pytest
 
 from detect.data.coco import CocoDataset
 from detect.data.crops import crop_boxes, folder_names, with_margin
-from detect.data.image import read_image, write_image
 from detect.errors import UserError
+from detect.ops.image import read_image, write_image
 
 RED, BLUE = (230, 20, 20), (20, 20, 230)
 
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Three pictures: two red cars and a blue bus, a red car of 10 px, and a crowd of cars."""
+    """Three images: two red cars and a blue bus, a red car of 10 px, and a crowd of cars."""
     (tmp_path / "images").mkdir()
     boxes = [
         {"image_id": 7, "category_id": 3, "bbox": [10, 20, 40, 32]},
@@ -42,7 +42,7 @@ def files_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_every_box_becomes_a_picture_of_its_class(dataset, tmp_path):
+def test_every_box_becomes_a_image_of_its_class(dataset, tmp_path):
     out = tmp_path / "out" / "train"
     assert crop_boxes(dataset, out, margin=0) == {"car": 2, "bus / coach": 1}
     assert files_in(out) == ["bus_coach/7_1.jpg", "car/7_0.jpg", "car/7_2.jpg"]
@@ -58,7 +58,7 @@ def test_options_choose(dataset, tmp_path):
     assert read_image(tmp_path / "c" / "car" / "7_0.jpg").shape == (48, 60, 3)
 
 
-def test_a_margin_ends_at_the_picture():
+def test_a_margin_ends_at_the_image():
     box = np.array([10, 0, 30, 40], np.float32)
     assert with_margin(box, 0.1, 100, 41) == (8, 0, 32, 41)
     assert with_margin(box, 3, 50, 45) == (0, 0, 50, 45)

@@ -1,4 +1,4 @@
-"""The order of the training's pictures depends on seed and step alone, and every picture has its turn."""
+"""The order of the training's images depends on seed and step alone, and every image has its turn."""
 
 import json
 from collections import Counter
@@ -10,12 +10,19 @@ import torch
 from numpy.testing import assert_array_equal
 from torch.testing import assert_close
 
+from detect.config.schema import (
+    AugmentSettings,
+    ClassifierSettings,
+    CropSettings,
+    InputSettings,
+    Settings,
+    TrainSettings,
+)
 from detect.data.coco import CocoDataset
-from detect.data.image import write_image
 from detect.data.image_folder import ImageFolder
-from detect.data.loader import STEPS_PER_SIZE, ClassificationPictures, DetectionPictures, plans, training_batches
+from detect.data.loader import STEPS_PER_SIZE, ClassificationImages, DetectionImages, plans, training_batches
 from detect.errors import UserError
-from detect.schema import AugmentSettings, ClassifierSettings, CropSettings, InputSettings, Settings, TrainSettings
+from detect.ops.image import write_image
 
 
 def settings_of(size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, **train):
@@ -29,7 +36,7 @@ def settings_of(size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, **train):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Six pictures of noise with one box each, the last one without."""
+    """Six images of noise with one box each, the last one without."""
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     images, boxes = [], []
@@ -45,16 +52,16 @@ def dataset(tmp_path):
 
 
 def stream(plan_list):
-    """(index, position) of every picture of the plans, in their order."""
-    return [picture for plan in plan_list for picture in plan.pictures]
+    """(index, position) of every image of the plans, in their order."""
+    return [image for plan in plan_list for image in plan.images]
 
 
 @pytest.mark.parametrize(("count", "batch"), [(7, 3), (5, 5), (3, 8), (10, 1)])
-def test_every_picture_comes_once_an_epoch_across_batch_borders(count, batch):
+def test_every_image_comes_once_an_epoch_across_batch_borders(count, batch):
     steps = 4 * count  # at least four epochs
-    pictures = stream(plans(count, settings_of(batch=batch), steps, stride=32))
-    assert [position for _, position in pictures] == list(range(steps * batch))
-    indices = [index for index, _ in pictures]
+    images = stream(plans(count, settings_of(batch=batch), steps, stride=32))
+    assert [position for _, position in images] == list(range(steps * batch))
+    indices = [index for index, _ in images]
     epochs = [indices[i : i + count] for i in range(0, len(indices) - count + 1, count)]
     assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) > 1 or count < 4  # and in another order
@@ -63,7 +70,7 @@ def test_every_picture_comes_once_an_epoch_across_batch_borders(count, batch):
 def test_every_batch_is_whole():
     found = list(plans(7, settings_of(batch=4), 5, stride=32))
     assert [plan.step for plan in found] == [0, 1, 2, 3, 4]
-    assert all(len(plan.pictures) == 4 for plan in found)
+    assert all(len(plan.images) == 4 for plan in found)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -84,7 +91,7 @@ def test_accumulation_splits_the_batch_and_nothing_else():
     options = {"train_sizes": [64, 128], "batch": 6}
     whole = list(plans(7, settings_of(**options), 12, stride=32))
     parts = list(plans(7, settings_of(**options, accumulate=3), 12, stride=32))
-    assert len(parts) == 36 and all(len(plan.pictures) == 2 for plan in parts)
+    assert len(parts) == 36 and all(len(plan.images) == 2 for plan in parts)
     assert stream(parts) == stream(whole)
     for i, plan in enumerate(parts):
         assert (plan.step, plan.size) == (whole[i // 3].step, whole[i // 3].size)
@@ -102,8 +109,8 @@ def test_sizes_are_multiples_of_the_stride_and_stay_for_ten_steps():
 
 def test_mosaics_end_before_the_training_does():
     def mosaics(settings):
-        pictures = DetectionPictures([], settings)
-        return [pictures.takes_mosaics(plan) for plan in plans(9, settings, 20, stride=32)]
+        images = DetectionImages([], settings)
+        return [images.takes_mosaics(plan) for plan in plans(9, settings, 20, stride=32)]
 
     assert mosaics(settings_of(mosaic=1.0, mosaic_off=0.3, batch=2)) == [True] * 14 + [False] * 6
     assert all(mosaics(settings_of(mosaic=1.0, mosaic_off=0, batch=2)))
@@ -118,14 +125,14 @@ def test_batches_are_what_training_takes(dataset):
         assert (batch.images.dtype, batch.step) == (torch.uint8, plan.step)
         assert batch.images.shape == (2, 3, plan.size, plan.size)
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
-        assert batch.image_ids == [100 + index for index, _ in plan.pictures]
+        assert batch.image_ids == [100 + index for index, _ in plan.images]
         for boxes, labels in zip(batch.boxes, batch.labels, strict=True):
             assert (boxes.dtype, labels.dtype, boxes.shape) == (torch.float32, torch.int64, (len(labels), 4))
             assert ((boxes >= 0) & (boxes <= plan.size)).all() and (boxes[:, 2:] > boxes[:, :2]).all()
 
 
 def test_mosaics_are_made_with_their_probability(dataset):
-    """A picture that is no mosaic has only its own object, a mosaic may have four."""
+    """An image that is no mosaic has only its own object, a mosaic may have four."""
     for probability, most in ((0.0, 1), (1.0, 4)):
         settings = settings_of(mosaic=probability, mosaic_off=0, batch=4, workers=0)
         counts = [len(boxes) for batch in training_batches(dataset, settings, 6, 32) for boxes in batch.boxes]
@@ -144,7 +151,7 @@ def test_workers_change_nothing(dataset):
             assert_close(getattr(a, field), getattr(b, field), rtol=0, atol=0)
 
 
-def test_a_resumed_run_sees_the_same_pictures(dataset):
+def test_a_resumed_run_sees_the_same_images(dataset):
     settings = settings_of(mosaic=0.5, batch=2, workers=0)
     whole = list(training_batches(dataset, settings, 8, 32))
     rest = list(training_batches(dataset, settings, 8, 32, start=5))
@@ -154,13 +161,13 @@ def test_a_resumed_run_sees_the_same_pictures(dataset):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_damaged_picture_is_named_in_the_main_process(dataset, workers):
-    path = dataset.pictures[3].path
+def test_a_damaged_image_is_named_in_the_main_process(dataset, workers):
+    path = dataset.images[3].path
     path.write_bytes(path.read_bytes()[:100])
     settings = settings_of(batch=2, workers=workers)
     with pytest.raises(UserError) as caught:
         list(training_batches(dataset, settings, 6, 32))
-    assert str(caught.value).startswith(f"{path}: not a readable picture (") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: not a readable image (") and "\n" not in str(caught.value)
 
 
 def test_a_run_that_ends_early_stops_its_workers(dataset):
@@ -175,7 +182,7 @@ def test_a_run_that_ends_early_stops_its_workers(dataset):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Seven pictures of noise in two classes."""
+    """Seven images of noise in two classes."""
     rng = np.random.default_rng(0)
     for i in range(7):
         path = tmp_path / "train" / "ab"[i % 2] / f"{i}.png"
@@ -190,7 +197,7 @@ def classifier_settings(**train):
 
 
 def classified(folder, settings, steps, start=0):
-    return list(training_batches(folder, settings, steps, 32, start, ClassificationPictures))
+    return list(training_batches(folder, settings, steps, 32, start, ClassificationImages))
 
 
 def test_batches_of_classes_follow_the_same_plan(folder):
@@ -201,7 +208,7 @@ def test_batches_of_classes_follow_the_same_plan(folder):
         assert (batch.images.dtype, batch.step) == (torch.uint8, plan.step)
         assert batch.images.shape == (2, 3, plan.size, plan.size)
         assert batch.images.is_contiguous(memory_format=torch.channels_last)
-        assert batch.image_ids == [folder.names[index] for index, _ in plan.pictures]
+        assert batch.image_ids == [folder.names[index] for index, _ in plan.images]
         assert batch.labels.tolist() == [int(name[0] == "b") for name in batch.image_ids]
 
 
@@ -218,8 +225,8 @@ def test_classes_come_the_same_from_any_start_and_any_workers(folder):
     assert other[0].image_ids != whole[0].image_ids or (other[0].images != whole[0].images).any()
 
 
-def test_a_classifiers_corrupt_picture_is_named(folder):
+def test_a_classifiers_corrupt_image_is_named(folder):
     path = folder.folder / folder.names[2]
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     with pytest.raises(UserError, match=path.name):
         classified(folder, classifier_settings(batch=7, workers=0), 1)

@@ -1,4 +1,4 @@
-"""Four pictures in one, their boxes with them."""
+"""Four images in one, their boxes with them."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_boxes_move_with_the_pixels(size):
     assert kept > 30 * 2.5  # most objects stay
 
 
-def test_boxes_stay_in_the_picture_and_keep_their_kind():
+def test_boxes_stay_in_the_image_and_keep_their_kind():
     for seed in range(30):
         result = mosaic(four_samples(), 64, np.random.default_rng(seed))
         assert (result.boxes.dtype, result.labels.dtype) == (np.float32, np.int64)
@@ -49,7 +49,7 @@ def test_boxes_stay_in_the_picture_and_keep_their_kind():
         assert ((result.boxes[:, 2:] - result.boxes[:, :2]).prod(axis=1) >= MIN_AREA).all()
 
 
-def test_the_four_pictures_meet_in_one_corner():
+def test_the_four_images_meet_in_one_corner():
     samples = [Sample(np.full((50, 50, 3), 50 * i, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64), i)
                for i in range(1, 5)]  # fmt: skip
     for seed in range(20):
@@ -82,7 +82,7 @@ def test_no_boxes_and_the_given_samples_stay():
         assert_array_equal(sample.image, image)
 
 
-def test_thin_pictures_work():
+def test_thin_images_work():
     samples = four_samples()
     samples[1] = Sample(np.zeros((1, 500, 3), np.uint8), np.array([[0, 0, 500, 1]], np.float32), np.array([1]), 1)
     samples[2] = Sample(np.zeros((1, 1, 3), np.uint8), np.array([[0, 0, 1, 1]], np.float32), np.array([2]), 2)

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from detect.config.schema import CropSettings
 from detect.data.views import TEN_CROP_MARGIN, RandomCrop, centre_crop, ten_crops
-from detect.schema import CropSettings
 
 STILL = {"angle": 0, "aspect": 1, "flip": 0, "hue": 0, "saturation": 1, "exposure": 1}
 GREY = 114
@@ -17,7 +17,7 @@ def rng(seed=0):
 
 
 def smooth(height, width):
-    """A picture without edges, in which every place has a colour of its own."""
+    """An image without edges, in which every place has a colour of its own."""
     rows, columns = np.mgrid[:height, :width]
     grey = np.full((height, width), 90.0)
     return np.stack([rows * 255 / height, columns * 255 / width, grey], axis=-1).round().astype(np.uint8)
@@ -53,7 +53,7 @@ def test_what_is_drawn_stays_in_its_range(width, height):
     assert (np.abs(shifts) <= reach + 1e-9).all() and (np.abs(shifts) > 0.9 * reach).any()
 
 
-def test_without_changes_it_is_a_cut_of_the_scaled_picture():
+def test_without_changes_it_is_a_cut_of_the_scaled_image():
     image = smooth(90, 150)
     crop = RandomCrop(CropSettings(**STILL, short_side=[60, 60]))
     scaled = cv2.resize(image, (100, 60), interpolation=cv2.INTER_AREA).astype(int)
@@ -65,8 +65,8 @@ def test_without_changes_it_is_a_cut_of_the_scaled_picture():
         assert_allclose(crop(image, 32, rng(seed)).astype(int), near, atol=4)  # half a px is up to 2 levels
 
 
-def test_all_of_the_picture_has_its_turn():
-    """Of a picture twice as wide as the cut, the cuts reach both ends, and never beyond them."""
+def test_all_of_the_image_has_its_turn():
+    """Of an image twice as wide as the cut, the cuts reach both ends, and never beyond them."""
     image = np.full((40, 80, 3), 200, np.uint8)
     image[:, :4, 0], image[:, -4:, 1] = 0, 0
     crop = RandomCrop(CropSettings(**STILL, short_side=[40, 40]))
@@ -75,7 +75,7 @@ def test_all_of_the_picture_has_its_turn():
     assert not ((cuts == GREY).all(-1)).any()
 
 
-def test_a_small_picture_lies_in_the_middle_of_grey():
+def test_a_small_image_lies_in_the_middle_of_grey():
     cut = RandomCrop(CropSettings(**STILL, short_side=[20, 20]))(np.full((10, 10, 3), 200, np.uint8), 64, rng())
     assert (cut[23:41, 23:41] == 200).all()
     cut[21:43, 21:43] = GREY

@@ -4,12 +4,12 @@ import math
 
 import pytest
 
+from detect.config.schema import TrainSettings
 from detect.engine.schedule import Schedule
-from detect.schema import TrainSettings
 
 
-def schedule_of(pictures=100, **train):
-    return Schedule(TrainSettings(**train), pictures)
+def schedule_of(images=100, **train):
+    return Schedule(TrainSettings(**train), images)
 
 
 def test_length_in_steps_and_in_epochs():
@@ -17,11 +17,11 @@ def test_length_in_steps_and_in_epochs():
     assert schedule_of(epochs=3, batch=8).total_steps == math.ceil(3 * 100 / 8)
     assert schedule_of(epochs=0.5, batch=10).total_steps == 5
     assert schedule_of(epochs=0.001, batch=10).total_steps == 1
-    assert schedule_of(epochs=2, batch=64, pictures=8).total_steps == 1
+    assert schedule_of(epochs=2, batch=64, images=8).total_steps == 1
 
 
-def test_epochs_are_whole_passes_over_the_pictures():
-    schedule = schedule_of(epochs=4, batch=3, pictures=8)  # 2 2/3 steps an epoch
+def test_epochs_are_whole_passes_over_the_images():
+    schedule = schedule_of(epochs=4, batch=3, images=8)  # 2 2/3 steps an epoch
     assert [schedule.epoch(step) for step in range(12)] == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 3, 4]
 
 

@@ -18,14 +18,14 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
-from detect.data.image import write_image
-from detect.engine.checkpoint import load_model, read_checkpoint
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
 from detect.engine.train import Interrupted, Trainer, interrupt_flag
 from detect.errors import UserError
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
+from detect.ops.image import write_image
+from detect.weights.files import load_model, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ((230, 30, 30), (30, 220, 40), (40, 40, 230))
@@ -63,13 +63,13 @@ def small_backbone(monkeypatch):
     monkeypatch.setitem(BACKBONES._classes, "Small", Small)
 
 
-def write_split(root, split, pictures):
-    """Write a split whose objects are coloured rectangles: per picture (height, width, [(box xyxy, label), ...])."""
+def write_split(root, split, contents):
+    """Write a split whose objects are coloured rectangles: per image (height, width, [(box xyxy, label), ...])."""
     rng = np.random.default_rng(0)
     (root / "images" / split).mkdir(parents=True, exist_ok=True)
     (root / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []
-    for i, (height, width, objects) in enumerate(pictures):
+    for i, (height, width, objects) in enumerate(contents):
         coarse = rng.integers(60, 180, (9, 9, 3), dtype=np.uint8)
         image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         for (left, top, right, bottom), label in objects:
@@ -86,17 +86,17 @@ def write_split(root, split, pictures):
 
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory):
-    """Eight pictures of 64-96 px with up to two coloured squares, two of them again as split val."""
-    root, rng, pictures = tmp_path_factory.mktemp("squares"), random.Random(0), []
+    """Eight images of 64-96 px with up to two coloured squares, two of them again as split val."""
+    root, rng, contents = tmp_path_factory.mktemp("squares"), random.Random(0), []
     for i in range(8):
         height, width = rng.randint(64, 96), rng.randint(64, 96)
         objects = []
         for label in range(i % 3):
             left, top, side = rng.randint(0, 30), rng.randint(0, 30), rng.randint(16, 32)
             objects.append(((left, top, left + side, top + side), label))
-        pictures.append((height, width, objects))
-    write_split(root, "train", pictures)
-    write_split(root, "val", pictures[1:3])
+        contents.append((height, width, objects))
+    write_split(root, "train", contents)
+    write_split(root, "val", contents[1:3])
     return root
 
 
@@ -160,7 +160,7 @@ def test_two_epochs_and_two_more_equal_four(squares, tmp_path):
 
 @pytest.mark.parametrize("until", [1, 4])
 def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_path, until):
-    """Accumulation, multi-scale, mosaic, momentum, EMA and a cosine with burn-in; 8 pictures are 2 2/3 batches of 3."""
+    """Accumulation, multi-scale, mosaic, momentum, EMA and a cosine with burn-in; 8 images are 2 2/3 batches of 3."""
     settings = settings_of(
         squares, input={"size": 64, "train_sizes": [64, 96]}, augment={"mosaic": 0.5, "mosaic_off": 0.3},
         loss={"box": "ciou", "iou_thresh": 0.4}, steps=6, accumulate=3, schedule="cosine", burn_in=2, clip_norm=5,
@@ -341,7 +341,7 @@ def test_frozen_parts_leave_a_training_as_they_came(squares, tmp_path):
 
 
 @pytest.mark.parametrize("term", ["box", "cls"])
-def test_a_loss_that_is_not_finite_stops_with_its_name_and_the_pictures(squares, tmp_path, term):
+def test_a_loss_that_is_not_finite_stops_with_its_name_and_the_images(squares, tmp_path, term):
     settings = settings_of(squares, steps=6)
     trained(settings, tmp_path, until=2)
     good = read_checkpoint(tmp_path / "last.pt")
@@ -430,7 +430,7 @@ def test_a_run_folder_holds_what_it_promises(squares, tmp_path):
 # ---- it learns -------------------------------------------------------------------------------------------------------
 
 
-def test_one_picture_can_be_overfitted(tmp_path):
+def test_one_image_can_be_overfitted(tmp_path):
     objects = [((12, 20, 52, 60), 0), ((100, 10, 180, 70), 1), ((30, 90, 70, 150), 0), ((110, 95, 170, 140), 2)]
     for split in ("train", "val"):
         write_split(tmp_path, split, [(160, 192, objects)])

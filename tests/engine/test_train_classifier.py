@@ -6,14 +6,14 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
-from detect.data.image import read_image, write_image
-from detect.engine.checkpoint import load_matching, load_model, read_checkpoint, write_safetensors
+from detect.config.schema import ClassifierSettings
 from detect.engine.classification import ClassificationTask
 from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector
-from detect.schema import ClassifierSettings
+from detect.ops.image import read_image, write_image
+from detect.weights.files import load_matching, load_model, read_checkpoint, write_safetensors
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
@@ -28,7 +28,7 @@ def one_thread():
 
 
 def write_set(root, train=3, val=2):
-    """Pictures of noise in three colours, so many a class and split."""
+    """Images of noise in three colours, so many a class and split."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         for name, colour in COLOURS.items():
@@ -57,7 +57,7 @@ def settings_of(small_backbone):
                 "augment": {"short_side": [32, 40]} | (augment or {}),
                 "train": small | {"schedule": "poly", "burn_in": 1} | train,
             },
-            kind=ClassifierSettings,
+            settings_type=ClassifierSettings,
         )
 
     return settings
@@ -94,7 +94,7 @@ def test_two_steps_and_two_more_equal_four(colours, tmp_path, settings_of):
 
 
 def test_a_small_set_can_be_overfitted(tmp_path, settings_of):
-    """Six pictures of noise whose labels say nothing about them: known by heart after some steps."""
+    """Six images of noise whose labels say nothing about them: known by heart after some steps."""
     rng = np.random.default_rng(0)
     for number in range(6):
         image = rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)
@@ -120,7 +120,7 @@ def test_the_run_folder_and_the_first_lines(colours, tmp_path, settings_of):
     assert read_image(tmp_path / "train_batch.jpg").shape == (32, 96, 3)
     lines = list(trainer.summary())
     assert lines[0].startswith("Small: 0.00") and lines[0].endswith("32 px")
-    assert lines[1] == f"train: 9 pictures of 3 classes, 33.3% of them of the largest: {colours / 'train'}"
+    assert lines[1] == f"train: 9 images of 3 classes, 33.3% of them of the largest: {colours / 'train'}"
     assert "top1" in (tmp_path / "log.txt").read_text()
 
 
@@ -136,21 +136,21 @@ def test_a_set_that_cannot_be_used_is_named(colours, tmp_path, settings_of):
     values = config.to_dict(settings_of(colours))
     for section, words in ({"data": None}, "data is missing"), ({"train": {}}, "say how long to train"):
         with pytest.raises(UserError, match=words):
-            ClassificationTask(config.from_dict(values | section, kind=ClassifierSettings))
+            ClassificationTask(config.from_dict(values | section, settings_type=ClassifierSettings))
 
 
-def test_a_corrupt_picture_stops_with_its_name_and_costs_no_step(tmp_path, settings_of):
+def test_a_corrupt_image_stops_with_its_name_and_costs_no_step(tmp_path, settings_of):
     root = write_set(tmp_path / "set", 2, 1)
     settings = settings_of(root, steps=2, batch=6)
     trained(settings, tmp_path / "run", until=1)
-    (root / "train" / "red" / "1.png").write_bytes(b"no picture")
+    (root / "train" / "red" / "1.png").write_bytes(b"no image")
     trainer = Trainer(ClassificationTask(settings), tmp_path / "run", state=read_checkpoint(tmp_path / "run/last.pt"))
-    with pytest.raises(UserError, match=r"red/1\.png: not a readable picture"):
+    with pytest.raises(UserError, match=r"red/1\.png: not a readable image"):
         trainer.run()
     assert read_checkpoint(tmp_path / "run" / "last.pt")["step"] == 1
 
 
-def test_weights_that_are_not_finite_stop_and_name_the_pictures(colours, tmp_path, settings_of):
+def test_weights_that_are_not_finite_stop_and_name_the_images(colours, tmp_path, settings_of):
     trainer = Trainer(ClassificationTask(settings_of(colours)), tmp_path)
     with torch.no_grad():
         trainer.model.classify.bias[0] = float("nan")
@@ -178,17 +178,17 @@ def run(colours, small_backbone, tmp_path_factory):
         "model": {"backbone": {"name": small_backbone}}, "input": {"size": 32}, "data": {"root": str(colours)},
         "train": {"steps": 2, "batch": 3, "workers": 0, "norm_momentum": 0.5},
     }  # fmt: skip
-    Trainer(ClassificationTask(config.from_dict(values, kind=ClassifierSettings)), folder).run()
+    Trainer(ClassificationTask(config.from_dict(values, settings_type=ClassifierSettings)), folder).run()
     return folder
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_classifier_round_trips_through_both_kinds_of_file(run, tmp_path, half, colours):
-    loaded = load_model(run, kind=ClassifierSettings)
+    loaded = load_model(run, settings_type=ClassifierSettings)
     assert isinstance(loaded.network, Classifier) and not loaded.network.training
     assert loaded.names == ("blue", "green", "red") and loaded.settings.data.root == str(colours)
     write_safetensors(tmp_path / "w.safetensors", loaded, half)
-    again = load_model(tmp_path / "w.safetensors", kind=None)
+    again = load_model(tmp_path / "w.safetensors", settings_type=None)
     assert again.categories == loaded.categories and again.settings.data is None
     assert str(colours).encode() not in (tmp_path / "w.safetensors").read_bytes()
     expected = loaded.network.half().float() if half else loaded.network
@@ -212,7 +212,7 @@ def test_a_backbone_goes_into_a_detector(run, small_backbone):
     assert report == (
         f"{count} of {count} backbone tensors from {run / 'best.pt'}; classifier dropped, neck and head start anew"
     )
-    source = load_model(run, kind=None).network
+    source = load_model(run, settings_type=None).network
     assert_same(dict(model.backbone.state_dict()), dict(source.backbone.state_dict()))
     for part in ("neck", "head"):
         assert_same(dict(getattr(model, part).state_dict()), dict(getattr(untouched, part).state_dict()))
@@ -223,7 +223,7 @@ def test_a_backbone_comes_out_of_a_detector(run, small_backbone, tmp_path):
     settings = {"model": {"backbone": {"name": small_backbone}} | PARTS, "input": {"size": 64}}
     state = {"model": source.state_dict(), "config": settings, "categories": [{"id": 0, "name": "a"}] * 2}
     torch.save(state, tmp_path / "best.pt")
-    model = load_model(run, kind=None).network
+    model = load_model(run, settings_type=None).network
     head = model.classify.weight.clone()
     report = load_matching(model, [{"id": i, "name": n} for i, n in enumerate("abc")], tmp_path)
     assert report.endswith("best.pt; neck and head dropped, classifier starts anew")
@@ -232,7 +232,7 @@ def test_a_backbone_comes_out_of_a_detector(run, small_backbone, tmp_path):
 
 
 def test_a_classifier_starts_from_a_classifier(run):
-    source = load_model(run, kind=None)
+    source = load_model(run, settings_type=None)
     for names, same in ((source.names, True), (("a", "b", "c"), False), (("a", "b"), False)):
         torch.manual_seed(5)
         model = source.settings.model.build(len(names))

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from detect.data.image import read_image, write_image
 from detect.data.image_folder import ImageFolder
 from detect.data.views import centre_crop, ten_crops
 from detect.evaluation.classification import accuracies, class_scores, per_class, per_class_table, ranks
+from detect.ops.image import read_image, write_image
 
 
 def test_ranks_count_the_likelier_classes():
@@ -45,9 +45,9 @@ def test_with_five_classes_or_less_top5_is_1():
 
 def test_classes_are_judged_one_by_one():
     found = per_class(np.array([0, 3, 0]), np.array([2, 2, 0]), ["cow", "cat", "dog\x1b"])
-    assert found == {"cow": {"pictures": 1, "top1": 1.0}, "dog\x1b": {"pictures": 2, "top1": 0.5}}
+    assert found == {"cow": {"images": 1, "top1": 1.0}, "dog\x1b": {"images": 2, "top1": 0.5}}
     assert per_class_table(found).splitlines() == [
-        "class  pictures  top-1", "cow           1  1.000", "dog?          2  0.500",
+        "class  images  top-1", "cow           1  1.000", "dog?          2  0.500",
     ]  # fmt: skip
 
 
@@ -66,7 +66,7 @@ class Bright(torch.nn.Module):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     rng = np.random.default_rng(0)
     for number in range(50):
         path = tmp_path / "val" / "ab"[number % 2] / f"{number}.png"
@@ -76,13 +76,13 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("ten", [False, True])
-def test_scores_are_the_mean_probability_of_the_views(pictures, ten):
+def test_scores_are_the_mean_probability_of_the_views(images, ten):
     model = Bright()
-    scores = class_scores(model, pictures, 16, ten_crop=ten)
+    scores = class_scores(model, images, 16, ten_crop=ten)
     assert scores.shape == (50, 3) and scores.dtype == np.float32
     assert sum(model.seen) == (500 if ten else 50) and max(model.seen) <= 40
     for index in (0, 1, 37, 49):
-        image = read_image(pictures.folder / pictures.names[index])
+        image = read_image(images.folder / images.names[index])
         views = ten_crops(image, 16) if ten else centre_crop(image, 16)[None]
         with torch.no_grad():
             probabilities = model(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255).softmax(1).mean(0)

@@ -26,7 +26,7 @@ CATEGORY_IDS = (1, 3, 18, 90)  # with gaps, as COCO's; nothing of 90 is annotate
 
 
 def dataset_of(count=20, seed=0):
-    """A file in COCO's format with `count` pictures, three to seven objects each, every eighth a crowd."""
+    """A file in COCO's format with `count` images, three to seven objects each, every eighth a crowd."""
     random = np.random.default_rng(seed)
     images, annotations = [], []
     for image_id in range(100, 100 + count):

@@ -12,7 +12,7 @@ CATEGORY_IDS = np.array([2, 3, 5, 7, 11, 13, 17, 44, 90])
 
 @pytest.fixture(scope="module")
 def ground_truth():
-    """30 pictures of several shapes, four to nine random objects each, one crowd in all."""
+    """30 images of several shapes, four to nine random objects each, one crowd in all."""
     random = np.random.default_rng(0)
     images, annotations = [], []
     for image_id in range(1000, 1030):
@@ -32,7 +32,7 @@ def ground_truth():
 
 @pytest.fixture
 def good(ground_truth):
-    """A decent detector's results: every object with a slightly wrong box, and five boxes of nothing per picture."""
+    """A decent detector's results: every object with a slightly wrong box, and five boxes of nothing per image."""
     random = np.random.default_rng(1)
     detections = [
         {
@@ -115,9 +115,9 @@ def normalised_tensorflow(x, y, w, h, image):
         (lambda x, y, w, h, image: (x + w / 2, y + h / 2, w, h), "written as [centre x, centre y, width, height]:"),
         (lambda x, y, w, h, image: (y, x, h, w), "written as x and y swapped [top, left, height, width]:"),
         (lambda x, y, w, h, image: (y, x, y + h, x + w), "written as x and y swapped corners"),
-        (in_letterbox, "px of a 416 px letterbox (picture centred):"),
-        (in_letterbox_as_corners, "px of a 416 px letterbox (picture centred), written as corners"),
-        (at_top_left, "px of a 640 px letterbox (picture at the top left):"),
+        (in_letterbox, "px of a 416 px letterbox (image centred):"),
+        (in_letterbox_as_corners, "px of a 416 px letterbox (image centred), written as corners"),
+        (at_top_left, "px of a 640 px letterbox (image at the top left):"),
         (resized, "px of a plain resize to 608 x 608:"),
     ],
 )
@@ -125,7 +125,7 @@ def test_wrong_frame_is_named(ground_truth, good, write, named):
     sentences = diagnose(ground_truth, rewritten(ground_truth, good, write))
     assert len(sentences) == 2
     assert sentences[0].startswith(f"Boxes look like {named}")
-    assert "original picture" in sentences[0]
+    assert "original image" in sentences[0]
     assert sentences[1].startswith("Best IoU of each of ")
 
 
@@ -140,14 +140,14 @@ def test_unknown_image_ids_are_counted_with_examples(ground_truth, good):
     sentences = diagnose(ground_truth, shifted)
     assert sentences[0].startswith("30 of 30 image ids of the detections do not occur")
     assert "detections have e.g. 0, annotations 1000" in sentences[0]
-    assert "No picture has both" in sentences[1]
+    assert "No image has both" in sentences[1]
     as_text = [detection | {"image_id": str(detection["image_id"])} for detection in good]
     assert "detections have e.g. '1000', annotations 1000" in diagnose(ground_truth, as_text)[0]
 
 
-def test_few_pictures_with_detections_are_noticed(ground_truth, good):
+def test_few_images_with_detections_are_noticed(ground_truth, good):
     sentences = diagnose(ground_truth, [detection for detection in good if detection["image_id"] < 1003])
-    assert sentences[0].startswith("Only 3 of 30 pictures with objects have detections")
+    assert sentences[0].startswith("Only 3 of 30 images with objects have detections")
 
 
 def test_labels_instead_of_category_ids_are_named(ground_truth, good):

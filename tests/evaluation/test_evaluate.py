@@ -1,4 +1,4 @@
-"""A detector judged on a set of pictures: ids, order, batches, and what the referee says of the files."""
+"""A detector judged on a set of images: ids, order, batches, and what the referee says of the files."""
 
 import io
 import json
@@ -11,13 +11,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.data.coco import CocoDataset
-from detect.data.image import write_image
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS
-from detect.evaluation.evaluate import detect_pictures, evaluate_dataset, match_categories
+from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
 from detect.models.detector import build_detector
+from detect.ops.image import write_image
 from detect.ops.nms import Detections
 
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}, {"id": 90, "name": "blue"}]
@@ -32,7 +32,7 @@ def one_thread():
 
 
 def coco_files(root, count=5, categories=CATEGORIES):
-    """Pictures 500, 501, ... listed backwards, each with two objects, of the first and another category."""
+    """Images 500, 501, ... listed backwards, each with two objects, of the first and another category."""
     rng = np.random.default_rng(0)
     images, annotations = [], []
     (root / "images").mkdir(parents=True)
@@ -76,17 +76,17 @@ class Oracle:
     def __init__(self, dataset, categories):
         label = {category["name"]: number for number, category in enumerate(categories)}
         names = [category["name"] for category in dataset.categories]
-        self.pictures = iter(dataset.pictures)
+        self.records = iter(dataset.images)
         self.labels = [label.get(name, 0) for name in names]
         self.batches = []
 
     def detect_batch(self, images):
         self.batches.append(len(images))
         found = []
-        for image, picture in zip(images, self.pictures, strict=False):
-            assert image.shape[:2] == (picture.height, picture.width)
-            labels = np.array([self.labels[label] for label in picture.labels])
-            found.append(Detections(picture.boxes, np.linspace(0.9, 0.8, len(labels)), labels))
+        for image, record in zip(images, self.records, strict=False):
+            assert image.shape[:2] == (record.height, record.width)
+            labels = np.array([self.labels[label] for label in record.labels])
+            found.append(Detections(record.boxes, np.linspace(0.9, 0.8, len(labels)), labels))
         return found
 
 
@@ -169,23 +169,23 @@ def test_judging_twice_says_the_same(dataset):
     assert first == second
 
 
-def test_a_missing_picture_is_named(dataset):
-    dataset.pictures[3].path.unlink()
+def test_a_missing_image_is_named(dataset):
+    dataset.images[3].path.unlink()
     with pytest.raises(UserError, match=r"3\.png: no such file"):
         evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
 
 
-def test_a_corrupt_picture_is_named(dataset):
-    dataset.pictures[1].path.write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"1\.png: not a readable picture"):
+def test_a_corrupt_image_is_named(dataset):
+    dataset.images[1].path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"1\.png: not a readable image"):
         evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
 
 
-def test_a_picture_of_another_size_than_recorded_is_refused(dataset):
-    write_image(dataset.pictures[2].path, np.zeros((32, 41, 3), np.uint8))
+def test_a_image_of_another_size_than_recorded_is_refused(dataset):
+    write_image(dataset.images[2].path, np.zeros((32, 41, 3), np.uint8))
     with pytest.raises(UserError, match=r"41x32"):
         evaluate_dataset(random_predictor(), dataset, CATEGORIES)
 
 
-def test_no_pictures_give_no_detections():
-    assert detect_pictures(random_predictor(), [], [3, 7, 90]) == []
+def test_no_images_give_no_detections():
+    assert detect_images(random_predictor(), [], [3, 7, 90]) == []

@@ -25,12 +25,12 @@ def write_info(folder, images):
 
 
 def test_test_dev_in_full_size_is_read_written_and_zipped(tmp_path):
-    pictures = load_image_info(write_info(tmp_path, [image(3 * number) for number in range(TEST_DEV_IMAGES)]))
-    assert len(pictures) == TEST_DEV_IMAGES
-    assert pictures[2] == (6, "000000000006.jpg", 640, 480)
+    records = load_image_info(write_info(tmp_path, [image(3 * number) for number in range(TEST_DEV_IMAGES)]))
+    assert len(records) == TEST_DEV_IMAGES
+    assert records[2] == (6, "000000000006.jpg", 640, 480)
     detections = []
-    for picture in pictures:
-        detections += to_coco_results(picture.id, [[0, 0, picture.width, picture.height]], [0.9], [1])
+    for record in records:
+        detections += to_coco_results(record.id, [[0, 0, record.width, record.height]], [0.9], [1])
     json_path, zip_path = write_test_dev(tmp_path, "CSPPeleeNet-EFM_416.1", detections)
     assert json_path == tmp_path / "detections_test-dev2017_CSPPeleeNet-EFM_416.1_results.json"
     assert zip_path == tmp_path / "detections_test-dev2017_CSPPeleeNet-EFM_416.1_results.zip"
@@ -105,7 +105,7 @@ def test_wrong_record_is_one_sentence(tmp_path, changes, message):
 
 def test_names_in_subfolders_and_with_dots_are_fine(tmp_path):
     path = write_info(tmp_path, [image(1, file_name="test2017/a..b.jpg"), image(2, file_name="Straße 1.jpg")])
-    assert [picture.file_name for picture in load_image_info(path)] == ["test2017/a..b.jpg", "Straße 1.jpg"]
+    assert [record.file_name for record in load_image_info(path)] == ["test2017/a..b.jpg", "Straße 1.jpg"]
 
 
 def test_missing_field_and_missing_list_are_named(tmp_path):

@@ -1,4 +1,4 @@
-"""Boxes and labels on a picture."""
+"""Boxes and labels on an image."""
 
 import subprocess
 import sys
@@ -36,7 +36,7 @@ def test_input_is_not_changed():
     assert drawn.shape == GREY.shape and drawn.dtype == np.uint8
 
 
-def test_read_only_and_mirrored_pictures_are_drawn_on():
+def test_read_only_and_mirrored_images_are_drawn_on():
     image = GREY[:, ::-1]
     image.flags.writeable = False
     assert (draw(image, [[50, 60, 200, 180]], [0.9], [0], NAMES) != GREY).any()
@@ -61,14 +61,14 @@ def test_label_stands_above_the_box_and_is_readable():
 
 
 @pytest.mark.parametrize("box", [[0, 0, 40, 40], [300, 0, 320, 50], [310, 230, 320, 240], [-50, -50, 400, 400]])
-def test_label_stays_inside_the_picture(box):
+def test_label_stays_inside_the_image(box):
     drawn = draw(GREY, [box], [0.9], [1], NAMES)
     inside = draw(GREY, [[50, 60, 200, 180]], [0.9], [1], NAMES)
     assert letter_pixels(inside, 1) > 40
     assert letter_pixels(drawn, 1) == pytest.approx(letter_pixels(inside, 1), rel=0.1)
 
 
-def test_lines_and_letters_grow_with_the_picture():
+def test_lines_and_letters_grow_with_the_image():
     shares = []
     for scale in (2, 8):
         image = np.full((240 * scale, 320 * scale, 3), 90, dtype=np.uint8)
@@ -78,7 +78,7 @@ def test_lines_and_letters_grow_with_the_picture():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (40, 40)])
-def test_tiny_pictures_and_wild_boxes_do_no_harm(shape):
+def test_tiny_images_and_wild_boxes_do_no_harm(shape):
     boxes = [[0, 0, 5, 5], [np.nan, -1e30, np.inf, 3]]
     assert draw(np.zeros((*shape, 3), np.uint8), boxes, [0.5, 0.4], [0, 1], NAMES).shape == (*shape, 3)
 

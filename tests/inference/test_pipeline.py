@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.data.image import read_image, write_image
 from detect.errors import UserError
 from detect.inference.draw import draw
 from detect.inference.pipeline import describe, detect_files
 from detect.inference.sources import read_frames
+from detect.ops.image import read_image, write_image
 
 
 class OneDog:
@@ -32,7 +32,7 @@ class OneDog:
             yield Found(
                 boxes=np.array([[4, 4, 30, 30]], np.float32), scores=np.array([0.5]), labels=np.array([1]),
                 names=self.names, image=frame.image, source=frame.source, frame=frame.index, time=frame.time,
-                fps=frame.fps, total=frame.total, kind=frame.kind,
+                fps=frame.fps, total=frame.total, medium=frame.medium,
             )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def frames_in(path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Pictures and videos of which some are broken."""
+    """Images and videos of which some are broken."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.jpg", "a.png", "z.png"):
@@ -71,7 +71,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_folder_with_a_broken_picture_is_done_but_for_it(folder, tmp_path):
+def test_folder_with_a_broken_image_is_done_but_for_it(folder, tmp_path):
     lines = []
     summary = detect_files(OneDog(), folder, tmp_path / "out", log=lines.append)
     assert [Path(path).name for path in summary["files"]] == ["a.jpg", "a.png", "z.png"]
@@ -85,7 +85,7 @@ def test_folder_with_a_broken_picture_is_done_but_for_it(folder, tmp_path):
     assert (read_image(folder / "a.png") == 100).all()
 
 
-def test_pictures_and_videos_together(folder, tmp_path):
+def test_images_and_videos_together(folder, tmp_path):
     sources = [folder / "z.png", folder / "clip.avi", folder / "clip.avi", folder / "a.png"]
     summary = detect_files(OneDog(), sources, tmp_path / "out", log=lambda _: None)
     assert [Path(path).name for path in summary["files"]] == ["z.png", "clip.mp4", "clip-2.mp4", "a.png"]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.data.image import read_image
 from detect.errors import UserError
-from detect.inference.sinks import LONGEST_GAP, JsonSink, OutputNames, PictureSink, VideoSink
+from detect.inference.sinks import LONGEST_GAP, ImageSink, JsonSink, OutputNames, VideoSink
+from detect.ops.image import read_image
 
 
 def flat(level, shape=(48, 64)):
@@ -22,16 +22,16 @@ def levels_of(path):
     capture = cv2.VideoCapture(str(path))
     fps, levels = capture.get(cv2.CAP_PROP_FPS), []
     while True:
-        found, picture = capture.read()
+        found, image = capture.read()
         if not found:
             return fps, levels
-        levels.append(round(float(picture[16:32, 16:32].mean()), -1))
+        levels.append(round(float(image[16:32, 16:32].mean()), -1))
 
 
-def write(path, pictures, fps=None):
+def write(path, images, fps=None):
     """A video of (grey level, time) pairs."""
     with VideoSink(path, fps) as sink:
-        for level, when in pictures:
+        for level, when in images:
             sink.write(flat(level), when)
     return sink
 
@@ -48,7 +48,7 @@ def test_times_of_whole_milliseconds_neither_double_nor_lose_frames(tmp_path):
     assert sink.written == 200 and sink.left_out == 0
 
 
-def test_gaps_of_a_varying_rate_are_filled_with_the_picture_before(tmp_path):
+def test_gaps_of_a_varying_rate_are_filled_with_the_image_before(tmp_path):
     write(tmp_path / "out.mp4", [(50, 3.0), (100, 3.5), (200, 3.6)], 10)
     assert levels_of(tmp_path / "out.mp4")[1] == [50] * 5 + [100, 200]
 
@@ -59,12 +59,12 @@ def test_unknown_rate_keeps_the_real_times(tmp_path):
     assert fps == 30 and levels == [50] * 30 + [200]
 
 
-def test_a_burst_loses_no_picture_and_no_time(tmp_path):
+def test_a_burst_loses_no_image_and_no_time(tmp_path):
     sink = write(tmp_path / "out.mp4", [(50, 0.0), (100, 0.01), (150, 0.02), (200, 0.5)], 10)
     assert levels_of(sink.path)[1] == [50, 100, 150, 150, 150, 200] and sink.left_out == 0
 
 
-def test_a_flood_of_pictures_is_thinned_out(tmp_path):
+def test_a_flood_of_images_is_thinned_out(tmp_path):
     sink = write(tmp_path / "out.mp4", [(100, i / 240) for i in range(480)], 10)  # says 10, sends 240 a second
     assert sink.written / 10 == pytest.approx(2.0, abs=0.65) and sink.left_out == 480 - sink.written
 
@@ -105,9 +105,9 @@ def test_odd_tiny_and_huge_sizes_are_written(tmp_path, shape):
         for _ in range(3):
             sink.write(flat(150, shape))
     capture = cv2.VideoCapture(str(sink.path))
-    found, picture = capture.read()
-    assert found and picture[0, 0, 0] == pytest.approx(150, abs=8)
-    assert picture[-1, -1, 0] == pytest.approx(150, abs=8)
+    found, image = capture.read()
+    assert found and image[0, 0, 0] == pytest.approx(150, abs=8)
+    assert image[-1, -1, 0] == pytest.approx(150, abs=8)
 
 
 def test_nothing_written_makes_no_file(tmp_path):
@@ -141,8 +141,8 @@ def test_a_source_is_never_replaced(tmp_path):
         cv2.imwrite(str(tmp_path / name), flat(1))
     (tmp_path / "old.png").touch()
     names = OutputNames(tmp_path, [tmp_path / "a.png", str(tmp_path / "a-2.png"), "not there"])
-    assert PictureSink(names).write(str(tmp_path / "a.png"), flat(9)).name == "a-3.png"
-    assert PictureSink(names).write("elsewhere/old.png", flat(9)).name == "old.png"
+    assert ImageSink(names).write(str(tmp_path / "a.png"), flat(9)).name == "a-3.png"
+    assert ImageSink(names).write("elsewhere/old.png", flat(9)).name == "old.png"
     assert read_image(tmp_path / "a.png")[0, 0, 0] == 1
 
 

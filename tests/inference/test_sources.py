@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detect.data.image import write_image
 from detect.errors import UserError
 from detect.inference import sources
-from detect.inference.live import LatestPicture
+from detect.inference.live import LatestImage
 from detect.inference.sources import find_items, read_frames
+from detect.ops.image import write_image
 
 NOISE = np.random.default_rng(0).integers(0, 255, (120, 48, 64, 3), dtype=np.uint8)
 
@@ -22,12 +22,12 @@ def flat(level, shape=(48, 64)):
     return np.full((*shape, 3), level, dtype=np.uint8)
 
 
-def write_video(path, pictures, fps=25.0, code="mp4v"):
-    height, width = pictures[0].shape[:2]
+def write_video(path, images, fps=25.0, code="mp4v"):
+    height, width = images[0].shape[:2]
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, (width, height))
     assert writer.isOpened()
-    for picture in pictures:
-        writer.write(picture[..., ::-1])
+    for image in images:
+        writer.write(image[..., ::-1])
     writer.release()
     return path
 
@@ -52,7 +52,7 @@ def patch(path, kind, offset, content):
     path.write_bytes(data)
 
 
-def test_folder_gives_its_pictures_sorted_and_no_subfolders(tmp_path):
+def test_folder_gives_its_images_sorted_and_no_subfolders(tmp_path):
     for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png", "notes.txt"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / "x.png", flat(level))
@@ -60,14 +60,14 @@ def test_folder_gives_its_pictures_sorted_and_no_subfolders(tmp_path):
     frames = read(tmp_path)
     assert [frame.source for frame in frames] == [str(tmp_path / "a.PNG"), str(tmp_path / "b.png")]
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 0]
-    assert {frame.kind for frame in frames} == {"picture"} and frames[0].time is None
+    assert {frame.medium for frame in frames} == {"image"} and frames[0].time is None
 
 
-def test_pattern_gives_pictures_and_videos_sorted(tmp_path):
+def test_pattern_gives_images_and_videos_sorted(tmp_path):
     write_image(tmp_path / "b.png", flat(0))
     write_video(tmp_path / "a.mp4", NOISE[:2])
     (tmp_path / "c.txt").touch()
-    assert [item.kind for item in find_items(str(tmp_path / "*"))] == ["video", "picture"]
+    assert [item.medium for item in find_items(str(tmp_path / "*"))] == ["video", "image"]
 
 
 def test_name_with_brackets_is_a_file_first(tmp_path):
@@ -75,10 +75,10 @@ def test_name_with_brackets_is_a_file_first(tmp_path):
     assert read(str(tmp_path / "a[1].png"))[0].image[0, 0, 0] == 9
 
 
-def test_picture_without_suffix_is_recognised(tmp_path):
+def test_image_without_suffix_is_recognised(tmp_path):
     write_image(tmp_path / "a.png", flat(9))
     (tmp_path / "a.png").rename(tmp_path / "upload")
-    assert read(tmp_path / "upload")[0].kind == "picture"
+    assert read(tmp_path / "upload")[0].medium == "image"
 
 
 def test_arrays_and_pillow_images_in_a_list_are_named(tmp_path):
@@ -106,8 +106,8 @@ def test_missing_file_names_where_and_the_nearest(tmp_path, monkeypatch):
 
 
 def test_empty_folder_pattern_and_nonsense_are_refused(tmp_path):
-    assert "holds no pictures" in refused(tmp_path)
-    assert "no picture or video fits this pattern" in refused(str(tmp_path / "*.jpg"))
+    assert "holds no images" in refused(tmp_path)
+    assert "no image or video fits this pattern" in refused(str(tmp_path / "*.jpg"))
     for nonsense in (None, 3.5, True, ""):
         assert refused(nonsense).startswith("source is ")
 
@@ -140,7 +140,7 @@ def test_video_gives_every_frame_in_rgb_with_its_time(tmp_path):
     assert np.abs([int(f.image[20, 20, 0]) - v for f, v in zip(frames, levels, strict=True)]).max() < 12
     assert max(int(f.image[20, 20, 2]) for f in frames) < 20
     np.testing.assert_allclose([f.time for f in frames], np.arange(25) / 12.5, atol=1e-3)
-    assert (frames[0].fps, frames[0].total, frames[0].kind) == (12.5, 25, "video")
+    assert (frames[0].fps, frames[0].total, frames[0].medium) == (12.5, 25, "video")
 
 
 def test_times_that_do_not_rise_are_filled_in(tmp_path, monkeypatch):
@@ -162,9 +162,9 @@ def test_times_that_do_not_rise_are_filled_in(tmp_path, monkeypatch):
 
 
 def test_rotation_mark_of_a_video_is_honoured(tmp_path):
-    picture = flat(0)
-    picture[:, :32] = 255  # the left half
-    path = write_video(tmp_path / "phone.mp4", [picture] * 3)
+    image = flat(0)
+    image[:, :32] = 255  # the left half
+    path = write_video(tmp_path / "phone.mp4", [image] * 3)
     turned = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # 90 degrees clockwise
     patch(path, b"tkhd", 40, turned)
     image = read(path)[0].image
@@ -226,7 +226,7 @@ def test_what_cannot_be_opened_does_not_stop_the_others(tmp_path):
         read(tmp_path / "broken.mp4")
 
 
-def test_percent_sign_in_a_name_is_no_series_of_pictures(tmp_path):
+def test_percent_sign_in_a_name_is_no_series_of_images(tmp_path):
     write_image(tmp_path / "a001.png", flat(1))
     (tmp_path / "a%03d.mp4").write_bytes(b"no video")
     with pytest.raises(UserError, match="not a readable video"):
@@ -241,7 +241,7 @@ def test_too_large_video_is_refused(tmp_path, monkeypatch):
 
 
 class Camera:
-    """A pretended live capture that sends `count` pictures, one every `pause` seconds, and then falls silent."""
+    """A pretended live capture that sends `count` images, one every `pause` seconds, and then falls silent."""
 
     def __init__(self, count, pause=0.0, opened=True):
         self.left, self.pause, self.opened, self.released, self.sent = count, pause, opened, False, 0
@@ -262,11 +262,11 @@ class Camera:
         self.released = True
 
 
-def test_live_source_drops_late_pictures_and_counts_them(monkeypatch):
+def test_live_source_drops_late_images_and_counts_them(monkeypatch):
     camera = Camera(40, pause=0.005)
     monkeypatch.setattr(sources, "open_capture", lambda _: camera)
     seen, dropped = [], 0
-    with pytest.raises(UserError, match="webcam0: sends no more pictures"):
+    with pytest.raises(UserError, match="webcam0: sends no more images"):
         for frame in read_frames(find_items(0)):
             seen.append((int(frame.image[0, 0, 0]), frame.time))
             dropped = frame.dropped
@@ -283,9 +283,9 @@ def test_stream_reconnects_a_finite_number_of_times():
     frames = []
     with (
         pytest.raises(UserError, match="5 attempts to reconnect failed"),
-        LatestPicture(Camera(2), "rtsp://camera", lambda: next(opened), pause=0.001) as pictures,
+        LatestImage(Camera(2), "rtsp://camera", lambda: next(opened), pause=0.001) as images,
     ):
-        frames += pictures
+        frames += images
     assert next(opened, None) is None and 1 <= len(frames) <= 4
     assert all(camera.released for camera in cameras)
 

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 from torchvision.ops import box_iou, complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
-from detect.losses.iou import KINDS, aligned_iou, pairwise_iou, size_iou
+from detect.losses.iou import FORMS, aligned_iou, pairwise_iou, size_iou
 
 TORCHVISION = {"giou": generalized_box_iou_loss, "diou": distance_box_iou_loss, "ciou": complete_box_iou_loss}
 
@@ -33,12 +33,12 @@ def near_pairs(count=200):
     return torch.cat([a, a]), torch.cat([b, a + shift])
 
 
-@pytest.mark.parametrize("kind", TORCHVISION)
-def test_aligned_iou_and_its_gradient_equal_torchvisions(kind):
+@pytest.mark.parametrize("form", TORCHVISION)
+def test_aligned_iou_and_its_gradient_equal_torchvisions(form):
     a, b = near_pairs()
     ours, theirs = (x.double().requires_grad_() for x in (a, a.clone()))
-    loss = 1 - aligned_iou(ours, b.double(), kind)
-    expected = TORCHVISION[kind](theirs, b.double())
+    loss = 1 - aligned_iou(ours, b.double(), form)
+    expected = TORCHVISION[form](theirs, b.double())
     assert_close(loss, expected, rtol=1e-5, atol=1e-6)
     loss.sum().backward()
     expected.sum().backward()
@@ -51,34 +51,34 @@ def test_aligned_iou_equals_its_definition():
     assert_close(aligned_iou(a, b), box_iou(a, b).diagonal())
 
 
-@pytest.mark.parametrize("kind", ["iou", "giou", "diou"])  # ciou's aspect weight has no gradient on purpose
-def test_aligned_iou_has_the_gradient_of_its_value(kind):
+@pytest.mark.parametrize("form", ["iou", "giou", "diou"])  # ciou's aspect weight has no gradient on purpose
+def test_aligned_iou_has_the_gradient_of_its_value(form):
     a, b = (random_boxes(6, 20.0, seed).double() for seed in (0, 2))
     a = torch.cat([a, b + 0.7]).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: aligned_iou(x, torch.cat([b, b]), kind), (a,))
+    assert torch.autograd.gradcheck(lambda x: aligned_iou(x, torch.cat([b, b]), form), (a,))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_equal_boxes_overlap_fully_and_no_pair_more(kind):
+@pytest.mark.parametrize("form", FORMS)
+def test_equal_boxes_overlap_fully_and_no_pair_more(form):
     a, b = near_pairs()
-    assert_close(aligned_iou(a, a, kind), torch.ones(len(a)), rtol=0, atol=1e-5)
-    assert (aligned_iou(a, b, kind) < 1).all()
-    assert aligned_iou(a[:0], b[:0], kind).shape == (0,)
+    assert_close(aligned_iou(a, a, form), torch.ones(len(a)), rtol=0, atol=1e-5)
+    assert (aligned_iou(a, b, form) < 1).all()
+    assert aligned_iou(a[:0], b[:0], form).shape == (0,)
 
 
-@pytest.mark.parametrize("kind", ["giou", "diou", "ciou"])
-def test_boxes_apart_are_drawn_together(kind):
+@pytest.mark.parametrize("form", ["giou", "diou", "ciou"])
+def test_boxes_apart_are_drawn_together(form):
     a = torch.tensor([[0.0, 0.0, 10.0, 10.0]], requires_grad=True)
-    (1 - aligned_iou(a, torch.tensor([[50.0, 0.0, 60.0, 10.0]]), kind)).sum().backward()
+    (1 - aligned_iou(a, torch.tensor([[50.0, 0.0, 60.0, 10.0]]), form)).sum().backward()
     assert a.grad[0, 2] < 0  # descending moves the right side to the right
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_empty_boxes_give_finite_numbers_and_gradients(kind):
+@pytest.mark.parametrize("form", FORMS)
+def test_empty_boxes_give_finite_numbers_and_gradients(form):
     point, line = [5.0, 5.0, 5.0, 5.0], [5.0, 5.0, 5.0, 9.0]
     a = torch.tensor([point, line, point, line], requires_grad=True)
     b = torch.tensor([point, line, [0.0, 0.0, 9.0, 9.0], point])
-    overlap = aligned_iou(a, b, kind)
+    overlap = aligned_iou(a, b, form)
     overlap.sum().backward()
     assert overlap.isfinite().all() and a.grad.isfinite().all()
 

@@ -13,7 +13,7 @@ from detect.models.heads.yolo import YOLOv3
 STRIDES, NUM_CLASSES = (8, 16, 32), 3
 ANCHORS = [[6, 8], [14, 10], [12, 22], [24, 20], [20, 40], [40, 30], [50, 60], [70, 50], [90, 80]]
 WEIGHTS = {"box": 0.75, "obj": 1.0, "cls": 1.0}
-KINDS = ("mse", "iou", "giou", "diou", "ciou")
+FORMS = ("mse", "iou", "giou", "diou", "ciou")
 
 
 def head_of(scale_x_y=1.0):
@@ -29,7 +29,7 @@ def random_raw(width=96, height=64, batch=2, seed=0, spread=0.8):
 
 
 def random_objects(count, width=96, height=64, seed=0):
-    """Boxes [count, 4] of many sizes inside the picture, and labels."""
+    """Boxes [count, 4] of many sizes inside the image, and labels."""
     generator = torch.Generator().manual_seed(seed)
     limits = torch.tensor([width, height])
     size = 3 + (limits - 4) * torch.rand(count, 2, generator=generator) ** 2
@@ -173,12 +173,12 @@ def test_objects_that_share_a_prediction_equal_darknets():
 
 
 @pytest.mark.parametrize(
-    ("kind", "torchvisions"), [("giou", generalized_box_iou_loss), ("ciou", complete_box_iou_loss)]
+    ("form", "torchvisions"), [("giou", generalized_box_iou_loss), ("ciou", complete_box_iou_loss)]
 )
-def test_overlap_terms_compare_the_decoded_box_with_its_object(kind, torchvisions):
+def test_overlap_terms_compare_the_decoded_box_with_its_object(form, torchvisions):
     raw, head = random_raw(batch=1), head_of([1.2, 1.1, 1.05])
     boxes, labels = random_objects(9, seed=3)
-    term = YOLOLoss(head, box=kind)(raw, [boxes], [labels])["box"]
+    term = YOLOLoss(head, box=form)(raw, [boxes], [labels])["box"]
     decoded, total = head.decode(raw)[0][0], 0
     first = [0, 3 * 12 * 8, 3 * (12 * 8 + 6 * 4)]  # of each scale, at 96x64 px
     for box in boxes:
@@ -195,10 +195,10 @@ def test_overlap_terms_compare_the_decoded_box_with_its_object(kind, torchvision
 # ---- claims of their own ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_objects_cost_nothing_but_objectness(kind):
+@pytest.mark.parametrize("form", FORMS)
+def test_no_objects_cost_nothing_but_objectness(form):
     raw, none = random_raw(), torch.zeros(0, 4)
-    terms = YOLOLoss(head_of(), box=kind)(raw, [none, none], [torch.zeros(0, dtype=torch.int64)] * 2)
+    terms = YOLOLoss(head_of(), box=form)(raw, [none, none], [torch.zeros(0, dtype=torch.int64)] * 2)
     assert terms["box"].item() == 0.0 and terms["cls"].item() == 0.0
     objectness = torch.cat([level[:, 4::8].flatten() for level in raw])
     assert_close(terms["obj"], torch.nn.functional.softplus(objectness).sum() / 2)
@@ -206,9 +206,9 @@ def test_no_objects_cost_nothing_but_objectness(kind):
     assert all(level.grad[:, [c for c in range(24) if c % 8 != 4]].abs().max() == 0 for level in raw)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("scale_x_y", [1.0, 1.2])
-def test_a_perfect_prediction_costs_nothing(kind, scale_x_y):
+def test_a_perfect_prediction_costs_nothing(form, scale_x_y):
     boxes = torch.tensor([[10.0, 12.0, 17.0, 21.0], [33.0, 5.0, 60.0, 29.0], [2.0, 3.0, 90.0, 59.0]])
     labels = torch.tensor([0, 2, 1])
     raw = [torch.zeros(1, 24, 64 // s, 96 // s) for s in STRIDES]
@@ -222,7 +222,7 @@ def test_a_perfect_prediction_costs_nothing(kind, scale_x_y):
         logits = [math.log(p / (1 - p)) for p in shares] + [math.log(length / side) for length, side in sides] + [30.0]
         logits += [30.0 if k == label else -30.0 for k in range(NUM_CLASSES)]
         raw[scale][0, anchor * 8 : anchor * 8 + 8, int(centre[1]), int(centre[0])] = torch.tensor(logits)
-    terms = YOLOLoss(head_of(scale_x_y), box=kind)(raw, [boxes], [labels])
+    terms = YOLOLoss(head_of(scale_x_y), box=form)(raw, [boxes], [labels])
     for name, value in terms.items():
         assert abs(value.item()) < 1e-5, name
 
@@ -239,13 +239,13 @@ BORDER_BOXES = [
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("spread", [0.8, 60.0])
-def test_boxes_at_the_border_and_wild_predictions_stay_finite(kind, spread):
+def test_boxes_at_the_border_and_wild_predictions_stay_finite(form, spread):
     boxes = torch.tensor(BORDER_BOXES)
     for scale_x_y in (1.0, 1.2):
         raw = random_raw(spread=spread)
-        loss = YOLOLoss(head_of(scale_x_y), box=kind, iou_thresh=0.3)
+        loss = YOLOLoss(head_of(scale_x_y), box=form, iou_thresh=0.3)
         labels = torch.zeros(len(boxes), dtype=torch.int64)
         terms = loss(raw, [boxes, boxes[:0]], [labels, labels[:0]])
         sum(terms.values()).backward()
@@ -320,11 +320,11 @@ def test_the_iou_is_a_target_and_gets_no_gradient():
     assert not gradient[..., :4].any()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_batch_is_averaged(kind):
+@pytest.mark.parametrize("form", FORMS)
+def test_the_batch_is_averaged(form):
     raw, objects = random_raw(batch=2), [random_objects(4, seed=1), random_objects(7, seed=2)]
     boxes, labels = zip(*objects, strict=True)
-    loss = YOLOLoss(head_of(), box=kind, iou_thresh=0.4)
+    loss = YOLOLoss(head_of(), box=form, iou_thresh=0.4)
     both = loss(raw, boxes, labels)
     alone = [loss([level[i : i + 1] for level in raw], boxes[i : i + 1], labels[i : i + 1]) for i in range(2)]
     for name, value in both.items():

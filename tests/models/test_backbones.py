@@ -14,7 +14,7 @@ import torch
 from torch.testing import assert_close
 
 from detect.models.classifier import Classifier
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 from tests.models.seeded import check_golden, randomise_norms, statistics
 
 # small enough to run in numbers; the larger sisters are built from the same tables and counted by tests/analysis

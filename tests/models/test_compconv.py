@@ -10,7 +10,7 @@ from detect.errors import UserError
 from detect.models.backbones import VGG16
 from detect.models.compconv import CompConv, depth_of
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 
 def weights(module):
@@ -65,7 +65,7 @@ def compressed(name, **options):
 
 
 @pytest.mark.parametrize("name", ["ResNet50", "VGG16", "CSPPeleeNet", "VoVNet39"])
-def test_switch_replaces_every_3x3_convolution_but_the_one_on_the_picture(name):
+def test_switch_replaces_every_3x3_convolution_but_the_one_on_the_image(name):
     plain, small = compressed(name, c0=128)
     expected = [
         conv for conv in plain.modules()

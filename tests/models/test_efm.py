@@ -6,7 +6,7 @@ import torch
 from detect.errors import UserError
 from detect.models.layers import SAM
 from detect.models.necks import EFM
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 CHANNELS, STRIDES = (128, 256, 512, 640), (4, 8, 16, 32)
 

@@ -11,7 +11,7 @@ from detect.errors import UserError
 from detect.models.detector import build_detector
 from detect.models.heads import YOLOv3
 from detect.models.layers import SAM
-from detect.registry import BACKBONES, NECKS
+from detect.models.registry import BACKBONES, NECKS
 from tests.models.seeded import check_golden, randomise_norms, statistics
 
 WIDTHS = {2: (128, 256), 3: (64, 128, 256), 4: (32, 64, 128, 256)}

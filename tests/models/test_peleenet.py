@@ -8,7 +8,7 @@ from detect.analysis.profile import profile
 from detect.errors import UserError
 from detect.models.backbones import CSPPeleeNet
 from detect.models.backbones.peleenet import TwoWayDenseLayer
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 
 def check_pyramid(backbone, height, width):

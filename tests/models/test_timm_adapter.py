@@ -7,10 +7,10 @@ import torch
 import yaml
 from torch.testing import assert_close
 
-from detect.cli import main
+from detect.cli.main import main
 from detect.errors import UserError
 from detect.models.detector import build_detector
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 timm = pytest.importorskip("timm", reason="needs the extra timm")
 
@@ -25,7 +25,7 @@ def test_pyramid_has_the_channels_and_strides_it_shows(model):
     ]
 
 
-def test_pictures_are_normalised_as_the_model_was_trained():
+def test_images_are_normalised_as_the_model_was_trained():
     backbone = BACKBONES.build({"name": "Timm", "model": "lcnet_050"}).eval()
     images = torch.rand(1, 3, 64, 64)
     mean, std = (torch.tensor(backbone.net.default_cfg[name]).view(1, 3, 1, 1) for name in ("mean", "std"))

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from detect.errors import UserError
 from detect.models.heads import YOLOv3
 from detect.models.heads.yolo import ANCHORS
-from detect.registry import HEADS
+from detect.models.registry import HEADS
 
 CHANNELS, STRIDES = (8, 16, 16), (8, 16, 32)
 

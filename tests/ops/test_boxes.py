@@ -27,7 +27,7 @@ def test_no_boxes_stay_no_boxes(convert):
     assert convert(np.zeros((0, 4), dtype=np.float32)).shape == (0, 4)
 
 
-def test_clip_cuts_at_the_borders_of_the_picture():
+def test_clip_cuts_at_the_borders_of_the_image():
     boxes = np.array([[-5.0, -5.0, 200.0, 80.0], [10.0, 10.0, 20.0, 20.0], [300.0, 90.0, 400.0, 99.0]])
     clipped = box_ops.clip(boxes, width=100, height=50)
     assert_close(clipped, np.array([[0.0, 0.0, 100.0, 50.0], [10.0, 10.0, 20.0, 20.0], [100.0, 50.0, 100.0, 50.0]]))

@@ -1,4 +1,4 @@
-"""The one geometry: pictures go in, boxes come back where they were."""
+"""The one geometry: images go in, boxes come back where they were."""
 
 import numpy as np
 import pytest
@@ -23,12 +23,12 @@ SIZES = [  # (width, height)
 ]
 
 
-def random_picture(width, height, seed=0):
+def random_image(width, height, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 def random_boxes(width, height, count=50, seed=0):
-    """xyxy boxes [count, 4] within a picture of width x height px, the whole picture first."""
+    """xyxy boxes [count, 4] within an image of width x height px, the whole image first."""
     random = np.random.default_rng(seed)
     corners = np.sort(random.random((count, 2, 2)), axis=1) * [width, height]
     corners[0] = [[0, 0], [width, height]]
@@ -47,7 +47,7 @@ def test_boxes_round_trip(width, height, size):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_padding_is_grey_and_the_picture_sits_between(width, height):
+def test_padding_is_grey_and_the_image_sits_between(width, height):
     letterbox = Letterbox(width, height, 64)
     square = letterbox.apply(np.full((height, width, 3), 7, dtype=np.uint8))
     assert (square.shape, square.dtype) == ((64, 64, 3), np.uint8)
@@ -58,7 +58,7 @@ def test_padding_is_grey_and_the_picture_sits_between(width, height):
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_picture_is_centred_and_keeps_its_ratio(width, height):
+def test_image_is_centred_and_keeps_its_ratio(width, height):
     letterbox = Letterbox(width, height, 416)
     (inner_width, inner_height), (left, top) = letterbox.inner, letterbox.offset
     assert max(inner_width, inner_height) == 416
@@ -70,37 +70,37 @@ def test_picture_is_centred_and_keeps_its_ratio(width, height):
 
 
 def test_box_follows_what_it_frames():
-    picture = np.zeros((200, 400, 3), dtype=np.uint8)
-    picture[40:120, 100:300] = 255
+    image = np.zeros((200, 400, 3), dtype=np.uint8)
+    image[40:120, 100:300] = 255
     letterbox = Letterbox(400, 200, 100)
     left, top, right, bottom = letterbox.apply_boxes([[100, 40, 300, 120]])[0].astype(int)
     assert (left, top, right, bottom) == (25, 35, 75, 55)
-    square = letterbox.apply(picture)
+    square = letterbox.apply(image)
     rows, columns, _ = np.nonzero(square == 255)
     assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (left, top, right, bottom)
 
 
 def test_square_of_the_size_passes_untouched():
-    picture = random_picture(96, 96)
-    assert_array_equal(Letterbox(96, 96, 96).apply(picture), picture)
+    image = random_image(96, 96)
+    assert_array_equal(Letterbox(96, 96, 96).apply(image), image)
     boxes = random_boxes(96, 96)
     assert_array_equal(Letterbox(96, 96, 96).apply_boxes(boxes), boxes)
 
 
-def test_picture_with_the_right_longer_side_is_only_padded():
-    picture = random_picture(96, 50)
-    assert_array_equal(Letterbox(96, 50, 96).apply(picture)[23:73], picture)
+def test_image_with_the_right_longer_side_is_only_padded():
+    image = random_image(96, 50)
+    assert_array_equal(Letterbox(96, 50, 96).apply(image)[23:73], image)
 
 
-def test_apply_leaves_the_picture_alone():
-    picture = random_picture(96, 50)
-    before = picture.copy()
+def test_apply_leaves_the_image_alone():
+    image = random_image(96, 50)
+    before = image.copy()
     for size in (32, 96, 128):
-        Letterbox(96, 50, size).apply(picture)
-    assert_array_equal(picture, before)
+        Letterbox(96, 50, size).apply(image)
+    assert_array_equal(image, before)
 
 
-def test_undo_cuts_at_the_borders_of_the_picture():
+def test_undo_cuts_at_the_borders_of_the_image():
     letterbox = Letterbox(200, 100, 64)
     assert_array_equal(letterbox.undo([[-10, -10, 900, 900]]), np.array([[0, 0, 200, 100]], dtype=np.float32))
     padding_only = letterbox.undo([[0, 0, 64, 10]])[0]

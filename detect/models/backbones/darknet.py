@@ -9,7 +9,7 @@ from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
 from detect.models.layers import ConvNormAct, Residual, SamePool
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 # (residual blocks, width of the stage) at strides 2, 4, 8, 16, 32; 'darknet53.cfg' and 'csdarknet53.cfg'
 STAGES = ((1, 64), (2, 128), (8, 256), (8, 512), (4, 1024))

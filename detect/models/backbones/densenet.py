@@ -6,7 +6,7 @@ from torch import nn
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import doubled
 from detect.models.layers import ConvNormAct, make_activation
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 GROWTH_RATE = 32
 BOTTLENECK = 4 * GROWTH_RATE

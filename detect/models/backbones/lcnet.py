@@ -4,7 +4,7 @@ from torch import nn
 
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, SqueezeExcite, make_activation
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 # (width at scale 1, stride, kernel, squeeze-and-excitation) of the blocks that lead to C2..C5
 STAGES = (

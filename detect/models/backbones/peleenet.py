@@ -11,7 +11,7 @@ from torch import nn
 
 from detect.models.csp import CrossStagePartial
 from detect.models.layers import ConvNormAct, SqueezeExcite
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 GROWTH_RATE = 32
 SE_REDUCTION = 32  # inferred: adds 0.02 M weights to CSPPeleeNet, as published, but 0.05 M to PeleeNet (published 0.02)

@@ -15,7 +15,7 @@ from detect.models.backbones.densenet import DenseLayer
 from detect.models.backbones.peleenet import TwoWayDenseLayer
 from detect.models.csp import CrossStagePartial
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 GROWTH_RATE = 32
 LAYERS = (2, 2, 8, 2)  # dense layers per stage

@@ -12,7 +12,7 @@ from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
 from detect.models.layers import ConvNormAct, Residual
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 
 class Variant(NamedTuple):
@@ -61,9 +61,9 @@ def elastic_block(in_channels, width, groups, activation):
     return ElasticResidual(half(), half(), activation)
 
 
-def residual_block(kind, in_channels, inner, width, stride=1, groups=1, activation="leaky_relu"):
-    """A residual block of the kind `basic` or `bottleneck`. [B, in, H, W] -> [B, width, H/stride, W/stride]"""
-    if kind == "basic":
+def residual_block(block, in_channels, inner, width, stride=1, groups=1, activation="leaky_relu"):
+    """A residual block, `basic` or `bottleneck`. [B, in, H, W] -> [B, width, H/stride, W/stride]"""
+    if block == "basic":
         layers = [
             ConvNormAct(in_channels, inner, 3, stride, groups, activation=activation),
             ConvNormAct(inner, width, 3, activation="linear"),

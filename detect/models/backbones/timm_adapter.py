@@ -5,7 +5,7 @@ import re
 import torch
 from torch import nn
 
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 STRIDES = (4, 8, 16, 32)
 
@@ -14,7 +14,7 @@ STRIDES = (4, 8, 16, 32)
 class Timm(nn.Module):
     """Images -> pyramid C2..C5 of the timm model `model`, at strides 4, 8, 16, 32.
 
-    The model gets its pictures normalised as it was trained on them. Pretrained weights are fetched by timm when a
+    The model gets its images normalised as it was trained on them. Pretrained weights are fetched by timm when a
     detector is built to be trained or a training is resumed, never when a configuration is checked or a checkpoint is
     loaded (both build on the meta device).
 

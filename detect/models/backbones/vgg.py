@@ -4,7 +4,7 @@ from torch import nn
 
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))  # 3x3 convolutions; then pooling
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, EffectiveSqueezeExcite
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
 
 
 class Variant(NamedTuple):

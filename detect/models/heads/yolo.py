@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from detect.registry import HEADS
+from detect.models.registry import HEADS
 
 # (width, height) in network pixels, small to large, as in the authors' cfgs; nested ones are given for each scale
 ANCHORS = {

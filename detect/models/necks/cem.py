@@ -4,7 +4,7 @@ from torch import nn
 
 from detect.models.layers import SAM, ConvNormAct, Resize
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 @NECKS.register
@@ -36,7 +36,7 @@ class CEM(nn.Module):
         self.c4, self.c5 = conv(c4, width), conv(c5, width)
         self.resize = Resize()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.globe = nn.Conv2d(c5, width, 1)  # a norm would see one value per picture
+        self.globe = nn.Conv2d(c5, width, 1)  # a norm would see one value per image
         self.down, self.predict = nn.ModuleList(), nn.ModuleList()  # fine to coarse
         before = width
         for scale, out in enumerate(widths):

@@ -6,7 +6,7 @@ from torch import nn
 from detect.models.layers import SPP, AddChannels, ConvNormAct, Upsample, compress
 from detect.models.necks.bottom_up import BottomUpPrediction
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 class FuseCoarsest(nn.Module):

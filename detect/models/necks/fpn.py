@@ -5,7 +5,7 @@ from torch import nn
 
 from detect.models.layers import SPP, ConvNormAct, Upsample
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 def five_convolutions(in_channels, width, activation, spp=False):

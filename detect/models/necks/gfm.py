@@ -6,7 +6,7 @@ from torch import nn
 from detect.models.layers import ConvNormAct, Resize, compress
 from detect.models.necks.bottom_up import BottomUpPrediction
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 @NECKS.register
@@ -38,7 +38,7 @@ class GFM(nn.Module):
         self.levels = nn.ModuleList([*(layer for layer, _ in compressed), conv(top, width)])
         self.resize = Resize()
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.globe = nn.Conv2d(top, width, 1)  # a norm would see one value per picture
+        self.globe = nn.Conv2d(top, width, 1)  # a norm would see one value per image
         joined = sum(channels for _, channels in compressed) + 2 * width
         self.fuse = nn.Sequential(conv(joined, 2 * width), conv(2 * width, width, 3))
         self.widen = conv(width, widths[-1])

@@ -8,7 +8,7 @@ from torch import nn
 from detect.models.layers import SAM, ConvNormAct, Upsample
 from detect.models.necks.fpn import five_convolutions
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 @NECKS.register

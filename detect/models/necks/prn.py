@@ -6,7 +6,7 @@ from torch import nn
 
 from detect.models.layers import AddChannels, ConvNormAct, Upsample, make_activation
 from detect.models.necks.levels import levels_of
-from detect.registry import NECKS
+from detect.models.registry import NECKS
 
 
 @NECKS.register

@@ -18,7 +18,10 @@ from safetensors.torch import save_file
 from torch.testing import assert_close
 
 from detect import config
-from detect.engine.checkpoint import (
+from detect.errors import UserError
+from detect.files import replacing, write_text
+from detect.models.detector import build_detector
+from detect.weights.files import (
     LoadedModel,
     load_matching,
     load_model,
@@ -26,9 +29,6 @@ from detect.engine.checkpoint import (
     write_checkpoint,
     write_safetensors,
 )
-from detect.errors import UserError
-from detect.files import replacing, write_text
-from detect.models.detector import build_detector
 
 ROOT = Path(__file__).parents[2]
 MODEL = {
@@ -301,7 +301,7 @@ def test_released_weights_round_trip(tmp_path, model, half):
 
 def test_released_weights_do_not_tell_where_they_were_made(tmp_path, model):
     values = config.to_dict(model.settings)
-    values["data"] = {"root": str(tmp_path / "secret_pictures")}
+    values["data"] = {"root": str(tmp_path / "secret_images")}
     values["train"]["init"] = str(tmp_path / "secret_init.pt")
     settings = config.from_dict(values)
     local = LoadedModel(model.network, settings, CATEGORIES, tmp_path / "secret_run")
@@ -310,7 +310,7 @@ def test_released_weights_do_not_tell_where_they_were_made(tmp_path, model):
     assert str(tmp_path).encode() not in content and b"secret" not in content
     loaded = load_model(tmp_path / "w.safetensors").settings
     assert loaded.data is None and loaded.train.init is None
-    assert settings.data.root == str(tmp_path / "secret_pictures")  # the given settings stay as they are
+    assert settings.data.root == str(tmp_path / "secret_images")  # the given settings stay as they are
 
 
 # ---- starting from other weights -------------------------------------------------------------------------------------

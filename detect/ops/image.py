@@ -1,4 +1,4 @@
-"""The one decoder of picture files: EXIF orientation applied, uint8 RGB, whatever the file holds."""
+"""The one decoder of image files: EXIF orientation applied, uint8 RGB, whatever the file holds."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -21,9 +21,9 @@ WRITE_FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
-PICTURE_SUFFIXES = frozenset(WRITE_FORMATS) | {".jpe", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".mpo"}
+IMAGE_SUFFIXES = frozenset(WRITE_FORMATS) | {".jpe", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".mpo"}
 
-ORIENTATION = 0x0112  # the EXIF tag: how the stored picture must be turned to stand upright
+ORIENTATION = 0x0112  # the EXIF tag: how the stored image must be turned to stand upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -36,13 +36,13 @@ TURNS = {
 
 
 def read_image(path):
-    """The picture in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
+    """The image in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
 
-    EXIF orientation is applied, transparency is laid on white, 16-bit and float pictures are scaled to 8 bits, an
-    animation gives its first picture. The size is checked in the file's header, before memory is taken.
+    EXIF orientation is applied, transparency is laid on white, 16-bit and float images are scaled to 8 bits, an
+    animation gives its first image. The size is checked in the file's header, before memory is taken.
 
     Raises:
-        UserError: there is no such file, it is no picture, it is cut off, or it has more than `MAX_PIXELS`.
+        UserError: there is no such file, it is no image, it is cut off, or it has more than `MAX_PIXELS`.
     """
     try:
         with open(path, "rb") as file:
@@ -56,13 +56,13 @@ def read_image(path):
     except Image.DecompressionBombError as error:  # Pillow's own limit, kept by its WebP opener
         raise too_large(path, "its size") from error
     except MemoryError as error:
-        raise UserError(f"{printable(path)}: not enough memory for this picture; make it smaller") from error
+        raise UserError(f"{printable(path)}: not enough memory for this image; make it smaller") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
         raise unreadable(path, error) from error
 
 
-def is_picture(path):
-    """Whether the file `path` begins like a picture, whatever its name."""
+def is_image(path):
+    """Whether the file `path` begins like an image, whatever its name."""
     try:
         with open(path, "rb") as file:
             return _open(file) is not None
@@ -70,14 +70,14 @@ def is_picture(path):
         return False
 
 
-def to_rgb(image, name="picture"):
+def to_rgb(image, name="image"):
     """A Pillow image -> uint8 RGB [height, width, 3], by the rules of `read_image`; `name` is for the error."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise too_large(name, f"{width}x{height} px")
     image.load()
     orientation = 1
-    with suppress(Exception):  # damaged EXIF data is no reason to refuse the picture
+    with suppress(Exception):  # damaged EXIF data is no reason to refuse the image
         orientation = image.getexif().get(ORIENTATION, 1)
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
@@ -95,7 +95,7 @@ def write_image(path, rgb):
     """Write `rgb` uint8 [height, width, 3] to `path`, whose suffix names the format; whole or not at all."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITE_FORMATS:
-        raise UserError(f"{printable(path)}: cannot write '{suffix}' pictures{nearest(suffix, WRITE_FORMATS)}")
+        raise UserError(f"{printable(path)}: cannot write '{suffix}' images{nearest(suffix, WRITE_FORMATS)}")
     options = {"quality": 95} if WRITE_FORMATS[suffix] in ("JPEG", "WEBP") else {}
     try:
         with replacing(path) as temporary:
@@ -105,15 +105,15 @@ def write_image(path, rgb):
 
 
 def too_large(name, size):
-    """The `UserError` for a picture of more than `MAX_PIXELS`."""
+    """The `UserError` for an image of more than `MAX_PIXELS`."""
     limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
-    return UserError(f"{printable(name)}: {size} is more than {limit}; make the picture smaller")
+    return UserError(f"{printable(name)}: {size} is more than {limit}; make the image smaller")
 
 
 def unreadable(path, error):
-    """The `UserError` for a file that is no picture or a damaged one."""
+    """The `UserError` for a file that is no image or a damaged one."""
     reason = str(error).split(" (")[0].split("\n")[0] or type(error).__name__
-    return UserError(f"{printable(path)}: not a readable picture ({printable(reason)}); remove it or save it again")
+    return UserError(f"{printable(path)}: not a readable image ({printable(reason)}); remove it or save it again")
 
 
 def _open(file):
@@ -132,7 +132,7 @@ def _open(file):
             continue
         file.seek(0)
         return opener(file, None)
-    raise OSError("not a known picture format")
+    raise OSError("not a known image format")
 
 
 def _to_8_bits(grey):

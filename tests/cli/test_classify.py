@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from detect.cli import main
-from detect.data.image import write_image
-from detect.engine.checkpoint import load_model
-from detect.schema import ClassifierSettings
+from detect.cli.main import main
+from detect.config.schema import ClassifierSettings
+from detect.ops.image import write_image
+from detect.weights.files import load_model
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
@@ -86,16 +86,16 @@ def test_evaluation_prints_classes_and_both_numbers(places):
     assert ran.status == 0
     lines = ran.out.splitlines()
     assert [line.split() for line in lines[:4]] == [
-        ["class", "pictures", "top-1"], ["blue", "2", "1.000"], ["green", "2", "1.000"], ["red", "2", "1.000"],
+        ["class", "images", "top-1"], ["blue", "2", "1.000"], ["green", "2", "1.000"], ["red", "2", "1.000"],
     ]  # fmt: skip
     assert lines[-1] == "top-1 1.0000  top-5 1.0000  (the largest class alone: 0.3333)"
 
 
 def test_evaluation_answers_in_json_on_any_split_and_data(places):
     content = answer("classify", "evaluate", places.run)
-    assert (content["top1"], content["top5"], content["pictures"]) == (1.0, 1.0, 6)
-    assert content["majority"] == pytest.approx(1 / 3) and content["per_class"]["red"] == {"pictures": 2, "top1": 1.0}
-    assert answer("classify", "evaluate", places.run, "--data", places.set, "--split", "train")["pictures"] == 9
+    assert (content["top1"], content["top5"], content["images"]) == (1.0, 1.0, 6)
+    assert content["majority"] == pytest.approx(1 / 3) and content["per_class"]["red"] == {"images": 2, "top1": 1.0}
+    assert answer("classify", "evaluate", places.run, "--data", places.set, "--split", "train")["images"] == 9
     assert answer("classify", "evaluate", places.run, "--ten-crop")["top1"] == 1.0
 
 
@@ -122,7 +122,7 @@ def test_print_config_shows_a_classifiers_keys(places):
 def test_its_backbone_starts_a_detector(places, tmp_path):
     ran = detect("train", places.detector, "--set", f"train.init={places.run}", "--out", tmp_path)
     assert ran.status == 0
-    count = len(load_model(places.run, kind=ClassifierSettings).network.backbone.state_dict())
+    count = len(load_model(places.run, settings_type=ClassifierSettings).network.backbone.state_dict())
     assert (
         f"starts from {count} of {count} backbone tensors from {places.run / 'best.pt'}; classifier dropped" in ran.out
     )
@@ -130,9 +130,9 @@ def test_its_backbone_starts_a_detector(places, tmp_path):
 
 def test_boxes_become_a_set_that_can_be_judged(places, tmp_path):
     said = answer("crop_boxes", "--data", places.root / "coco", "--out", tmp_path / "crops", "--classes", "blue,red")
-    assert said == {"folder": str(tmp_path / "crops" / "train"), "pictures": {"blue": 1, "red": 1}}
+    assert said == {"folder": str(tmp_path / "crops" / "train"), "images": {"blue": 1, "red": 1}}
     judged = answer("classify", "evaluate", places.run, "--data", tmp_path / "crops", "--split", "train")
-    assert judged["pictures"] == 2 and judged["per_class"].keys() == {"blue", "red"}
+    assert judged["images"] == 2 and judged["per_class"].keys() == {"blue", "red"}
 
 
 MISTAKES = {

@@ -4,7 +4,7 @@ import pytest
 
 from detect.errors import UserError, nearest
 from detect.models import detector  # noqa: F401  fills the registries
-from detect.registry import BACKBONES, HEADS, NECKS, Registry
+from detect.models.registry import BACKBONES, HEADS, NECKS, Registry
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_options_are_the_constructors_without_the_wired_ones(shelf):
     [(BACKBONES, "CSPPelleNet", "CSPPeleeNet"), (NECKS, "EMF", "EFM"), (HEADS, "YOLOv4", "YOLOv3")],
 )
 def test_unknown_part_is_refused_with_the_nearest(registry, wrong, right):
-    with pytest.raises(UserError, match=f"unknown {registry.kind} '{wrong}'; did you mean '{right}'"):
+    with pytest.raises(UserError, match=f"unknown {registry.role} '{wrong}'; did you mean '{right}'"):
         registry.build({"name": wrong})
 
 

@@ -1,4 +1,4 @@
-"""Plain values -> the typed classes of `detect.schema`; what does not fit is one sentence with its file and line."""
+"""Plain values -> the typed classes of `schema`; what does not fit is one sentence with its file and line."""
 
 import dataclasses
 import os
@@ -6,9 +6,9 @@ import types
 import typing
 from pathlib import Path
 
+from detect.config.schema import ClassifierSettings, DarknetModelSettings, Part
 from detect.errors import UserError, nearest
 from detect.files import printable
-from detect.schema import ClassifierSettings, DarknetModelSettings, Part
 
 
 class Origin(typing.NamedTuple):
@@ -144,19 +144,19 @@ def check_together(settings, origins):
 
 def _check_option(default, value, name, origins):
     """A part's option, of the kind of its default; a number or word may also be a list of them."""
-    kind = type(default)
-    if kind is tuple:
+    value_type = type(default)
+    if value_type is tuple:
         return _check_value(list[type(default[0])], value, name, origins)
-    if isinstance(value, list) and kind in (float, str):
-        return value if kind is str else _check_value(list[float], value, name, origins)
-    return _check_value(kind, value, name, origins) if kind in (bool, int, float, str) else value
+    if isinstance(value, list) and value_type in (float, str):
+        return value if value_type is str else _check_value(list[float], value, name, origins)
+    return _check_value(value_type, value, name, origins) if value_type in (bool, int, float, str) else value
 
 
 def _check_model(settings, origins, fail):
     import torch
 
     import detect.models.detector  # noqa: F401  fills the registries
-    from detect.registry import BACKBONES, HEADS, NECKS
+    from detect.models.registry import BACKBONES, HEADS, NECKS
 
     registries = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
     parts = {} if isinstance(settings.model, DarknetModelSettings) else vars(settings.model)
@@ -187,4 +187,4 @@ def _check_model(settings, origins, fail):
                 fail(f"input.{name}", f"input.{name} {size} px is no multiple of the model's stride {stride}")
     smallest = min(settings.input.train_sizes or [settings.input.size])
     if smallest == stride and settings.train.batch == settings.train.accumulate:
-        fail("train.batch", f"one picture of {smallest} px at a time is too little for batch normalisation; take more")
+        fail("train.batch", f"one image of {smallest} px at a time is too little for batch normalisation; take more")

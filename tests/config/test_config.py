@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from detect import config
+from detect.config.schema import ClassifierSettings, Settings
 from detect.errors import UserError
 from detect.models.necks import EFM
-from detect.registry import NECKS
-from detect.schema import ClassifierSettings, Settings
+from detect.models.registry import NECKS
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+CONFIGS = Path(__file__).parents[2] / "configs"
 MODEL = """\
 model:
   backbone: {name: CSPPeleeNet, partial_ratio: 0.5}
@@ -95,7 +95,7 @@ def error_of(path, *overrides):
         ("input: {train_sizes: [96, 64]}", "5: input.train_sizes must be [smallest, largest] in px, not [96, 64]"),
         (
             "input: {size: 32}\ntrain: {batch: 2, accumulate: 2}",
-            "6: one picture of 32 px at a time is too little for batch normalisation; take more",
+            "6: one image of 32 px at a time is too little for batch normalisation; take more",
         ),
         ("[a]: 2", "5: a key must be a plain word"),
         ("train: {lr: 2024-13-45}", "5: cannot read the value '2024-13-45' (month must be in 1..12)"),
@@ -344,10 +344,10 @@ def test_another_length_instead_of_none(write):
 def test_relative_paths_start_where_they_are_written(write, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    write(MODEL + "data: {root: pictures}\ntrain: {init: w.pt}", "parents/parent.yaml")
+    write(MODEL + "data: {root: images}\ntrain: {init: w.pt}", "parents/parent.yaml")
     path = write("base: ../parents/parent.yaml\ntrain: {init: w.pt}", "runs/run.yaml")
     settings = config.load(path)
-    assert settings.data.root == str(tmp_path / "parents" / "pictures")
+    assert settings.data.root == str(tmp_path / "parents" / "images")
     assert settings.train.init == str(tmp_path / "runs" / "w.pt")
     settings = config.load(path, ["data.root=mine", "train.init=w.pt"])
     assert settings.data.root == str(tmp_path / "elsewhere" / "mine")
@@ -460,7 +460,7 @@ def test_shipped_configs_load_and_build(path, request):
     if not {"model", "base"} & yaml.safe_load(text).keys():
         assert config.read_data(path).root  # a data file
         return
-    settings = config.load(path, needs_data=path.parent.name != "imagenet", kind=None)
+    settings = config.load(path, needs_data=path.parent.name != "imagenet", settings_type=None)
     with torch.device("meta"):
         model = settings.model.build(num_classes=80)
     assert settings.input.size % model.stride == 0
@@ -495,13 +495,13 @@ CLASSIFIER = "model: {backbone: {name: CSPPeleeNet, partial_ratio: 0.5}}\ninput:
 
 def test_a_classifier_has_settings_of_its_own(write):
     path = write(CLASSIFIER + "train: {steps: 9, schedule: poly, power: 2}\naugment: {short_side: [64, 80]}")
-    settings = config.load(path, ["augment.angle=0"], kind=ClassifierSettings)
+    settings = config.load(path, ["augment.angle=0"], settings_type=ClassifierSettings)
     assert (settings.train.schedule, settings.train.power) == ("poly", 2.0)
     assert (settings.augment.short_side, settings.augment.angle) == ([64, 80], 0.0)
-    assert config.load(path, ["augment.angle=0"], kind=None) == settings
-    assert config.from_dict(config.to_dict(settings), kind=ClassifierSettings) == settings
-    assert config.load(write(config.dump(settings), "dumped.yaml"), kind=ClassifierSettings) == settings
-    assert isinstance(config.load(write(MODEL), kind=None), Settings)
+    assert config.load(path, ["augment.angle=0"], settings_type=None) == settings
+    assert config.from_dict(config.to_dict(settings), settings_type=ClassifierSettings) == settings
+    assert config.load(write(config.dump(settings), "dumped.yaml"), settings_type=ClassifierSettings) == settings
+    assert isinstance(config.load(write(MODEL), settings_type=None), Settings)
 
 
 @pytest.mark.parametrize(
@@ -520,7 +520,7 @@ def test_a_classifier_has_settings_of_its_own(write):
 def test_mistakes_in_a_classifiers_file_are_named_with_their_line(write, text, expected):
     path = write(CLASSIFIER + text)
     with pytest.raises(UserError) as caught:
-        config.load(path, kind=ClassifierSettings)
+        config.load(path, settings_type=ClassifierSettings)
     assert str(caught.value).startswith(f"{path}:{expected}")
 
 
@@ -532,7 +532,7 @@ def test_a_classifiers_backbone_and_size_are_checked(write):
     ):
         path = write(text)
         with pytest.raises(UserError) as caught:
-            config.load(path, kind=ClassifierSettings)
+            config.load(path, settings_type=ClassifierSettings)
         assert str(caught.value).startswith(f"{path}:{expected}")
 
 
@@ -540,9 +540,9 @@ def test_one_kind_is_not_taken_for_the_other(write):
     classifier, detector = write(CLASSIFIER, "classifier.yaml"), write(MODEL)
     assert error_of(classifier) == f"{classifier}: is a classifier, no detector; use tools/classify.py"
     with pytest.raises(UserError, match="'model' is missing"):
-        config.load(write("train: {lr: 1}", "empty.yaml"), kind=ClassifierSettings)
+        config.load(write("train: {lr: 1}", "empty.yaml"), settings_type=ClassifierSettings)
     with pytest.raises(UserError, match=r"run\.yaml: is a detector, no classifier; use tools/train\.py"):
-        config.load(detector, kind=ClassifierSettings)
+        config.load(detector, settings_type=ClassifierSettings)
 
 
 # ---- whatever is written --------------------------------------------------------------------------------------------
@@ -571,13 +571,13 @@ def mutated(text, rng):
     return text
 
 
-@pytest.mark.parametrize("kind", [Settings, ClassifierSettings, None])
-def test_random_changes_of_a_configuration_give_settings_or_a_sentence(write, tmp_path, kind):
+@pytest.mark.parametrize("settings_type", [Settings, ClassifierSettings, None])
+def test_random_changes_of_a_configuration_give_settings_or_a_sentence(write, tmp_path, settings_type):
     (tmp_path / "set").mkdir()
-    parent = CLASSIFIER if kind is ClassifierSettings else MODEL
+    parent = CLASSIFIER if settings_type is ClassifierSettings else MODEL
     write(parent + "train: {lr: 0.5, milestones: [1, 2]}\n", "parent.yaml")
     text = "base: parent.yaml\ndata: set\ninput: {size: 64, train_sizes: [64, 96]}\ntrain:\n  epochs: 3\n  batch: 4\n"
-    if kind is ClassifierSettings:
+    if settings_type is ClassifierSettings:
         text += "augment: {short_side: [64, 80]}\nmodel:\n  backbone: {activation: swish}\n"
     else:
         text += "model:\n  neck: {widths: [8, 16, 32]}\n  head: {anchors: [[1, 2], [3, 4], [5, 6]]}\n"
@@ -585,13 +585,15 @@ def test_random_changes_of_a_configuration_give_settings_or_a_sentence(write, tm
     for _ in range(250):
         path = write(mutated(text, rng))
         try:
-            outcomes.append(type(config.load(path, rng.choice(((), ("train.steps=9",))), kind=kind)).__name__)
+            outcomes.append(
+                type(config.load(path, rng.choice(((), ("train.steps=9",))), settings_type=settings_type)).__name__
+            )
         except UserError as error:
             assert str(error)
             outcomes.append("UserError")
         except Exception as error:
             raise AssertionError(f"{type(error).__name__} for:\n{path.read_text()!r}") from error
-    expected = "ClassifierSettings" if kind is ClassifierSettings else "Settings"
+    expected = "ClassifierSettings" if settings_type is ClassifierSettings else "Settings"
     assert {expected, "UserError"} <= set(outcomes) <= {expected, "UserError", "ClassifierSettings"}
 
 

@@ -21,14 +21,14 @@ from pycocotools.coco import COCO
 
 from detect import verbs
 from detect.analysis.paper import published
-from detect.cli import main
-from detect.data.image import write_image
-from detect.engine.checkpoint import load_model
+from detect.cli.main import main
 from detect.evaluation.coco import METRICS
 from detect.models.layers import ConvNormAct
-from detect.registry import BACKBONES
+from detect.models.registry import BACKBONES
+from detect.ops.image import write_image
+from detect.weights.files import load_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "configs" / "csppelee_efm.yaml"
 CATEGORIES = {3: "red", 7: "green", 90: "blue"}
 COLOURS = {3: (230, 20, 20), 7: (20, 220, 30), 90: (30, 30, 230)}
@@ -94,20 +94,20 @@ def assert_one_error(ran, *words):
 
 
 def write_split(root, split, count):
-    """Grey pictures of 60 to 96 px with one to three coloured squares."""
+    """Grey images of 60 to 96 px with one to three coloured squares."""
     rng = np.random.default_rng(count)
     (root / "images" / split).mkdir(parents=True)
     (root / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []
     for number in range(count):
         height, width = (int(side) for side in rng.integers(60, 97, 2))
-        picture = np.full((height, width, 3), 90, np.uint8)
+        image = np.full((height, width, 3), 90, np.uint8)
         for category_id in list(CATEGORIES)[: number % 3 + 1]:
             left, top, side = int(rng.integers(0, 30)), int(rng.integers(0, 30)), int(rng.integers(16, 30))
-            picture[top : top + side, left : left + side] = COLOURS[category_id]
+            image[top : top + side, left : left + side] = COLOURS[category_id]
             box = {"image_id": 500 + number, "category_id": category_id, "bbox": [left, top, side, side]}
             annotations.append({"id": len(annotations) + 1, **box, "area": side * side, "iscrowd": 0})
-        write_image(root / "images" / split / f"{number}.png", picture)
+        write_image(root / "images" / split / f"{number}.png", image)
         images.append({"id": 500 + number, "file_name": f"{number}.png", "width": width, "height": height})
     categories = [{"id": number, "name": CATEGORIES[number]} for number in (90, 3, 7)]
     content = {"images": images, "annotations": annotations, "categories": categories}
@@ -192,7 +192,7 @@ def test_training_answers_with_one_json_object(trained):
     content = json.loads(trained.said.out)
     assert trained.said.out.count("\n") == 1
     assert content["run"] == str(trained.folder) and content["steps"] == 4 and "AP" in content["metrics"]
-    assert "Small + EFM + YOLOv3" in trained.said.err and "4 pictures" in trained.said.err
+    assert "Small + EFM + YOLOv3" in trained.said.err and "4 images" in trained.said.err
 
 
 def test_evaluation_prints_the_twelve_lines_and_the_classes(run):
@@ -223,10 +223,10 @@ def test_detections_have_the_original_ids(run, squares):
     assert {annotation["category_id"] for annotation in results.anns.values()} <= CATEGORIES.keys()
 
 
-def test_evaluation_of_a_picture_folder_equals_that_of_the_split(run, squares, tmp_path):
+def test_evaluation_of_a_image_folder_equals_that_of_the_split(run, squares, tmp_path):
     named = answer("evaluate", run)
-    pictures, annotations = squares / "images" / "val", squares / "annotations" / "val.json"
-    given = answer("evaluate", run, "--images", pictures, "--annotations", annotations, "--out", tmp_path / "out")
+    images, annotations = squares / "images" / "val", squares / "annotations" / "val.json"
+    given = answer("evaluate", run, "--images", images, "--annotations", annotations, "--out", tmp_path / "out")
     assert given | {"file": ""} == named | {"file": ""}
     assert detections_in(tmp_path / "out") == detections_in(run)
 
@@ -301,15 +301,15 @@ def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported,
     assert str(squares).encode() not in exported.read_bytes()
 
 
-def test_prediction_of_a_picture_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
-    pictures = squares / "images" / "val"
+def test_prediction_of_a_image_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
+    images = squares / "images" / "val"
     video = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 64))
     for _ in range(4):
         writer.write(np.full((64, 64, 3), 90, np.uint8))
     writer.release()
-    sources = {"picture": pictures / "0.png", "folder": pictures, "pattern": f"{pictures}/[01].png", "video": video}
-    frames = {"picture": 1, "folder": 5, "pattern": 2, "video": 4}
+    sources = {"image": images / "0.png", "folder": images, "pattern": f"{images}/[01].png", "video": video}
+    frames = {"image": 1, "folder": 5, "pattern": 2, "video": 4}
     for name, source in sources.items():
         out = tmp_path / name
         said = answer("predict", "--weights", exported, "--source", source, "--min-score", "0.001", "--out", out)
@@ -339,16 +339,16 @@ def test_a_corrupt_file_among_others_costs_only_itself(exported, squares, tmp_pa
     folder.mkdir()
     for name, number in (("a", 0), ("c", 1)):
         shutil.copy(squares / "images" / "val" / f"{number}.png", folder / f"{name}.png")
-    (folder / "b.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes(b"no image")
     ran = detect("predict", "--weights", exported, "--source", folder, "--out", tmp_path / "out", *options)
     assert ran.status == 1 and "b.png" in ran.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.png", "c.png", "detections.json"}
 
 
 def test_a_corrupt_file_is_reported_once(exported, tmp_path):
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     ran = detect("predict", "--weights", exported, "--source", tmp_path / "b.png", "--out", tmp_path / "out")
-    assert (ran.out + ran.err).count("not a readable picture") == 1
+    assert (ran.out + ran.err).count("not a readable image") == 1
 
 
 @pytest.mark.parametrize("arguments", [(), (PAPER, "--paper"), ("--paper", "--plot", "x")])
@@ -458,11 +458,11 @@ MISTAKES = {
     "a configuration as weights": ("evaluate {tiny}", "tiny.yaml"),
     "images alone": ("evaluate {run} --images {empty}", "--annotations"),
     "images and data": ("evaluate {run} --images {empty} --annotations x --data {empty}", "--data"),
-    "missing pictures": ("evaluate {run} --images {empty} --annotations {val}", "0.png"),
-    "missing picture folder": ("evaluate {run} --images {tmp}/none --annotations {val}", "none"),
+    "missing images": ("evaluate {run} --images {empty} --annotations {val}", "0.png"),
+    "missing image folder": ("evaluate {run} --images {tmp}/none --annotations {val}", "none"),
     "broken annotation JSON": ("evaluate {run} --images {empty} --annotations {badjson}/annotations/train.json", ":1:"),
     "annotations that are none": ("evaluate {run} --images {empty} --annotations {tmp}/list.json", "COCO"),
-    "other classes": ("evaluate {run} --images {pictures} --annotations {tmp}/other.json", "car", "red"),
+    "other classes": ("evaluate {run} --images {images} --annotations {tmp}/other.json", "car", "red"),
     "no such split": ("evaluate {run} --split test", "no split 'test'"),
     "no test-dev": ("evaluate {run} --split test-dev", "image_info_test-dev2017.json"),
     "bad name": ("evaluate {run} --split test-dev --name a/b", "a/b"),
@@ -472,14 +472,14 @@ MISTAKES = {
     "worded size": ("evaluate {run} --size big", "big"),
     "batch of none": ("evaluate {run} --batch 0", "batch"),
     "unknown nms": ("evaluate {run} --nms soft", "soft"),
-    "missing picture": ("predict --weights {exported} --source {tmp}/none.jpg --out {tmp}/o", "none.jpg"),
-    "empty folder": ("predict --weights {exported} --source {empty} --out {tmp}/o", "no pictures"),
+    "missing image": ("predict --weights {exported} --source {tmp}/none.jpg --out {tmp}/o", "none.jpg"),
+    "empty folder": ("predict --weights {exported} --source {empty} --out {tmp}/o", "no images"),
     "empty pattern": ("predict --weights {exported} --source {empty}/*.jpg --out {tmp}/o", "*.jpg"),
     "unknown address": ("predict --weights {exported} --source gopher://x --out {tmp}/o", "gopher"),
-    "score too high": ("predict --weights {exported} --source {pictures} --min-score 2", "from 0 to 1"),
-    "score below 0": ("predict --weights {exported} --source {pictures} --conf=-1", "from 0 to 1"),
-    "score no number": ("predict --weights {exported} --source {pictures} --min-score nan", "from 0 to 1"),
-    "file as predict's out": ("predict --weights {exported} --source {pictures} --out {tiny}", "tiny.yaml"),
+    "score too high": ("predict --weights {exported} --source {images} --min-score 2", "from 0 to 1"),
+    "score below 0": ("predict --weights {exported} --source {images} --conf=-1", "from 0 to 1"),
+    "score no number": ("predict --weights {exported} --source {images} --min-score nan", "from 0 to 1"),
+    "file as predict's out": ("predict --weights {exported} --source {images} --out {tiny}", "tiny.yaml"),
     "no source": ("predict --weights {exported}", "--source"),
     "export nowhere": ("export {run} --out {tmp}/none/x.safetensors", "cannot be written"),
     "export onto a folder": ("export {run} --out {empty}", "must end in .safetensors"),
@@ -507,7 +507,7 @@ def places(tiny, trained, exported, squares, tmp_path_factory):
     )
     return {
         "tiny": tiny, "run": trained.folder, "exported": exported, "tmp": tmp, "empty": tmp / "empty",
-        "badjson": badjson, "val": val, "pictures": squares / "images" / "val",
+        "badjson": badjson, "val": val, "images": squares / "images" / "val",
     }  # fmt: skip
 
 
@@ -519,7 +519,7 @@ def test_a_mistake_is_one_sentence(mistake, places, here):
     assert not ran.out
 
 
-def test_a_missing_training_picture_is_named(tiny, squares, tmp_path):
+def test_a_missing_training_image_is_named(tiny, squares, tmp_path):
     data = Path(shutil.copytree(squares, tmp_path / "data"))
     (data / "images" / "train" / "2.png").unlink()
     assert_one_error(detect("train", tiny, "--set", f"data={data}", "--out", tmp_path / "runs"), "2.png")
@@ -552,7 +552,7 @@ def test_an_unwritable_out_is_noticed_before_the_work(split, run, squares, tiny,
     (data / "test2017").mkdir()
     shutil.copy(data / "annotations" / "val.json", data / "annotations" / "image_info_test-dev2017.json")
     looked = []
-    monkeypatch.setattr("detect.evaluation.evaluate.detect_pictures", lambda *_: looked.append(True) or [])
+    monkeypatch.setattr("detect.evaluation.evaluate.detect_images", lambda *_: looked.append(True) or [])
     assert_one_error(detect("evaluate", run, "--data", data, "--split", split, "--out", tiny), "--out")
     assert not looked
 

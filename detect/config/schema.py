@@ -41,7 +41,7 @@ class DarknetModelSettings:
     """A detector described by a .cfg of Darknet."""
 
     cfg: list[str]  # its lines
-    header: list[int] = setting([0, 2, 5, 0], low=0)  # of its .weights: version in three numbers, pictures seen
+    header: list[int] = setting([0, 2, 5, 0], low=0)  # of its .weights: version in three numbers, images seen
 
     def build(self, num_classes):
         """The `DarknetNetwork`, whatever `num_classes`: the cfg says how many there are.  Raises UserError."""
@@ -62,7 +62,7 @@ class ClassifierModelSettings:
     def build(self, num_classes):
         """The untrained `Classifier`.  Raises UserError: the backbone or an option is unknown or does not fit."""
         from detect.models.classifier import Classifier
-        from detect.registry import BACKBONES
+        from detect.models.registry import BACKBONES
 
         return Classifier(BACKBONES.build(self.backbone), num_classes)
 
@@ -87,17 +87,17 @@ class SplitSettings:
 class DataSettings:
     root: str = setting(path=True)  # relative to the file it is written in
     splits: dict[str, SplitSettings] = setting({})  # only where the layout is none of data/README.md
-    bad_boxes: str = setting("stop", choices=("stop", "drop"))  # what a box without area or off the picture does
+    bad_boxes: str = setting("stop", choices=("stop", "drop"))  # what a box without area or off the image does
 
 
 @dataclass
 class ImageFolderSettings:
-    root: str = setting(path=True)  # holds SPLIT/CLASS/picture.jpg; relative to the file it is written in
+    root: str = setting(path=True)  # holds SPLIT/CLASS/image.jpg; relative to the file it is written in
 
 
 @dataclass
 class ColourSettings:
-    """What both tasks do to a training picture: a flip and other colours."""
+    """What both tasks do to a training image: a flip and other colours."""
 
     flip: float = setting(0.5, low=0, high=1)  # probability of a left-right flip
     hue: float = setting(0.1, low=0, high=0.5)  # largest shift, as share of the colour circle
@@ -107,14 +107,14 @@ class ColourSettings:
 
 @dataclass
 class AugmentSettings(ColourSettings):
-    mosaic: float = setting(0.0, low=0, high=1)  # probability of four pictures in one
-    mosaic_off: float = setting(0.1, low=0, high=1)  # last share of the training that sees whole pictures only
+    mosaic: float = setting(0.0, low=0, high=1)  # probability of four images in one
+    mosaic_off: float = setting(0.1, low=0, high=1)  # last share of the training that sees whole images only
     jitter: float = setting(0.3, low=0, high=0.49)  # each side is cut or padded by up to this share
 
 
 @dataclass
 class CropSettings(ColourSettings):
-    short_side: list[int] = setting([128, 448], low=1, high=8192)  # [least, most] px of the picture that is cut from
+    short_side: list[int] = setting([128, 448], low=1, high=8192)  # [least, most] px of the image that is cut from
     angle: float = setting(7.0, low=0, high=180)  # largest turn, degrees
     aspect: float = setting(1.333, low=1, high=10)  # largest stretch of the width, also its inverse
 
@@ -136,7 +136,7 @@ class LossSettings:
 class TrainSettings:
     epochs: float | None = setting(None, above=0)  # length of the training: epochs, or
     steps: int | None = setting(None, low=1)  # optimizer steps; milestones and burn_in count in the same unit
-    batch: int = setting(64, low=1)  # pictures per optimizer step
+    batch: int = setting(64, low=1)  # images per optimizer step
     accumulate: int = setting(1, low=1)  # backward passes per step: the batch goes through in so many parts
     lr: float = setting(0.001, above=0)  # peak learning rate, for loss terms averaged over the batch
     momentum: float = setting(0.9, low=0, high=0.9999)
@@ -173,7 +173,12 @@ class PredictSettings:
 
     def nms_options(self):
         """Keyword arguments for `detect.ops.nms.detections_from`."""
-        return {"kind": self.nms, "threshold": self.nms_threshold, "beta": self.nms_beta, "per_class": self.per_class}
+        return {
+            "overlap": self.nms,
+            "threshold": self.nms_threshold,
+            "beta": self.nms_beta,
+            "per_class": self.per_class,
+        }
 
 
 @dataclass

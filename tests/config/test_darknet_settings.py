@@ -1,13 +1,13 @@
 """A .cfg as a configuration: [net] and the last [yolo] say how to train."""
 
 import pytest
-from small_nets import conv, net, section, yolo
 
 from detect import config
-from detect.darknet.settings import values_of
+from detect.config.darknet import values_of
+from detect.config.schema import ClassifierSettings, DarknetSettings
 from detect.engine.freeze import freeze
 from detect.errors import UserError
-from detect.schema import ClassifierSettings, DarknetSettings
+from tests.small_nets import conv, net, section, yolo
 
 TRAINING = section(
     "net", width=64, height=64, channels=3, batch=32, subdivisions=4, momentum=0.949, decay=0.0001, learning_rate=0.002,
@@ -100,7 +100,7 @@ def test_overrides_apply_to_a_cfg(cfg):
             ":\\d+: \\[yolo\\] iou_thresh differs from that of the \\[yolo\\] in line \\d+; training needs the same",
         ),
         (net(64, 64) + "max_batches=5\nburn_in=9\n" + HEAD, ":6: train.burn_in 9 must be shorter"),
-        (net(64, 64, channels=1) + HEAD, "channels=1: pictures have 3 here"),
+        (net(64, 64, channels=1) + HEAD, "channels=1: images have 3 here"),
         (net(64, 64) + "momentun=1\n" + HEAD, ":5: .*momentun"),
         (net(65, 64) + HEAD, "65"),
     ],
@@ -122,7 +122,7 @@ def test_layers_that_darknet_does_not_train_are_frozen(cfg):
 
 def test_a_cfg_is_no_classifier(cfg):
     with pytest.raises(UserError, match="is a detector, no classifier"):
-        config.load(cfg(TRAINING + HEAD), needs_data=False, kind=ClassifierSettings)
+        config.load(cfg(TRAINING + HEAD), needs_data=False, settings_type=ClassifierSettings)
 
 
 def test_running_asks_nothing_of_the_training(cfg):

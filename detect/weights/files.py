@@ -14,11 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from detect import config, darknet
+from detect.config.darknet import values_of
+from detect.config.schema import ClassifierSettings, Settings
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.models.classifier import Classifier
 from detect.ops.letterbox import GREY
-from detect.schema import ClassifierSettings, Settings
 
 
 def write_checkpoint(path, state):
@@ -65,19 +66,19 @@ class LoadedModel:
         return tuple(category["name"] for category in self.categories)
 
 
-def load_model(path, kind=Settings, cfg=None, names=None):
+def load_model(path, settings_type=Settings, cfg=None, names=None):
     """The model in a run folder (its best.pt, else last.pt), a `.pt`, `.safetensors` or Darknet's `.weights` file.
 
     Args:
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line ("class 0", ... without).
-        kind: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
+        settings_type: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
 
     Raises:
         UserError: there is none, or the file is damaged or of another kind.
     """
     path = weights_file(path)
     if path.suffix == ".weights":
-        return _load_darknet(path, kind, cfg, names)
+        return _load_darknet(path, settings_type, cfg, names)
     if cfg or names:
         raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
     if path.suffix == ".safetensors":
@@ -88,7 +89,7 @@ def load_model(path, kind=Settings, cfg=None, names=None):
         average = state.get("ema") or {"model": state["model"]}  # last.pt holds both, best.pt one
         tensors = average.get("model") if isinstance(average, dict) else None
     categories = _checked_categories(path, categories)
-    settings = config.from_dict(values, source=path, kind=kind)
+    settings = config.from_dict(values, source=path, settings_type=settings_type)
     try:
         with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
             network = settings.model.build(len(categories))
@@ -101,16 +102,16 @@ def load_model(path, kind=Settings, cfg=None, names=None):
     return LoadedModel(network.eval(), settings, categories, path)
 
 
-def _load_darknet(path, kind, cfg, names):
+def _load_darknet(path, settings_type, cfg, names):
     if cfg is None:
         raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; give --cfg FILE")
-    values, origins = darknet.values_of(cfg, training=False)
-    settings = config.from_dict(values, origins, cfg, kind=kind)
+    values, origins = values_of(cfg, training=False)
+    settings = config.from_dict(values, origins, cfg, settings_type=settings_type)
     network = darknet.load(cfg, path)
     height, width = network.input_size
     notes = network.cfg.notes
     if height != width:
-        notes += (f"{cfg}: is {width}x{height} px; here pictures are letterboxed into {max(width, height)} px squares",)
+        notes += (f"{cfg}: is {width}x{height} px; here images are letterboxed into {max(width, height)} px squares",)
     settings.model.header = list(dataclasses.astuple(network.header))
     count = network.num_classes
     listed = darknet.read_names(names, count) if names else [f"class {label}" for label in range(count)]
@@ -191,7 +192,7 @@ def load_matching(model, categories, path):
     """
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
         return darknet.load_weights(model, path)
-    source = load_model(path, kind=None)
+    source = load_model(path, settings_type=None)
     theirs, ours = source.network.state_dict(), model.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     what, rest = "tensors", ""

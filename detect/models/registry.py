@@ -25,8 +25,8 @@ class Registry:
     passed by the builder and refused in a configuration.
     """
 
-    def __init__(self, kind, wired=()):
-        self.kind = kind
+    def __init__(self, role, wired=()):
+        self.role = role
         self.wired = frozenset({"variant", *wired})
         self._classes = {}
         self._common = {}  # options that every part takes: name -> function(part, value)
@@ -34,7 +34,7 @@ class Registry:
     def register(self, cls, name=None):
         name = name or cls.__name__
         if name in self._classes:
-            raise ValueError(f"{self.kind} {name} is registered twice")
+            raise ValueError(f"{self.role} {name} is registered twice")
         self._classes[name] = cls
         return cls
 
@@ -59,7 +59,7 @@ class Registry:
 
     def get(self, name):
         if name not in self._classes:
-            raise UserError(f"unknown {self.kind} '{name}'{nearest(name, self.names())}")
+            raise UserError(f"unknown {self.role} '{name}'{nearest(name, self.names())}")
         return self._classes[name]
 
     def options(self, name):
@@ -80,7 +80,7 @@ class Registry:
         known = self.options(name)
         for option in options:
             if option not in known:
-                raise UserError(f"{self.kind} {name} has no option '{option}'{nearest(option, known)}")
+                raise UserError(f"{self.role} {name} has no option '{option}'{nearest(option, known)}")
         changes = {option: options.pop(option) for option in self._common if option in options}
         try:
             part = self.get(name)(**wiring, **options)
@@ -89,7 +89,7 @@ class Registry:
                     self._common[option](part, value)
             return part
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise UserError(f"{self.kind} {name}: {error}") from error
+            raise UserError(f"{self.role} {name}: {error}") from error
 
 
 CONVOLUTIONS = Registry("convolution", wired=("in_channels", "out_channels", "kernel_size", "stride"))

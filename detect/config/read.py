@@ -2,7 +2,7 @@
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
 drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder. A .cfg of Darknet is
-read too (`detect.darknet.settings`).
+read too (`detect.config.darknet`).
 """
 
 import copy
@@ -13,28 +13,28 @@ from pathlib import Path
 
 import yaml
 
-from detect.check import Origin, check_section, check_together, number_of
+from detect.config.check import Origin, check_section, check_together, number_of
+from detect.config.schema import ClassifierSettings, DarknetSettings, Settings
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
-from detect.schema import ClassifierSettings, DarknetSettings, Settings
 
 MAX_BYTES = 1_000_000
 
 
-def load(path, overrides=(), needs_data=True, kind=Settings):
+def load(path, overrides=(), needs_data=True, settings_type=Settings):
     """The settings of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
 
     Args:
         needs_data: without it, data that is not there is left out instead of an error.
-        kind: `Settings` (a detector), `ClassifierSettings`, or None for whichever of them the file describes.
+        settings_type: `Settings` (a detector), `ClassifierSettings`, or None for whichever of them the file describes.
 
     Raises:
         UserError: anything in the file, its parent or an override is wrong, or it describes the other kind.
     """
-    return load_with_origins(path, overrides, needs_data, kind)[0]
+    return load_with_origins(path, overrides, needs_data, settings_type)[0]
 
 
-def load_with_origins(path, overrides=(), needs_data=True, kind=Settings):
+def load_with_origins(path, overrides=(), needs_data=True, settings_type=Settings):
     """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
     if not any(override.startswith("data=") for override in overrides):
@@ -44,34 +44,34 @@ def load_with_origins(path, overrides=(), needs_data=True, kind=Settings):
             if needs_data:
                 raise
             del values["data"]
-    return from_dict(values, origins, path, overrides, kind), origins
+    return from_dict(values, origins, path, overrides, settings_type), origins
 
 
-def from_dict(values, origins=None, source="config", overrides=(), kind=Settings):
+def from_dict(values, origins=None, source="config", overrides=(), settings_type=Settings):
     """Checked settings of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
     values = copy.deepcopy(values)
     for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
         _apply_override(values, origins, override)
-    settings = check_section(_checked_kind(values, kind, source), values, "", origins)
+    settings = check_section(_checked_type(values, settings_type, source), values, "", origins)
     check_together(settings, origins)
     return settings
 
 
-def _checked_kind(values, kind, source):
-    """The class of settings that `values` are of; UserError unless it is `kind`, if one is asked for."""
+def _checked_type(values, settings_type, source):
+    """The class of settings that `values` are of; UserError unless it is `settings_type`, if one is asked for."""
     model = values.get("model") if isinstance(values, dict) else None
     parts = set(model) if isinstance(model, dict) else set()
-    if kind is not ClassifierSettings and parts == {"backbone"}:
-        if kind is Settings:
+    if settings_type is not ClassifierSettings and parts == {"backbone"}:
+        if settings_type is Settings:
             raise UserError(f"{source}: is a classifier, no detector; use tools/classify.py")
         return ClassifierSettings
-    if kind is ClassifierSettings and {"neck", "head", "cfg"} & parts:
+    if settings_type is ClassifierSettings and {"neck", "head", "cfg"} & parts:
         raise UserError(f"{source}: is a detector, no classifier; use tools/train.py and tools/evaluate.py")
     if "cfg" in parts:
         return DarknetSettings
-    return kind or Settings
+    return settings_type or Settings
 
 
 def to_dict(settings):
@@ -105,18 +105,18 @@ def _lines(values, name, origins):
         yield f"{indent}{key}: {text}{where}"
 
 
-def read_data(source, kind=Settings):
-    """The data section of `kind`, from a data YAML file or a data folder, as `--data` names them.  Raises UserError."""
+def read_data(source, settings_type=Settings):
+    """The data section of `settings_type` from a data YAML file or folder, as `--data` names it.  Raises UserError."""
     values, origins = {"data": str(source)}, {"data": Origin("--data", os.getcwd())}
     _expand_data(values, origins)
     origins[""] = Origin(str(source), os.getcwd())
-    data_type = typing.get_args(typing.get_type_hints(kind)["data"])[0]
+    data_type = typing.get_args(typing.get_type_hints(settings_type)["data"])[0]
     return check_section(data_type, values["data"], "data", origins)
 
 
 def _read_with_base(path):
     if Path(path).suffix == ".cfg":
-        from detect.darknet.settings import values_of
+        from detect.config.darknet import values_of
 
         return values_of(str(path))
     values, origins = _read(path)

@@ -1,4 +1,4 @@
-"""The one decoder of pictures: what a viewer shows, or one sentence."""
+"""The one decoder of images: what a viewer shows, or one sentence."""
 
 import os
 import resource
@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detect.data.image import is_picture, read_image, write_image
 from detect.errors import UserError
 from detect.files import replacing
+from detect.ops.image import is_image, read_image, write_image
 
 GRADIENT = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
 
 
 @pytest.fixture
-def picture():
+def corners():
     """RGB [20, 30, 3] whose four corners differ."""
     image = np.full((20, 30, 3), 128, dtype=np.uint8)
     image[:10, :15], image[:10, 15:], image[10:, :15] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -33,7 +33,7 @@ def error_of(path):
 
 
 def png_header(width, height):
-    """The first bytes of a PNG of that size, and hardly any picture."""
+    """The first bytes of a PNG of that size, and hardly any corners."""
 
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -44,31 +44,31 @@ def png_header(width, height):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
-def test_exif_orientation_is_applied(tmp_path, picture, orientation, suffix):
+def test_exif_orientation_is_applied(tmp_path, corners, orientation, suffix):
     stored = {
-        1: picture,
-        2: picture[:, ::-1],
-        3: picture[::-1, ::-1],
-        4: picture[::-1],
-        5: picture.transpose(1, 0, 2),
-        6: np.rot90(picture, 1),
-        7: picture[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(picture, -1),
+        1: corners,
+        2: corners[:, ::-1],
+        3: corners[::-1, ::-1],
+        4: corners[::-1],
+        5: corners.transpose(1, 0, 2),
+        6: np.rot90(corners, 1),
+        7: corners[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(corners, -1),
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, quality=100, subsampling=0)
     found = read_image(path)
-    assert found.shape == picture.shape
-    assert np.abs(found[2::15, 2::24].astype(int) - picture[2::15, 2::24]).max() < 12
+    assert found.shape == corners.shape
+    assert np.abs(found[2::15, 2::24].astype(int) - corners[2::15, 2::24]).max() < 12
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_does_not_matter(tmp_path, picture):
+def test_damaged_exif_does_not_matter(tmp_path, corners):
     path = tmp_path / "photo.jpg"
-    Image.fromarray(picture).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
-    assert read_image(path).shape == picture.shape
+    Image.fromarray(corners).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
+    assert read_image(path).shape == corners.shape
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "YCbCr", "RGB"])
@@ -98,7 +98,7 @@ def test_cmyk_jpeg_keeps_its_colours(tmp_path):
     ],
     ids=["16 bit", "32 bit", "float to 255", "float to 1"],
 )
-def test_deep_pictures_are_scaled_to_8_bits(tmp_path, stored, suffix):
+def test_deep_images_are_scaled_to_8_bits(tmp_path, stored, suffix):
     path = tmp_path / f"deep{suffix}"
     Image.fromarray(stored).save(path)
     found = read_image(path)
@@ -106,7 +106,7 @@ def test_deep_pictures_are_scaled_to_8_bits(tmp_path, stored, suffix):
     np.testing.assert_array_equal(found, np.repeat(GRADIENT[..., None], 3, axis=2))
 
 
-def test_nan_in_a_float_picture_is_black(tmp_path):
+def test_nan_in_a_float_image_is_black(tmp_path):
     stored = np.full((4, 4), 0.5, dtype=np.float32)
     stored[0, 0] = np.nan
     Image.fromarray(stored).save(tmp_path / "float.tif")
@@ -130,44 +130,44 @@ def test_one_pixel_works(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp", ".tif", ".gif"])
-def test_truncated_picture_is_named(tmp_path, suffix):
+def test_truncated_image_is_named(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     path = tmp_path / f"photo{suffix}"
     Image.fromarray(noise).save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    assert error_of(path).startswith(f"{path}: not a readable picture (")
+    assert error_of(path).startswith(f"{path}: not a readable image (")
 
 
-def test_truncation_is_the_reason_given(tmp_path, picture):
+def test_truncation_is_the_reason_given(tmp_path, corners):
     path = tmp_path / "photo.jpg"
-    Image.fromarray(picture).save(path)
+    Image.fromarray(corners).save(path)
     path.write_bytes(path.read_bytes()[:-30])
-    expected = "not a readable picture (image file is truncated); remove it or save it again"
+    expected = "not a readable image (image file is truncated); remove it or save it again"
     assert error_of(path) == f"{path}: {expected}"
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_every_cut_gives_a_picture_or_a_sentence(tmp_path, picture):
+def test_every_cut_gives_a_image_or_a_sentence(tmp_path, corners):
     for suffix in (".jpg", ".png", ".tif", ".webp"):
         path = tmp_path / f"photo{suffix}"
-        Image.fromarray(picture).save(path)
+        Image.fromarray(corners).save(path)
         whole = path.read_bytes()
         for length in range(0, len(whole), max(len(whole) // 25, 1)):
             path.write_bytes(whole[:length])
             try:
-                np.testing.assert_array_equal(read_image(path), picture)  # only the file's last mark is missing
+                np.testing.assert_array_equal(read_image(path), corners)  # only the file's last mark is missing
                 assert length > len(whole) * 0.8
             except UserError as error:
-                assert str(error).startswith(f"{path}: not a readable picture (")
+                assert str(error).startswith(f"{path}: not a readable image (")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello, I am no picture", bytes(4000), b"%!PS-Adobe-3.0 EPSF-3.0\n" * 9])
-def test_what_is_no_picture_is_refused(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"hello, I am no image", bytes(4000), b"%!PS-Adobe-3.0 EPSF-3.0\n" * 9])
+def test_what_is_no_image_is_refused(tmp_path, content):
     path = tmp_path / "photo.jpg"
     path.write_bytes(content)
-    assert error_of(path).startswith(f"{path}: not a readable picture (")
-    assert not is_picture(path)
+    assert error_of(path).startswith(f"{path}: not a readable image (")
+    assert not is_image(path)
 
 
 def test_a_bomb_is_refused_before_memory_is_taken(tmp_path):
@@ -177,20 +177,20 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         message = error_of(path)
-    assert message == f"{path}: 20000x20000 px is more than the limit of 200 megapixels; make the picture smaller"
+    assert message == f"{path}: 20000x20000 px is more than the limit of 200 megapixels; make the image smaller"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
-def test_pillows_own_limit_plays_no_part(tmp_path, picture, monkeypatch):
+def test_pillows_own_limit_plays_no_part(tmp_path, corners, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    Image.fromarray(picture).save(tmp_path / "photo.png")
+    Image.fromarray(corners).save(tmp_path / "photo.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(read_image(tmp_path / "photo.png"), picture)
+        np.testing.assert_array_equal(read_image(tmp_path / "photo.png"), corners)
     assert Image.MAX_IMAGE_PIXELS == 10
 
 
-def test_missing_picture_names_the_nearest(tmp_path):
+def test_missing_image_names_the_nearest(tmp_path):
     (tmp_path / "street.jpg").touch()
     message = error_of(tmp_path / "stret.jpg")
     assert str(tmp_path / "stret.jpg") in message and "did you mean 'street.jpg'?" in message
@@ -203,18 +203,18 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tiff"])
-def test_written_picture_is_read_back(tmp_path, suffix):
+def test_written_image_is_read_back(tmp_path, suffix):
     image = np.repeat(GRADIENT[..., None], 3, axis=2)
     write_image(tmp_path / f"out{suffix}", image)
     assert np.abs(read_image(tmp_path / f"out{suffix}").astype(int) - image).max() < 16
     assert [p.name for p in tmp_path.iterdir()] == [f"out{suffix}"]
 
 
-def test_writing_where_one_cannot_is_one_sentence(tmp_path, picture):
+def test_writing_where_one_cannot_is_one_sentence(tmp_path, corners):
     with pytest.raises(UserError, match=r"cannot be written \(No such file"):
-        write_image(tmp_path / "nowhere" / "out.png", picture)
-    with pytest.raises(UserError, match=r"cannot write '\.xyz' pictures"):
-        write_image(tmp_path / "out.xyz", picture)
+        write_image(tmp_path / "nowhere" / "out.png", corners)
+    with pytest.raises(UserError, match=r"cannot write '\.xyz' images"):
+        write_image(tmp_path / "out.xyz", corners)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -4,9 +4,9 @@ import os
 
 import torch
 
-from detect.check import Origin
+from detect.config.check import Origin
 from detect.darknet import cfg as cfg_file
-from detect.darknet.network import NMS_KINDS, NMS_THRESHOLD, DarknetNetwork
+from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD, DarknetNetwork
 from detect.errors import UserError
 from detect.files import printable
 
@@ -24,14 +24,14 @@ def values_of(path, training=True):
     path = str(path)
     text = cfg_file.read_text(path)
     cfg = cfg_file.parse(text, printable(path))
-    heads = [section for section in cfg.layers if section.kind in ("yolo", "region")]
+    heads = [section for section in cfg.layers if section.type in ("yolo", "region")]
     if not heads:
         raise UserError(f"{path}: has no [yolo] or [region] layer, so it is no detector; detect.darknet.load runs it")
     with torch.device("meta"):
         DarknetNetwork(cfg)  # what does not fit together is said with its line
     net, head = cfg.net, heads[-1]
     if net["channels"] != 3:
-        raise net.error(f"channels={net['channels']}: pictures have 3 here; detect.darknet.load runs it", "channels")
+        raise net.error(f"channels={net['channels']}: images have 3 here; detect.darknet.load runs it", "channels")
     lines = [printable(line.expandtabs().rstrip()) for line in text.rstrip("\n").split("\n")]
     values = {
         "model": {"cfg": lines},
@@ -89,7 +89,7 @@ def _check_training(cfg):
         for option in section.lines:
             if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
                 raise section.error(f"{option}={section[option]:g} is not supported in training; remove it", option)
-    *others, last = [section for section in cfg.layers if section.kind == "yolo"] or [None]
+    *others, last = [section for section in cfg.layers if section.type == "yolo"] or [None]
     for option in ONE_FOR_ALL:
         for section in others:
             if section[option] != last[option]:
@@ -167,7 +167,7 @@ def _factor(value):
 
 
 def _loss(head):
-    if head.kind == "region":
+    if head.type == "region":
         return {}
     return {
         "box": head["iou_loss"],
@@ -180,9 +180,9 @@ def _loss(head):
 
 
 def _predict(head):
-    if head.kind == "region":
+    if head.type == "region":
         return {"nms": "iou", "nms_threshold": NMS_THRESHOLD}
-    return {"nms": NMS_KINDS[head["nms_kind"]], "nms_threshold": NMS_THRESHOLD, "nms_beta": head["beta_nms"]}
+    return {"nms": NMS_OVERLAPS[head["nms_kind"]], "nms_threshold": NMS_THRESHOLD, "nms_beta": head["beta_nms"]}
 
 
 def _sizes(size, random):

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from detect import darknet
-from detect.cli import main
+from detect.cli.main import main
 from detect.darknet import weights
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
@@ -61,7 +61,7 @@ iou_normalizer=0.5
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A folder with net.cfg, net.weights, net.names, a picture, and the data set `data` of coloured squares."""
+    """A folder with net.cfg, net.weights, net.names, an image, and the data set `data` of coloured squares."""
     folder = tmp_path_factory.mktemp("darknet")
     (folder / "net.cfg").write_text(CFG)
     torch.manual_seed(0)
@@ -78,13 +78,13 @@ def _write_split(root, split, count):
     (root / "annotations").mkdir(exist_ok=True)
     images, annotations = [], []
     for number in range(count):
-        picture = np.full((64, 80, 3), 90, np.uint8)
+        image = np.full((64, 80, 3), 90, np.uint8)
         for label, colour in enumerate(((200, 0, 0), (0, 0, 200))):
             left, top, side = 40 * label + int(rng.integers(0, 10)), int(rng.integers(0, 30)), int(rng.integers(14, 28))
-            picture[top : top + side, left : left + side] = colour
+            image[top : top + side, left : left + side] = colour
             box = {"image_id": number, "category_id": label, "bbox": [left, top, side, side]}
             annotations.append({"id": len(annotations) + 1, **box, "area": side * side, "iscrowd": 0})
-        Image.fromarray(picture).save(root / "images" / split / f"{number}.png")
+        Image.fromarray(image).save(root / "images" / split / f"{number}.png")
         images.append({"id": number, "file_name": f"{number}.png", "width": 80, "height": 64})
     categories = [{"id": 0, "name": "red"}, {"id": 1, "name": "blue"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
@@ -103,10 +103,10 @@ def darknet_files(files):
 
 
 def test_predict_and_evaluate_take_weights_with_their_cfg_and_names(files, tmp_path, capsys):
-    picture = files / "data" / "images" / "val" / "0.png"
+    image = files / "data" / "images" / "val" / "0.png"
     first, *rest = darknet_files(files)
     out = tmp_path / "out"
-    status, found = run(capsys, "predict", "--weights", first, *rest, "--source", picture, "--out", out, "--conf", 0.0)
+    status, found = run(capsys, "predict", "--weights", first, *rest, "--source", image, "--out", out, "--conf", 0.0)
     assert status == 0 and found["frames"] == 1
     status, metrics = run(capsys, "evaluate", *darknet_files(files), "--data", files / "data", "--out", tmp_path / "e")
     assert status == 0 and 0 <= metrics["AP"] <= 1 and metrics["images"] == 3
@@ -151,12 +151,12 @@ def test_another_net_of_the_same_layers_starts_from_safetensors_but_for_its_last
     assert "starts from 12 of 14 tensors" in log and "head starts anew, 2 -> 2 classes" in log
 
 
-def test_a_net_that_is_no_square_says_how_its_pictures_are_laid(files, tmp_path, capsys):
+def test_a_net_that_is_no_square_says_how_its_images_are_laid(files, tmp_path, capsys):
     (tmp_path / "wide.cfg").write_text(CFG.replace("width=64", "width=96"))
     arguments = [files / "net.weights", "--cfg", tmp_path / "wide.cfg", "--data", files / "data", "--out", tmp_path]
     names = ["--names", files / "net.names"]
     assert main([str(a) for a in ("evaluate", *arguments, *names)]) == 0
-    assert "is 96x64 px; here pictures are letterboxed into 96 px squares" in capsys.readouterr().err
+    assert "is 96x64 px; here images are letterboxed into 96 px squares" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
