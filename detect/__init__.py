@@ -12,7 +12,7 @@ _HOMES = {
     "build": "detect.api",
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
-    "Result": "detect.inference.predictor",
+    "Result": "detect.inference.result",
     "UserError": "detect.errors",
 }
 __all__ = ["__version__", *_HOMES]

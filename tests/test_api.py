@@ -75,7 +75,7 @@ def test_a_result_is_as_documented(model, image):
     assert result.scores.min() > 0.1 and result.scores.max() <= 1
     assert all(first >= second for first, second in pairwise(result.scores))
     assert result.image is image or np.array_equal(result.image, image)
-    assert (result.medium, result.frame, result.time) == ("image", 0, None)
+    assert (result.frame.medium, result.frame.index, result.frame.time) == ("image", 0, None)
     assert sum(result.counts().values()) == count
 
 
@@ -90,7 +90,7 @@ def test_boxes_lie_inside_the_image(model, shape):
 def test_drawing_leaves_the_image_as_it_is(model, image):
     before = image.copy()
     (result,) = model.predict(image)
-    drawn = result.draw()
+    drawn = result.plot()
     assert drawn.dtype == np.uint8 and drawn.shape == image.shape and not np.array_equal(drawn, image)
     np.testing.assert_array_equal(image, before)
 
@@ -119,10 +119,10 @@ def test_a_video_gives_its_frames(model, tmp_path):
         writer.write(np.full((48, 64, 3), 90, np.uint8))
     writer.release()
     results = list(model.predict(path))
-    assert [(result.frame, result.medium, result.image.shape) for result in results] == [
+    assert [(result.frame.index, result.frame.medium, result.image.shape) for result in results] == [
         (number, "video", (48, 64, 3)) for number in range(3)
     ]
-    assert results[1].time == pytest.approx(0.1)
+    assert results[1].frame.time == pytest.approx(0.1)
 
 
 def test_loading_twice_gives_the_same(model, weights, image):

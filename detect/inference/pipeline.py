@@ -61,7 +61,7 @@ def detect_files(
         json_sink = stack.enter_context(JsonSink(json_path, predictor.names)) if save_json else None
         try:
             for result in stack.enter_context(closing(predictor.predict_items(items, note))):
-                image = result.draw()
+                image = result.plot()
                 writer.write(result, image)
                 if json_sink:
                     json_sink.write(result)
@@ -106,15 +106,15 @@ class _Writer:
         self._end_video()
 
     def write(self, result, image):
-        if result.frame == 0:
+        if result.frame.index == 0:
             self._end_video()
-        if result.medium == "image":
+        if result.frame.medium == "image":
             self.files.append(self._images.write(result.source, image))
             return
         if self._video is None:
-            self._video = VideoSink(self._names.take(result.source, ".mp4"), result.fps)
+            self._video = VideoSink(self._names.take(result.source, ".mp4"), result.frame.fps)
             self.files.append(self._video.path)
-        self._video.write(image, result.time)
+        self._video.write(image, result.frame.time)
 
     def _end_video(self):
         if self._video is not None:
@@ -145,14 +145,14 @@ class _Progress:
 
     def show(self, result):
         """Tell what was found in one more image."""
-        if result.medium == "image":
+        if result.frame.medium == "image":
             self.end()
             self._done += 1
             height, width = result.image.shape[:2]
             place = f"[{self._done}/{self.images}] {printable(result.source)} {width}x{height}"
             self.say(f"{place}: {describe(result.counts())}")
             return
-        if result.frame == 0:
+        if result.frame.index == 0:
             self._begin(result)
         found = describe(result.counts())
         if self._verbose:
@@ -162,7 +162,7 @@ class _Progress:
             self._bar.update()
         elif self._wanted and not self._verbose and time.perf_counter() - self._last_line > PLAIN_LINE_EVERY:
             self._last_line = time.perf_counter()
-            fps = (result.frame + 1) / (self._last_line - self._began)
+            fps = (result.frame.index + 1) / (self._last_line - self._began)
             self.say(f"{printable(result.source)} {self._place(result)}, {fps:.1f} fps: {found}")
 
     def end(self):
@@ -176,11 +176,11 @@ class _Progress:
         self._began = self._last_line = time.perf_counter()
         if self._wanted and sys.stderr.isatty():
             name = printable(Path(result.source).name)
-            self._bar = tqdm(total=result.total, desc=name, unit="frame", dynamic_ncols=True, file=sys.stderr)
+            self._bar = tqdm(total=result.frame.total, desc=name, unit="frame", dynamic_ncols=True, file=sys.stderr)
 
     @staticmethod
     def _place(result):
-        return f"frame {result.frame + 1}" + (f" of {result.total}" if result.total else "")
+        return f"frame {result.frame.index + 1}" + (f" of {result.frame.total}" if result.frame.total else "")
 
 
 def _show(image):

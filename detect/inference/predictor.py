@@ -1,49 +1,18 @@
 """From images to detections in image px, with PyTorch: the shared core of prediction and evaluation."""
 
 import copy
-from collections import Counter
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from detect.errors import UserError, nearest
-from detect.inference.draw import draw
+from detect.inference.result import Result
 from detect.inference.sources import find_items, raise_error, read_frames
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Detections, detections_from
 
 NMS_OPTIONS = ("overlap", "threshold", "beta", "per_class")
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What was found in one image, best first. Boxes are in px of the image as shown (EXIF applied)."""
-
-    boxes: np.ndarray  # float32 [n, 4] xyxy
-    scores: np.ndarray  # float32 [n]
-    labels: np.ndarray  # int64 [n], 0..K-1
-    names: tuple[str, ...]  # of the K classes
-    image: np.ndarray  # uint8 RGB [height, width, 3]
-    source: str  # path, address or name
-    frame: int = 0  # from 0 within its source
-    time: float | None = None  # seconds since the first frame of a video or live source
-    fps: float | None = None  # what the source says of itself
-    total: int | None = None  # frames, what the source says of itself
-    medium: str = "image"  # image, video or live
-
-    def __len__(self):
-        return len(self.boxes)
-
-    def draw(self):
-        """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3]."""
-        return draw(self.image, self.boxes, self.scores, self.labels, self.names)
-
-    def counts(self):
-        """Number of detections by class name, in the order of the classes; classes not found are left out."""
-        found = Counter(self.labels.tolist())
-        return {self.names[label]: found[label] for label in sorted(found)}
 
 
 class Predictor:
@@ -117,8 +86,7 @@ class Predictor:
 
     def _results(self, frames):
         for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
-            about = (frame.source, frame.index, frame.time, frame.fps, frame.total, frame.medium)
-            yield Result(*found, self.names, frame.image, *about)
+            yield Result(*found, self.names, frame)
 
     def _check(self, detector):
         stride = detector.stride

@@ -190,19 +190,8 @@ class JsonSink:
 
     def write(self, result):
         """Add one `Result`."""
-        height, width = result.image.shape[:2]
-        frame = {"source": result.source, "frame": result.frame, "time": result.time, "width": width, "height": height}
-        frame["detections"] = [
-            {
-                "box": [round(float(side), 3) for side in box],
-                "score": round(float(score), 6),
-                "label": int(label),
-                "name": result.names[int(label)],
-            }
-            for box, score, label in zip(result.boxes, result.scores, result.labels, strict=True)
-        ]
         try:
-            self._file.write((",\n" if self._frames else "\n") + json.dumps(frame, allow_nan=False))
+            self._file.write((",\n" if self._frames else "\n") + result.to_json())
         except OSError as error:
             raise cannot_write(self.path, error) from error
         self._frames += 1

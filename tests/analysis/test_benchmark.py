@@ -11,7 +11,7 @@ import yaml
 
 from detect import config
 from detect.analysis import benchmark
-from detect.analysis.benchmark import benchmark_inference, benchmark_training, image, make_images, table
+from detect.analysis.benchmark import benchmark_inference, benchmark_training, generated_image, make_data_set, table
 from detect.cli.main import main
 from detect.data.coco import CocoDataset
 from detect.errors import UserError
@@ -25,7 +25,7 @@ TRAIN = {"batch": 8, "accumulate": 4, "steps": 1000, "workers": 0, "precision": 
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
-    monkeypatch.setattr(benchmark, "make_images", lambda folder, count: make_images(folder, 4))
+    monkeypatch.setattr(benchmark, "make_data_set", lambda folder, count: make_data_set(folder, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_generated_images_are_data(tmp_path):
-    make_images(tmp_path, count=2)
+    make_data_set(tmp_path, count=2)
     dataset = CocoDataset(tmp_path / "annotations" / "train.json", tmp_path / "images")
     assert len(dataset) == 2 and not dataset.notes
     for index in range(2):
@@ -87,7 +87,7 @@ def test_generated_images_are_data(tmp_path):
 
 
 def test_the_measured_image_is_always_the_same():
-    first, second = (image(np.random.default_rng(0)) for _ in range(2))
+    first, second = (generated_image(np.random.default_rng(0)) for _ in range(2))
     assert first.dtype == np.uint8 and first.shape == (480, 640, 3)
     np.testing.assert_array_equal(first, second)
 
@@ -120,6 +120,6 @@ def test_a_number_out_of_range_is_the_users_mistake(recipe, option, capsys, monk
     def far(*_, **__):
         raise ValueError("got as far as training")
 
-    monkeypatch.setattr(benchmark, "make_images", far)
+    monkeypatch.setattr(benchmark, "make_data_set", far)
     assert main(["benchmark", recipe, "--size=64", "--batch=2", "--rounds=1", "--steps=1", option]) == 1
     assert capsys.readouterr().err.startswith("error: ")

@@ -4,15 +4,14 @@ import io
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.draw import draw
 from detect.inference.pipeline import describe, detect_files
+from detect.inference.result import Result
 from detect.inference.sources import read_frames
 from detect.ops.image import read_image, write_image
 
@@ -29,19 +28,8 @@ class OneDog:
         for number, frame in enumerate(read_frames(items, on_error)):
             if number == self.interrupt_at:
                 raise KeyboardInterrupt
-            yield Found(
-                boxes=np.array([[4, 4, 30, 30]], np.float32), scores=np.array([0.5]), labels=np.array([1]),
-                names=self.names, image=frame.image, source=frame.source, frame=frame.index, time=frame.time,
-                fps=frame.fps, total=frame.total, medium=frame.medium,
-            )  # fmt: skip
-
-
-class Found(SimpleNamespace):
-    def draw(self):
-        return draw(self.image, self.boxes, self.scores, self.labels, self.names)
-
-    def counts(self):
-        return {"dog": len(self.boxes)}
+            box, score, label = np.array([[4, 4, 30, 30]], np.float32), np.array([0.5]), np.array([1])
+            yield Result(box, score, label, self.names, frame)
 
 
 def write_video(path, count=20, fps=10, code="MJPG"):

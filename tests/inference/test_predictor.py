@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from detect.errors import UserError
-from detect.inference.predictor import Predictor, Result
+from detect.inference.predictor import Predictor
+from detect.inference.result import Result
+from detect.inference.sources import Frame
 from detect.models.detector import build_detector
 from detect.ops.image import write_image
 from detect.ops.letterbox import Letterbox
@@ -113,15 +115,15 @@ def test_batches_keep_the_order_and_every_image(tmp_path):
 def test_result_tells_counts_and_draws(predictor):
     (result,) = predictor.predict(image(128, 64))
     assert len(result) == 2 and result.counts() == {"a": 1, "b": 1} and result.source == "image0"
-    drawn = result.draw()
+    drawn = result.plot()
     assert drawn.shape == (64, 128, 3) and (drawn != 50).any() and (result.image == 50).all()
 
 
 def test_empty_result_is_no_trouble():
     nothing = Result(
-        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ("a",), image(9, 9), "x"
+        np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ("a",), Frame(image(9, 9), "x")
     )
-    assert len(nothing) == 0 and nothing.counts() == {} and (nothing.draw() == 50).all()
+    assert len(nothing) == 0 and nothing.counts() == {} and (nothing.plot() == 50).all()
 
 
 def test_video_results_carry_frame_and_time(tmp_path, predictor):
@@ -130,7 +132,7 @@ def test_video_results_carry_frame_and_time(tmp_path, predictor):
         writer.write(image(64, 48))
     writer.release()
     results = list(predictor.predict(tmp_path / "v.avi"))
-    assert [(r.frame, round(r.time, 3), r.fps, r.medium) for r in results] == [
+    assert [(r.frame.index, round(r.frame.time, 3), r.frame.fps, r.frame.medium) for r in results] == [
         (i, i / 10, 10.0, "video") for i in range(5)
     ]
 

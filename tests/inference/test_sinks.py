@@ -2,14 +2,15 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from detect.errors import UserError
+from detect.inference.result import Result
 from detect.inference.sinks import LONGEST_GAP, ImageSink, JsonSink, OutputNames, VideoSink
+from detect.inference.sources import Frame
 from detect.ops.image import read_image
 
 
@@ -165,24 +166,16 @@ def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         OutputNames(tmp_path / "file" / "out")
 
 
-def result(**changes):
-    fields = {
-        "boxes": np.array([[1, 2, 30.12345, 40]], np.float32),
-        "scores": np.array([0.75], np.float32),
-        "labels": np.array([1]),
-        "names": ("cat", "dog\udcff"),
-        "image": flat(0),
-        "source": "a.jpg",
-        "frame": 0,
-        "time": None,
-    }
-    return SimpleNamespace(**(fields | changes))
+def result(boxes=((1, 2, 30.12345, 40),), source="a.jpg", **frame):
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    scores, labels = np.full(len(boxes), 0.75, np.float32), np.ones(len(boxes), np.int64)
+    return Result(boxes, scores, labels, ("cat", "dog\udcff"), Frame(flat(0), source, **frame))
 
 
 def test_json_holds_boxes_in_image_px(tmp_path):
     with JsonSink(tmp_path / "d.json", ("cat", "dog")) as sink:
         sink.write(result())
-        sink.write(result(boxes=np.zeros((0, 4)), scores=[], labels=[], frame=1, time=0.04, source="b\n行\udcff"))
+        sink.write(result(boxes=(), source="b\n行\udcff", index=1, time=0.04))
     found = json.loads((tmp_path / "d.json").read_text())
     box = {"box": [1.0, 2.0, 30.123, 40.0], "score": 0.75, "label": 1, "name": "dog\udcff"}
     assert found["names"] == ["cat", "dog"]

@@ -1,0 +1,126 @@
+"""What was found in one image."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detect.errors import UserError, nearest
+from detect.inference.draw import draw
+from detect.inference.sources import Frame
+from detect.ops.image import write_image
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """What was found in one image, best first. Boxes are in px of the image as shown (EXIF applied).
+
+    It has a length and can be iterated over: `for box, score, name in result`.
+    """
+
+    boxes: np.ndarray  # float32 [n, 4] xyxy, image px
+    scores: np.ndarray  # float32 [n], 0..1
+    labels: np.ndarray  # int64 [n], 0..K-1
+    names: tuple[str, ...]  # of the K classes
+    frame: Frame  # the image and where it comes from
+
+    @property
+    def image(self) -> np.ndarray:
+        """The image itself, uint8 RGB [height, width, 3]."""
+        return self.frame.image
+
+    @property
+    def source(self) -> str:
+        """Where the image comes from: a path, an address without password, or a name."""
+        return self.frame.source
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float, str]]:
+        """(box float32 [4] xyxy in image px, score, class name) of each detection, best first."""
+        for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True):
+            yield box, float(score), self.names[label]
+
+    def __repr__(self) -> str:
+        height, width = self.image.shape[:2]
+        found = ", ".join(f"{count} {name}" for name, count in self.counts().items()) or "nothing found"
+        return f"<Result {self.source} {width}x{height}: {found}>"
+
+    def counts(self) -> dict[str, int]:
+        """Number of detections by class name, in the order of the classes; classes not found are left out."""
+        found = Counter(self.labels.tolist())
+        return {self.names[label]: found[label] for label in sorted(found)}
+
+    def filter(self, classes: Collection[str] | None = None, min_score: float = 0.0) -> "Result":
+        """The detections of these classes (all by default) whose score is above `min_score`, as a new `Result`.
+
+        Raises:
+            UserError: a class is none of `names`.
+        """
+        classes = (classes,) if isinstance(classes, str) else classes
+        for name in classes or ():
+            if name not in self.names:
+                raise UserError(f"there is no class '{name}'{nearest(name, self.names)}")
+        wanted = np.array([classes is None or name in classes for name in self.names], dtype=bool)
+        keep = wanted[self.labels] & (self.scores > min_score)
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
+
+    def plot(self) -> np.ndarray:
+        """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3]."""
+        return draw(self.image, self.boxes, self.scores, self.labels, self.names)
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write `plot()` to an image file, whose suffix names the format; returns its path.
+
+        Raises:
+            UserError: the file cannot be written, or the format is unknown.
+        """
+        write_image(path, self.plot())
+        return Path(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `detections.json` holds them for each frame.
+
+        `{"source", "frame", "time", "width", "height", "detections": [{"box", "score", "label", "name"}]}`; boxes are
+        [left, top, right, bottom] in image px, rounded to 0.001 px, scores to 6 decimals; times are in seconds.
+        """
+        height, width = self.image.shape[:2]
+        frame = {"source": self.source, "frame": self.frame.index, "time": self.frame.time}
+        detections = [
+            {
+                "box": [round(float(side), 3) for side in box],
+                "score": round(float(score), 6),
+                "label": int(label),
+                "name": self.names[label],
+            }
+            for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
+        ]
+        return frame | {"width": width, "height": height, "detections": detections}
+
+    def to_json(self) -> str:
+        """`to_dict` as one line of JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def to_supervision(self) -> "supervision.Detections":
+        """The detections as roboflow/supervision's `Detections`, class names in `data["class_name"]`.
+
+        Raises:
+            UserError: that library is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise UserError("supervision is not installed; pip install supervision") from error
+        names = np.array([self.names[label] for label in self.labels], dtype=str)
+        return supervision.Detections(
+            xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data={"class_name": names}
+        )
