@@ -1,24 +1,61 @@
-"""The two ways in for programs: `load` a trained detector and predict with it, `build` an untrained one."""
+"""What programs call, and what the command line calls: load and predict, build, train, evaluate, export."""
 
+import json
+from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
-import torch
+from torch import nn
 
 from detect import config
-from detect.errors import UserError
+from detect.config.build import build as build_network
+from detect.config.schema import ClassifierSettings, DarknetModelSettings, Settings
+from detect.data.coco import CocoDataset
+from detect.data.image_folder import ImageFolder
+from detect.engine.classification import ClassificationTask
+from detect.engine.detection import DetectionTask
+from detect.engine.train import Trainer
+from detect.errors import UserError, nearest
+from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
+from detect.evaluation.report import report_classifier, report_split, report_test_dev
+from detect.export.darknet import write_darknet
+from detect.files import made_folder, new_folder, removed_if_empty, write_text
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime, pick_device
 from detect.models.detector import build_detector
-from detect.weights.files import load_model
+from detect.weights.files import Weights, read, write_safetensors
 
 RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
+FORMATS = {"safetensors": ".safetensors", "darknet": ".weights"}  # of export, with the suffix of its file
+AnyPath = str | PathLike[str]
+Say = Callable[[str], Any]
 
 
-def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, device=None, batch=1, **nms):
+def quiet(line: str) -> None:
+    """Say nothing: what `log` is unless a caller gives another function, `print` for example."""
+
+
+# ---- predict -------------------------------------------------------------------------------------------------------
+
+
+def load(
+    weights: AnyPath = RELEASED,
+    *,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    size: int | None = None,
+    min_score: float | None = None,
+    device: str | None = None,
+    batch: int = 1,
+    **nms: Any,
+) -> Predictor:
     """A `Predictor` with the detector in `weights`::
 
         model = detect.load("weights/csppelee_efm_coco3k.safetensors")
-        for result in model.predict("video.mp4"):
-            result.boxes, result.scores, result.labels, result.names
+        result = model("photo.jpg")
+        for result in model.stream("video.mp4"):
+            for box, score, name in result: ...
 
     Args:
         weights: a run folder, a `.pt` checkpoint, a `.safetensors` or a Darknet `.weights` file; the released weights
@@ -26,40 +63,49 @@ def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, d
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line.
         size: side of the network's input, px; what it was trained for by default.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
-        device: torch device; CUDA by default where there is one.
+        device: cpu, cuda, cuda:1, mps, ...; CUDA by default where there is one.
         batch: images that go through the detector at once.
-        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.detections_from`, instead of the configured.
+        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.nms`, instead of the configured.
 
     Raises:
         UserError: the weights cannot be used, or an argument is out of range.
     """
-    model = load_file(weights, cfg, names)
-    return predictor_of(model, size=size, min_score=min_score, device=device, batch=batch, **nms)
+    loaded = load_weights(weights, cfg, names)
+    return predictor_of(loaded, size=size, min_score=min_score, device=device, batch=batch, **nms)
 
 
-def load_file(weights=RELEASED, cfg=None, names=None):
-    """The `LoadedModel` of a detector; arguments as in `load`.  Raises UserError."""
+def load_weights(
+    weights: AnyPath = RELEASED, cfg: AnyPath | None = None, names: AnyPath | None = None, **options: Any
+) -> Weights:
+    """The `Weights` in a file; arguments as in `load` and `detect.weights.files.read`.  Raises UserError."""
     if weights is RELEASED and not RELEASED.is_file():
         raise UserError("the released weights are part of a checkout, not of this installation; name a file of weights")
-    return load_model(weights, cfg=cfg, names=names)
+    return read(weights, cfg=cfg, names=names, **options)
 
 
-def predictor_of(model, *, size=None, min_score=None, max_detections=None, device=None, batch=1, **nms):
-    """The `Predictor` of a `LoadedModel`; arguments as in `load`."""
-    predict = model.settings.predict
+def predictor_of(
+    weights: Weights,
+    *,
+    size: int | None = None,
+    min_score: float | None = None,
+    max_detections: int | None = None,
+    device: str | None = None,
+    batch: int = 1,
+    **nms: Any,
+) -> Predictor:
+    """The `Predictor` of `Weights` that are read already; arguments as in `load`.  Raises UserError."""
+    settings = weights.settings
+    size = settings.input.size if size is None else size
     return Predictor(
-        model.network,
-        model.names,
-        model.settings.input.size if size is None else size,
-        min_score=predict.min_score if min_score is None else min_score,
-        nms=predict.nms_options() | nms,
-        max_detections=predict.max_detections if max_detections is None else max_detections,
-        device=pick_device(device),
+        TorchRuntime(weights.network, weights.names, size, pick_device(device)),
+        min_score=settings.predict.min_score if min_score is None else min_score,
+        nms=settings.predict.nms_options() | nms,
+        max_detections=settings.predict.max_detections if max_detections is None else max_detections,
         batch=batch,
     )
 
 
-def build(source, num_classes=80):
+def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
     """An untrained detector from a configuration file, or from a mapping with `backbone`, `neck` and `head`.
 
     A .cfg gives a `DarknetNetwork`, whose classes it says itself; everything else a `Detector`.
@@ -68,23 +114,255 @@ def build(source, num_classes=80):
         UserError: the configuration is wrong.
     """
     if not isinstance(source, dict):
-        return config.load(source, needs_data=False).model.build(num_classes)
-    model = source
+        return build_network(config.load(source, needs_data=False), num_classes)
     for part in ("backbone", "neck", "head"):
-        if not isinstance(model.get(part), dict) or "name" not in model[part]:
+        if not isinstance(source.get(part), dict) or "name" not in source[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
-    return build_detector(model, num_classes)
+    return build_detector(source, num_classes)
 
 
-def pick_device(name=None):
-    """torch device of that name; CUDA where there is one, else the CPU, for None.  Raises UserError."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise UserError(f"--device {name}: give cpu, cuda, cuda:1, ...")
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {name}: not there ({str(error).splitlines()[0]})") from error
-    return device
+# ---- train ---------------------------------------------------------------------------------------------------------
+
+
+def train(
+    configuration: AnyPath | None = None,
+    *,
+    resume: AnyPath | None = None,
+    out: AnyPath | None = None,
+    device: str | None = None,
+    log: Say = quiet,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Train the detector or classifier of a configuration file; a progress bar goes to standard error::
+
+        detect.train("configs/bccd.yaml", data="mine", train={"steps": 300, "lr": 0.005})
+
+    Args:
+        configuration: a YAML or .cfg file.
+        resume: instead, a run folder to go on with exactly where it stopped.
+        out: folder that gets the new run's folder; `runs` by default.
+        device: torch device; CUDA by default where there is one.
+        log: called with each line of the summary.
+        overrides: sections or values that replace the file's, as above or as `**{"train.lr": 0.005}`.
+
+    Returns:
+        {"run": the run's folder, "steps": number done, "metrics": the last row of results.csv, if any}
+
+    Raises:
+        UserError: the configuration or the data is wrong, or memory or disk is full.
+        Interrupted: Ctrl-C; the checkpoint is written.
+    """
+    settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
+    return train_settings(settings, configuration, stopped, out, device, log)
+
+
+def as_overrides(values: dict[str, Any]) -> list[str]:
+    """{"train": {"lr": 0.1}} or {"train.lr": 0.1} -> overrides as `config.load` takes them."""
+    return [f"{name}={json.dumps(value)}" for name, value in values.items()]
+
+
+def training_settings(
+    configuration: AnyPath | None, resume: AnyPath | None, overrides: list[str], needs_data: bool = True, **options: Any
+) -> tuple[Any, Weights | None]:
+    """(settings, `Weights` of the run to go on with or None); `options` as of `config.load`.  Raises UserError."""
+    if configuration and not resume:
+        return config.load(configuration, overrides, needs_data, **options), None
+    if configuration or not resume:
+        raise UserError("give either a configuration file or a run to resume")
+    run = Path(resume)
+    stopped = read((run.parent if run.is_file() else run) / "last.pt", overrides=overrides, **options)
+    return stopped.settings, stopped
+
+
+def train_settings(
+    settings: Settings | ClassifierSettings,
+    configuration: AnyPath | None = None,
+    stopped: Weights | None = None,
+    out: AnyPath | None = None,
+    device: str | None = None,
+    log: Say = quiet,
+) -> dict[str, Any]:
+    """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
+    on = pick_device(device)
+    task = (ClassificationTask if isinstance(settings, ClassifierSettings) else DetectionTask)(settings)
+    folder = stopped.path.parent if stopped else new_folder(out or "runs", Path(configuration or "run").stem)
+    with removed_if_empty(None if stopped or out else folder):
+        trainer = Trainer(task, folder, on, stopped.training if stopped else None)
+        if trainer.step >= trainer.schedule.total_steps:
+            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
+        write_text(folder / "config.yaml", config.dump(settings))
+    for line in trainer.summary():
+        log(line)
+        trainer.note(line)
+    metrics = trainer.run()
+    return {"run": str(folder), "steps": trainer.step, "metrics": metrics}
+
+
+# ---- evaluate and export -------------------------------------------------------------------------------------------
+
+
+def evaluate(
+    weights: AnyPath,
+    data: AnyPath | None = None,
+    *,
+    split: str = "val",
+    images: AnyPath | None = None,
+    annotations: AnyPath | None = None,
+    name: str = "detect",
+    out: AnyPath | None = None,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    size: int | None = None,
+    device: str | None = None,
+    batch: int = 16,
+    log: Say = quiet,
+    warn: Say = quiet,
+    **nms: Any,
+) -> dict[str, Any]:
+    """COCO AP of a detector on a split of a data set, by pycocotools; writes `detections.json`.
+
+    Args:
+        weights, cfg, names, size, device, batch, nms: as in `load`.
+        data: a data folder or data YAML; what the weights were trained on by default.
+        split: val, train, ...; of `test-dev`, which nobody but the COCO server can evaluate, the two files are written.
+        images, annotations: instead of `data`, a folder of images and a COCO JSON file.
+        name: of the method in test-dev files.
+        out: folder for the files; the run's folder by default, else a new one in `runs`.
+        log: called with each line of the report.
+        warn: called with each note on the weights.
+
+    Returns:
+        The twelve metrics by name, "per_class", and the numbers of "images" and "detections"; "file": the detections.
+
+    Raises:
+        UserError: weights or data cannot be used, or the file cannot be written.
+    """
+    if bool(images) != bool(annotations) or (images and data):
+        raise UserError("give a folder of images with an annotations file, or data, or none of them")
+    loaded = load_weights(weights, cfg, names)
+    for note in loaded.notes:
+        warn(note)
+    predictor = predictor_of(loaded, size=size, device=device, batch=batch, **(nms | EVALUATION_THRESHOLDS))
+    described = None if images else _data_of(loaded, data)
+    folder = evaluation_folder(weights, out)
+    with removed_if_empty(None if out else folder):
+        if split == "test-dev" and described:
+            return report_test_dev(predictor, described, loaded.categories, folder, name, batch, log)
+        if described:
+            dataset = CocoDataset.of_split(described, split)
+        else:
+            dataset = CocoDataset(annotations, images, bad_boxes="drop")
+        return report_split(predictor, dataset, loaded.categories, folder, batch, log)
+
+
+def evaluate_classifier(
+    weights: AnyPath,
+    data: AnyPath | None = None,
+    *,
+    split: str = "val",
+    ten_crop: bool = False,
+    device: str | None = None,
+    log: Say = quiet,
+) -> dict[str, Any]:
+    """Top-1 and top-5 of a classifier on a split of class folders.
+
+    Args:
+        weights: a run folder, a `.pt` or `.safetensors` file.
+        data: folder with SPLIT/CLASS/*.jpg; what it was trained on by default.
+        ten_crop: average over ten crops instead of taking the centre crop.
+        device, log: as in `evaluate`.
+
+    Returns:
+        {"top1", "top5", "images": their number, "majority": share of the largest class, "per_class"}
+    """
+    loaded = read(weights, settings_type=ClassifierSettings)
+    images = ImageFolder.of_split(_data_of(loaded, data, ClassifierSettings), split, loaded.names)
+    network = loaded.network.to(pick_device(device))
+    return report_classifier(network, images, loaded.settings.input.size, ten_crop, log)
+
+
+def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Settings) -> Any:
+    """The data settings to evaluate on: of `data`, or those that the weights were trained on."""
+    described = config.read_data(data, settings_type) if data else weights.settings.data
+    if described is None:
+        raise UserError(
+            f"{weights.path}: does not say which data to evaluate it on; name a data folder", argument="data"
+        )
+    return described
+
+
+def evaluation_folder(weights: AnyPath, out: AnyPath | None) -> Path:
+    """The folder for an evaluation's files: `out`, the run's own, or a new one in `runs`."""
+    if out:
+        return made_folder(out)
+    return Path(weights) if Path(weights).is_dir() else new_folder("runs", "evaluate")
+
+
+def export(
+    weights: AnyPath,
+    out: AnyPath,
+    *,
+    format: str = "safetensors",
+    half: bool = False,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    log: Say = quiet,
+    warn: Say = quiet,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Write a trained detector or classifier as a file to hand on: weights, class names and configuration in one.
+
+    Args:
+        weights, cfg, names: as in `load`.
+        out: the file to write.
+        format: `safetensors`, or `darknet`: a .weights file with .cfg and .names beside it.
+        half: store floats in 16 bits.
+        log, warn: as in `evaluate`.
+        overrides: settings to change, as in `train`; the model itself cannot be changed.
+
+    Returns:
+        {"file": path, "bytes": its size, "others": the files beside it, if any}
+
+    Raises:
+        UserError: the weights cannot be used, or the file cannot be written.
+    """
+    return export_weights(weights, out, format, half, cfg, names, as_overrides(overrides), log=log, warn=warn)
+
+
+def export_weights(
+    weights: AnyPath,
+    out: AnyPath,
+    format: str,
+    half: bool,
+    cfg: AnyPath | None,
+    names: AnyPath | None,
+    overrides: list[str],
+    override_name: str = "override",
+    log: Say = quiet,
+    warn: Say = quiet,
+) -> dict[str, Any]:
+    """`export` with overrides as `config.load` takes them."""
+    if format not in FORMATS:
+        raise UserError(f"'{format}' is no format of an export{nearest(format, FORMATS)}", argument="format")
+    if Path(out).suffix != FORMATS[format]:
+        raise UserError(f"{out}: must end in {FORMATS[format]} for the format {format}", argument="out")
+    if half and format == "darknet":
+        raise UserError("a .weights file holds 32-bit numbers only", argument="half")
+    if any(override.startswith("model") for override in overrides):
+        raise UserError("the model cannot be changed in an export", argument="set")
+    loaded = load_weights(weights, cfg, names, settings_type=None, overrides=overrides, override_name=override_name)
+    for note in loaded.notes:
+        warn(note)
+    if overrides and format == "darknet" and isinstance(loaded.settings.model, DarknetModelSettings):
+        raise UserError("a .cfg is written as it was read; change the file itself", argument="set")
+    files = [Path(out)]
+    if format == "darknet":
+        files = write_darknet(out, loaded)
+    else:
+        write_safetensors(out, loaded, half=half)
+    size = Path(out).stat().st_size
+    log(f"{out}: {size / 1e6:.1f} MB, {len(loaded.categories)} classes, {loaded.settings.input.size} px")
+    others = [str(path) for path in files[1:]]
+    for path in others:
+        log(path)
+    return {"file": str(out), "bytes": size} | ({"others": others} if others else {})

@@ -6,8 +6,21 @@ from difflib import get_close_matches
 class UserError(Exception):
     """A mistake in the input. Its text is one sentence: where, what is wrong, what to do.
 
-    The command line prints it without a traceback and exits with status 1 (`--debug` shows the traceback).
+    The command line prints it without a traceback and exits with status 1.
+
+    Args:
+        argument: name of the function's argument that is wrong, if that helps; the command line names its option.
     """
+
+    def __init__(self, sentence: object, argument: str | None = None):
+        super().__init__(sentence)
+        self.argument = argument
+
+
+class PartError(UserError):
+    def __init__(self, section, option, sentence):
+        super().__init__(sentence)
+        self.section, self.option, self.sentence = section, option, sentence
 
 
 def nearest(word, known):

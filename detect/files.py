@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 
@@ -103,3 +104,44 @@ def cannot_write(path, error):
     return UserError(
         f"{printable(path)}: cannot be written ({reason}); check the folder, its permissions and free space"
     )
+
+
+# ---- folders -------------------------------------------------------------------------------------------------------
+
+
+def made_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder `path`, made if it is not there.  Raises UserError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be made ({error.strerror}); give another folder", argument="out") from error
+    return Path(path)
+
+
+def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
+    """Make and return the first free of `parent`/`name`-1, -2, ...  Raises UserError."""
+    number = 1
+    while True:
+        folder = Path(parent, f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot be made ({error.strerror}); give another folder", argument="out"
+            ) from error
+
+
+@contextmanager
+def removed_if_empty(folder: Path | None) -> Iterator[None]:
+    """Leave no empty folder (None: nothing to remove) behind when the block fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if folder:
+                folder.rmdir()
+                folder.parent.rmdir()
+        raise

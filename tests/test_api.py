@@ -13,7 +13,7 @@ from torch.testing import assert_close
 import detect
 from detect import config
 from detect.ops.image import write_image
-from detect.weights.files import LoadedModel, write_checkpoint, write_safetensors
+from detect.weights.files import Weights, write_checkpoint, write_safetensors
 
 ROOT = Path(__file__).parents[1]
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
@@ -39,7 +39,7 @@ def loaded():
             last.weight.mul_(20)
             last.bias.zero_()
     settings = config.from_dict({"model": {name: dict(part) for name, part in MODEL.items()}, "input": {"size": 64}})
-    return LoadedModel(detector, settings, CATEGORIES, Path("random"))
+    return Weights.of(detector, settings, CATEGORIES, Path("random"))
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,13 @@ from statistics import median
 import numpy as np
 import torch
 
+from detect.config.build import build
 from detect.config.schema import DataSettings
 from detect.errors import UserError
 from detect.ops.image import read_image, write_image
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import detections_from
+from detect.weights.files import read
 
 IMAGE = (480, 640)  # height, width in px of the images measured with
 CLASSES = 80  # as in COCO
@@ -31,9 +33,8 @@ def benchmark_inference(settings, size, weights=None, rounds=60, path=None):
         "fps"}
     """
     from detect.api import pick_device
-    from detect.weights.files import load_model
 
-    model = load_model(weights).network if weights else settings.model.build(CLASSES)
+    model = read(weights).network if weights else build(settings, CLASSES)
     if size % model.stride:
         raise UserError(f"--size {size}: must be a multiple of the model's stride {model.stride}")
     device = pick_device()

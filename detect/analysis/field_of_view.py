@@ -31,6 +31,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from detect.analysis.profile import aligned
+from detect.config.build import build
 from detect.errors import UserError
 
 CLASSES = 80  # of a detector without training, as in COCO
@@ -98,8 +99,8 @@ class Measured:
         return {"name": self.name, "weights": self.weights, "size": self.size, "scales": fields}
 
 
-def untrained(model, seed=0):
-    """The detector that `model`, a configuration's model section, describes, with random weights, in eval mode.
+def untrained(settings, seed=0):
+    """The detector that `settings` describe, with random weights, in eval mode.
 
     The same `seed` gives the same weights; PyTorch's own generator is left as it was.
 
@@ -108,7 +109,7 @@ def untrained(model, seed=0):
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model.build(CLASSES).eval()
+        return build(settings, CLASSES).eval()
 
 
 def measure(source, weights, network, size, inputs):

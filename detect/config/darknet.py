@@ -1,34 +1,50 @@
-"""A .cfg as a configuration of ours: `[net]` and the last detection layer say how to train, the file what to train."""
+"""A .cfg and our settings, both ways: how Darknet says what to train, and how, and how we say it.
+
+`values_of` reads `[net]` and the last detection layer into the mapping that a YAML of ours would hold; `net_options`
+and `yolo_options` write our settings as options of those sections. `OPTIONS` is what the two directions share.
+"""
 
 import os
+from typing import Any
 
-import torch
-
-from detect.config.check import Origin
-from detect.darknet import cfg as cfg_file
-from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD, DarknetNetwork
+from detect.config.check import Origins
+from detect.config.schema import ClassifierSettings, Origin, Settings
+from detect.darknet.cfg import Cfg, Section, parse, read_text
+from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
 from detect.errors import UserError
 from detect.files import printable
 
 MULTI_SCALE = 1.4  # random=1: sizes from 1/1.4 of the cfg's on to 1.4 times it
+# our setting -> the option that holds it, where the names differ
+OPTIONS = {
+    "size": "width", "train_sizes": "random", "accumulate": "subdivisions", "lr": "learning_rate",
+    "weight_decay": "decay", "steps": "max_batches", "schedule": "policy", "milestones": "steps",
+    "box": "iou_loss", "box_weight": "iou_normalizer", "obj_weight": "obj_normalizer", "cls_weight": "cls_normalizer",
+    "ignore_iou": "ignore_thresh", "nms": "nms_kind", "nms_beta": "beta_nms",
+}  # fmt: skip
+# settings of a section that a detection layer holds as they are, in the order in which they are written
+LOSS = ("ignore_iou", "iou_thresh", "box", "box_weight", "obj_weight", "cls_weight")
+
+# ---- a .cfg -> settings --------------------------------------------------------------------------------------------
 
 
-def values_of(path, training=True):
+def read(path: str | os.PathLike[str]) -> tuple[str, Cfg]:
+    """The text of a .cfg file, and what it says.  Raises UserError with file and line."""
+    text = read_text(path)
+    return text, parse(text, printable(path))
+
+
+def values_of(path: str, text: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any], Origins]:
     """(values, origins) of a .cfg: the mapping that a YAML of ours would hold, and where each value was written.
 
-    Without `training` they say only what running and judging the network needs.
+    Without `training` they say only what running and evaluating the network needs.
 
     Raises:
-        UserError: the file cannot be read, has no detection layer, or asks for a training that we do not have.
+        UserError: it has no detection layer, takes no RGB images, or asks for a training that we do not have.
     """
-    path = str(path)
-    text = cfg_file.read_text(path)
-    cfg = cfg_file.parse(text, printable(path))
     heads = [section for section in cfg.layers if section.type in ("yolo", "region")]
     if not heads:
         raise UserError(f"{path}: has no [yolo] or [region] layer, so it is no detector; detect.darknet.load runs it")
-    with torch.device("meta"):
-        DarknetNetwork(cfg)  # what does not fit together is said with its line
     net, head = cfg.net, heads[-1]
     if net["channels"] != 3:
         raise net.error(f"channels={net['channels']}: images have 3 here; detect.darknet.load runs it", "channels")
@@ -57,14 +73,14 @@ def values_of(path, training=True):
     return values, origins
 
 
-def _frozen(layers):
+def _frozen(layers: tuple[Section, ...]) -> tuple[list[str], int]:
     """Names of the modules that Darknet does not train, and the last line that says so.
 
     `stopbackward=1` lets no gradient through to this layer and those before it, `dont_update=1` fixes one layer. Their
     norms are fixed here as well; Darknet goes on adapting the statistics.
     """
 
-    def given(option):
+    def given(option: str) -> list[int]:
         return [index for index, section in enumerate(layers) if section.lines.get(option) and section[option]]
 
     stops, fixed = given("stopbackward"), given("dont_update")
@@ -84,7 +100,7 @@ ONE_FOR_ALL = (  # what all detection layers of a network train with
 )  # fmt: skip
 
 
-def _check_training(cfg):
+def _check_training(cfg: Cfg) -> None:
     for section in (cfg.net, *cfg.layers):
         for option in section.lines:
             if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
@@ -99,26 +115,17 @@ def _check_training(cfg):
                 )
 
 
-# ours -> the option it comes from, where the names differ
-NAMES = {
-    "size": "width", "train_sizes": "random", "accumulate": "subdivisions", "lr": "learning_rate",
-    "weight_decay": "decay", "steps": "max_batches", "schedule": "policy", "milestones": "steps",
-    "box": "iou_loss", "box_weight": "iou_normalizer", "obj_weight": "obj_normalizer", "cls_weight": "cls_normalizer",
-    "ignore_iou": "ignore_thresh", "nms": "nms_kind", "nms_beta": "beta_nms",
-}  # fmt: skip
-
-
-def _where(path, net, head, name):
+def _where(path: str, net: Section, head: Section, name: str) -> str:
     if name == "cfg":
         return path
-    option = NAMES.get(name, name)
+    option = OPTIONS.get(name, name)
     if name == "size" and net["height"] > net["width"]:
         option = "height"
     line = net.lines.get(option) or head.lines.get(option)
     return f"{path}:{line}" if line else f"{path}, Darknet's default"
 
 
-def _train(net):
+def _train(net: Section) -> dict[str, Any]:
     policy, steps = net["policy"], net["max_batches"]
     if not net["learning_rate"]:
         raise net.error("learning_rate must be greater than 0", "learning_rate")
@@ -149,7 +156,7 @@ def _train(net):
     return values
 
 
-def _augment(net, head):
+def _augment(net: Section, head: Section) -> dict[str, Any]:
     return {
         "mosaic": 0.5 if net["mosaic"] else 0.0,  # Darknet makes mosaics of every other batch
         "mosaic_off": 0.0,
@@ -161,32 +168,62 @@ def _augment(net, head):
     }
 
 
-def _factor(value):
+def _factor(value: float) -> float:
     """Darknet takes factors from `value` to 1 or from 1 to `value`, and their inverses; ours is the greater one."""
     return min(max(value, 1 / value), 1000.0) if value > 0 else 1.0
 
 
-def _loss(head):
-    if head.type == "region":
-        return {}
-    return {
-        "box": head["iou_loss"],
-        "box_weight": head["iou_normalizer"],
-        "obj_weight": head["obj_normalizer"],
-        "cls_weight": head["cls_normalizer"],
-        "ignore_iou": head["ignore_thresh"],
-        "iou_thresh": head["iou_thresh"],
-    }
+def _loss(head: Section) -> dict[str, Any]:
+    return {} if head.type == "region" else {name: head[OPTIONS.get(name, name)] for name in LOSS}
 
 
-def _predict(head):
+def _predict(head: Section) -> dict[str, Any]:
     if head.type == "region":
         return {"nms": "iou", "nms_threshold": NMS_THRESHOLD}
     return {"nms": NMS_OVERLAPS[head["nms_kind"]], "nms_threshold": NMS_THRESHOLD, "nms_beta": head["beta_nms"]}
 
 
-def _sizes(size, random):
+def _sizes(size: int, random: float) -> list[int]:
     """[smallest, largest] side in multi-scale training, as Darknet draws it."""
     reach = MULTI_SCALE if random == 1 else max(random, 1 / random)
     smallest, largest = (round(r * size / 32 + 1) * 32 for r in (1 / reach, reach))
     return [min(smallest, size), largest]
+
+
+# ---- settings -> options of a .cfg ---------------------------------------------------------------------------------
+
+
+def net_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
+    """The options of `[net]` that say how a model of ours was trained."""
+    train = settings.train
+    options: dict[str, Any] = {
+        "batch": train.batch,
+        "subdivisions": train.accumulate,
+        "momentum": f"{train.momentum:g}",
+        "decay": f"{train.weight_decay:g}",
+        "hue": f"{settings.augment.hue:g}",
+        "saturation": f"{settings.augment.saturation:g}",
+        "exposure": f"{settings.augment.exposure:g}",
+        "learning_rate": f"{train.lr:g}",
+    }
+    if train.steps and train.schedule in ("step", "poly"):
+        options |= {"burn_in": round(train.burn_in), "max_batches": train.steps}
+        if train.schedule == "poly":
+            options |= {"policy": "poly", "power": f"{train.power:g}"}
+        elif train.milestones:
+            steps = ",".join(str(round(step)) for step in train.milestones)
+            options |= {"policy": "steps", "steps": steps, "scales": ",".join(["0.1"] * len(train.milestones))}
+    if isinstance(settings, Settings):
+        options["letter_box"] = 1
+    return options
+
+
+def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
+    """The options of `[yolo]` that say how a detector of ours was trained and what its NMS is."""
+    if not isinstance(settings, Settings):
+        return {}
+    options = {"jitter": settings.augment.jitter, "random": int(settings.input.train_sizes is not None)}
+    options |= {"truth_thresh": 1} | {OPTIONS.get(name, name): getattr(settings.loss, name) for name in LOSS}
+    darknets = {overlap: name for name, overlap in NMS_OVERLAPS.items()}
+    options |= {"nms_kind": darknets[settings.predict.nms], "beta_nms": settings.predict.nms_beta}
+    return {name: value if isinstance(value, str) else f"{value:g}" for name, value in options.items()}

@@ -9,33 +9,41 @@ import copy
 import dataclasses
 import os
 import typing
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from detect.config.check import Origin, check_section, check_together, number_of
-from detect.config.schema import ClassifierSettings, DarknetSettings, Settings
+from detect.config import darknet
+from detect.config.build import check_parts
+from detect.config.check import Origins, check_section, check_together, number_of
+from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
 MAX_BYTES = 1_000_000
+AnySettings = Settings | ClassifierSettings
 
 
-def load(path, overrides=(), needs_data=True, settings_type=Settings):
+def load(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    needs_data: bool = True,
+    settings_type: type | None = Settings,
+    override_name: str = "override",
+) -> Any:
     """The settings of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
 
     Args:
         needs_data: without it, data that is not there is left out instead of an error.
-        settings_type: `Settings` (a detector), `ClassifierSettings`, or None for whichever of them the file describes.
+        settings_type: `Settings` (a detector), `ClassifierSettings`, or None for whichever the file describes.
+        override_name: what error messages call an override.
 
     Raises:
-        UserError: anything in the file, its parent or an override is wrong, or it describes the other kind.
+        UserError: anything in the file, its parent or an override is wrong, or it describes the other type. What shows
+            only when the model is built, `build` says.
     """
-    return load_with_origins(path, overrides, needs_data, settings_type)[0]
-
-
-def load_with_origins(path, overrides=(), needs_data=True, settings_type=Settings):
-    """`load`, and the `Origin` of every value by its dotted name."""
     values, origins = _read_with_base(path)
     if not any(override.startswith("data=") for override in overrides):
         try:
@@ -44,22 +52,31 @@ def load_with_origins(path, overrides=(), needs_data=True, settings_type=Setting
             if needs_data:
                 raise
             del values["data"]
-    return from_dict(values, origins, path, overrides, settings_type), origins
+    return from_dict(values, origins, path, overrides, settings_type, override_name)
 
 
-def from_dict(values, origins=None, source="config", overrides=(), settings_type=Settings):
+def from_dict(
+    values: Any,
+    origins: Origins | None = None,
+    source: str | os.PathLike[str] = "config",
+    overrides: Sequence[str] = (),
+    settings_type: type | None = Settings,
+    override_name: str = "override",
+) -> Any:
     """Checked settings of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
     values = copy.deepcopy(values)
     for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
-        _apply_override(values, origins, override)
+        _apply_override(values, origins, override, override_name)
     settings = check_section(_checked_type(values, settings_type, source), values, "", origins)
-    check_together(settings, origins)
+    settings.origins = origins
+    check_together(settings)
+    check_parts(settings)
     return settings
 
 
-def _checked_type(values, settings_type, source):
+def _checked_type(values: Any, settings_type: type | None, source: str | os.PathLike[str]) -> type:
     """The class of settings that `values` are of; UserError unless it is `settings_type`, if one is asked for."""
     model = values.get("model") if isinstance(values, dict) else None
     parts = set(model) if isinstance(model, dict) else set()
@@ -74,25 +91,21 @@ def _checked_type(values, settings_type, source):
     return settings_type or Settings
 
 
-def to_dict(settings):
+def to_dict(settings: Any) -> Any:
     """Plain mapping of `settings`, for checkpoints and files."""
-
-    def plain(value):
-        if dataclasses.is_dataclass(value):
-            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-    return plain(settings)
+    if dataclasses.is_dataclass(settings):
+        return {f.name: to_dict(getattr(settings, f.name)) for f in dataclasses.fields(settings) if f.init}
+    if isinstance(settings, dict):
+        return {key: to_dict(value) for key, value in settings.items()}
+    return [to_dict(value) for value in settings] if isinstance(settings, (list, tuple)) else settings
 
 
-def dump(settings, origins=None):
-    """The resolved configuration as YAML; with `origins`, each value's line says where it was written."""
-    return "\n".join(_lines(to_dict(settings), "", origins)) + "\n"
+def dump(settings: AnySettings, show_origins: bool = False) -> str:
+    """The resolved configuration as YAML; with `show_origins`, each value's line says where it was written."""
+    return "\n".join(_lines(to_dict(settings), "", settings.origins if show_origins else None)) + "\n"
 
 
-def _lines(values, name, origins):
+def _lines(values: dict[str, Any], name: str, origins: Origins | None) -> Iterator[str]:
     indent = "  " * (name.count(".") + 1 if name else 0)
     for key, value in values.items():
         dotted = f"{name}.{key}" if name else key
@@ -105,20 +118,18 @@ def _lines(values, name, origins):
         yield f"{indent}{key}: {text}{where}"
 
 
-def read_data(source, settings_type=Settings):
-    """The data section of `settings_type` from a data YAML file or folder, as `--data` names it.  Raises UserError."""
-    values, origins = {"data": str(source)}, {"data": Origin("--data", os.getcwd())}
+def read_data(source: str | os.PathLike[str], settings_type: type = Settings) -> Any:
+    """The data section of `settings_type` from a data YAML file or a data folder.  Raises UserError."""
+    values, origins = {"data": str(source)}, {"data": Origin("", os.getcwd())}
     _expand_data(values, origins)
     origins[""] = Origin(str(source), os.getcwd())
     data_type = typing.get_args(typing.get_type_hints(settings_type)["data"])[0]
     return check_section(data_type, values["data"], "data", origins)
 
 
-def _read_with_base(path):
+def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     if Path(path).suffix == ".cfg":
-        from detect.config.darknet import values_of
-
-        return values_of(str(path))
+        return darknet.values_of(str(path), *darknet.read(path))
     values, origins = _read(path)
     if "base" not in values:
         return values, origins
@@ -135,7 +146,7 @@ def _read_with_base(path):
     return base_values, base_origins
 
 
-def _read(path):
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     """Values of one YAML file as a plain mapping, and the origin of each by its dotted name."""
     path = Path(path)
     try:
@@ -146,7 +157,7 @@ def _read(path):
         raise missing(path) from error
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{printable(path)}: cannot be read ({error})") from error
-    origins = {}
+    origins: Origins = {}
     values = _parse(text, lambda line: Origin(f"{path}:{line}", str(path.parent)), "", origins)
     if values is None:
         return {}, origins
@@ -155,7 +166,7 @@ def _read(path):
     return values, origins
 
 
-def _parse(text, origin_of, name, origins):
+def _parse(text: str, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
     """What a YAML text holds. `origin_of(line)` gives the `Origin` of a line; `origins` gets those of all keys."""
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
@@ -168,7 +179,7 @@ def _parse(text, origin_of, name, origins):
         raise UserError(f"{origin_of(mark.line + 1 if mark else 1).text}: not valid YAML ({problem})") from error
 
 
-def _values(node, origin_of, name, origins):
+def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
     if isinstance(node, yaml.MappingNode):
         values = {}
         for key_node, value_node in node.value:
@@ -197,7 +208,9 @@ def _values(node, origin_of, name, origins):
     return value
 
 
-def _merge(base, child, base_origins, child_origins, name):
+def _merge(
+    base: dict[str, Any], child: dict[str, Any], base_origins: Origins, child_origins: Origins, name: str
+) -> None:
     for key, value in child.items():
         dotted = f"{name}.{key}" if name else key
         old = base.get(key)
@@ -212,7 +225,7 @@ def _merge(base, child, base_origins, child_origins, name):
         base_origins.update({o: child_origins[o] for o in child_origins if o.startswith(dotted + ".")})
 
 
-def _expand_data(values, origins):
+def _expand_data(values: dict[str, Any], origins: Origins) -> None:
     """Replace `data: file.yaml` by the file's mapping and `data: folder` by `{root: folder}`."""
     source = values.get("data")
     if not isinstance(source, str):
@@ -225,17 +238,17 @@ def _expand_data(values, origins):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:
-        hint = nearest_file(path) or ("" if origin.text == "--data" else "; give it with --set data=FOLDER")
-        raise UserError(f"{origin.text}: data: no such file or folder {os.path.abspath(path)}{hint}")
+        where = f"{origin.text}: data: " if origin.text else ""
+        raise UserError(f"{where}no such file or folder {os.path.abspath(path)}{nearest_file(path)}", argument="data")
 
 
-def _apply_override(values, origins, override):
+def _apply_override(values: Any, origins: Origins, override: str, override_name: str) -> None:
     """Merge "a.b=c" into `values` as a file with that one key would be."""
     name, separator, text = override.partition("=")
     if not separator or not all(name.split(".")):
-        raise UserError(f"--set {override}: write it as section.key=value")
-    origin = Origin(f"--set {name}", os.getcwd())
-    child_origins = {}
+        raise UserError(f"{override_name} {override}: write it as section.key=value")
+    origin = Origin(f"{override_name} {name}", os.getcwd())
+    child_origins: Origins = {}
     child = _parse(text, lambda _: origin, name, child_origins)
     for key in reversed(name.split(".")):
         child = {key: child}
@@ -251,7 +264,7 @@ def _apply_override(values, origins, override):
         _change_length(values["train"], old_length, child["train"])
 
 
-def _change_length(train, old, new):
+def _change_length(train: dict[str, Any], old: dict[str, Any], new: Any) -> None:
     """Where an override gives another length, in either unit: burn-in and milestones keep their share of it."""
     for unit, other in (("epochs", "steps"), ("steps", "epochs")):
         length = number_of(new.get(unit) if isinstance(new, dict) else None)
@@ -265,5 +278,5 @@ def _change_length(train, old, new):
             train[name] = [_scaled(m, factor) for m in value] if isinstance(value, list) else _scaled(value, factor)
 
 
-def _scaled(value, factor):
+def _scaled(value: Any, factor: float) -> Any:
     return value if number_of(value) is None else number_of(value) * factor

@@ -1,208 +1,247 @@
-"""The settings of a run, typed: every key a configuration file may hold, its default and its range.
+"""The settings of a run as pure data: every key a configuration file may hold, its default, its range and what it does.
 
-`Settings` describe a detector, `ClassifierSettings` a classifier. `detect.config` reads YAML into these classes and
-refuses everything else.
+`Settings` describe a detector, `ClassifierSettings` a classifier. `read` fills these classes from YAML and refuses
+everything else, `build` makes models of them, and docs/configuration.md is written from the help texts.
 """
 
 from dataclasses import MISSING, dataclass, field
+from typing import Any, NamedTuple
 
 
-def setting(default=MISSING, *, low=None, high=None, above=None, choices=None, path=False):
-    """A field with its limits: `low <= value <= high`, `value > above`, one of `choices`, or a file-system path."""
-    limits = {"low": low, "high": high, "above": above, "choices": choices, "path": path}
+class Origin(NamedTuple):
+    """Where a value was written: a line of a file, or an override."""
+
+    text: str  # "configs/x.yaml:12", "--set train.lr"
+    folder: str  # what a relative path written there is relative to
+
+
+def setting(
+    help: str,
+    default: Any = MISSING,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    path: bool = False,
+) -> Any:
+    """A field with its help text and limits: `low <= value <= high`, `value > above`, one of `choices`, or a path."""
+    about = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "path": path}
     if isinstance(default, (list, dict)):
-        return field(default_factory=lambda: type(default)(default), metadata=limits)
-    return field(default=default, metadata=limits)
+        return field(default_factory=lambda: type(default)(default), metadata=about)
+    return field(default=default, metadata=about)
 
 
-class Part(dict):
+def section(settings: type) -> Any:
+    """A field that holds a section of settings, all of them at their defaults where it is left out."""
+    return field(default_factory=settings)
+
+
+class Part(dict[str, Any]):
     """A part of the model by name, with its options: `{name: EFM, sam: true}`."""
 
 
 @dataclass
 class ModelSettings:
-    backbone: Part
-    neck: Part
-    head: Part
+    """The parts that the detector is put together from, each by its name with its options."""
 
-    def build(self, num_classes):
-        """The untrained `Detector`.  Raises UserError: a part or an option is unknown or does not fit."""
-        from detect.models.detector import build_detector
-
-        return build_detector(vars(self), num_classes)
-
-    @property
-    def title(self):
-        return " + ".join(part["name"] for part in vars(self).values())
+    backbone: Part = setting("what makes a pyramid of maps from the image")
+    neck: Part = setting("what fuses the pyramid")
+    head: Part = setting("what predicts boxes and classes from the fused maps")
 
 
 @dataclass
 class DarknetModelSettings:
     """A detector described by a .cfg of Darknet."""
 
-    cfg: list[str]  # its lines
-    header: list[int] = setting([0, 2, 5, 0], low=0)  # of its .weights: version in three numbers, images seen
-
-    def build(self, num_classes):
-        """The `DarknetNetwork`, whatever `num_classes`: the cfg says how many there are.  Raises UserError."""
-        from detect.darknet.cfg import parse
-        from detect.darknet.network import DarknetNetwork
-
-        return DarknetNetwork(parse("\n".join(self.cfg), "the .cfg"))
-
-    @property
-    def title(self):
-        return "Darknet's .cfg"
+    cfg: list[str] = setting("lines of the .cfg")
+    header: list[int] = setting(
+        "header of its .weights file: version in three numbers, images seen", [0, 2, 5, 0], low=0
+    )
 
 
 @dataclass
 class ClassifierModelSettings:
-    backbone: Part
+    """The backbone that is trained as a classifier."""
 
-    def build(self, num_classes):
-        """The untrained `Classifier`.  Raises UserError: the backbone or an option is unknown or does not fit."""
-        from detect.models.classifier import Classifier
-        from detect.models.registry import BACKBONES
-
-        return Classifier(BACKBONES.build(self.backbone), num_classes)
-
-    @property
-    def title(self):
-        return self.backbone["name"]
+    backbone: Part = setting("what makes a pyramid of maps from the image")
 
 
 @dataclass
 class InputSettings:
-    size: int = setting(416, low=32, high=4096)  # side of the square input, px
-    train_sizes: list[int] | None = None  # [smallest, largest] side in multi-scale training; none: `size` always
+    """The square that images are letterboxed into."""
+
+    size: int = setting("side of the square input, px", 416, low=32, high=4096)
+    train_sizes: list[int] | None = setting(
+        "[smallest, largest] side in multi-scale training, px; without it, `size` always", None
+    )
 
 
 @dataclass
 class SplitSettings:
-    images: str  # folder, relative to data.root
-    annotations: str  # COCO JSON, relative to data.root
+    """Where a split of the data lies."""
+
+    images: str = setting("folder of the images, relative to data.root")
+    annotations: str = setting("COCO JSON file, relative to data.root")
 
 
 @dataclass
 class DataSettings:
-    root: str = setting(path=True)  # relative to the file it is written in
-    splits: dict[str, SplitSettings] = setting({})  # only where the layout is none of data/README.md
-    bad_boxes: str = setting("stop", choices=("stop", "drop"))  # what a box without area or off the image does
+    """Images with boxes: a mapping, a YAML file that holds it, or a folder."""
+
+    root: str = setting("folder of the data, relative to the file it is written in", path=True)
+    splits: dict[str, SplitSettings] = setting("places of splits that are laid out as none of data/README.md", {})
+    bad_boxes: str = setting(
+        "what a box without area or off its image does: stop the training, or be dropped",
+        "stop",
+        choices=("stop", "drop"),
+    )
 
 
 @dataclass
 class ImageFolderSettings:
-    root: str = setting(path=True)  # holds SPLIT/CLASS/image.jpg; relative to the file it is written in
+    """Images in class folders."""
+
+    root: str = setting("folder that holds SPLIT/CLASS/image.jpg, relative to the file it is written in", path=True)
 
 
 @dataclass
 class ColourSettings:
     """What both tasks do to a training image: a flip and other colours."""
 
-    flip: float = setting(0.5, low=0, high=1)  # probability of a left-right flip
-    hue: float = setting(0.1, low=0, high=0.5)  # largest shift, as share of the colour circle
-    saturation: float = setting(1.5, low=1)  # largest factor, also its inverse
-    exposure: float = setting(1.5, low=1)  # largest factor on the brightness, also its inverse
+    flip: float = setting("probability of a left-right flip", 0.5, low=0, high=1)
+    hue: float = setting("largest shift of the hue, as share of the colour circle", 0.1, low=0, high=0.5)
+    saturation: float = setting("largest factor on the saturation, also its inverse", 1.5, low=1)
+    exposure: float = setting("largest factor on the brightness, also its inverse", 1.5, low=1)
 
 
 @dataclass
 class AugmentSettings(ColourSettings):
-    mosaic: float = setting(0.0, low=0, high=1)  # probability of four images in one
-    mosaic_off: float = setting(0.1, low=0, high=1)  # last share of the training that sees whole images only
-    jitter: float = setting(0.3, low=0, high=0.49)  # each side is cut or padded by up to this share
+    """Random changes of a training image."""
+
+    mosaic: float = setting("probability of four images in one", 0.0, low=0, high=1)
+    mosaic_off: float = setting("last share of the training that sees whole images only", 0.1, low=0, high=1)
+    jitter: float = setting("share of a side by which it is cut or padded at the most", 0.3, low=0, high=0.49)
 
 
 @dataclass
 class CropSettings(ColourSettings):
-    short_side: list[int] = setting([128, 448], low=1, high=8192)  # [least, most] px of the image that is cut from
-    angle: float = setting(7.0, low=0, high=180)  # largest turn, degrees
-    aspect: float = setting(1.333, low=1, high=10)  # largest stretch of the width, also its inverse
+    """Random crops of a classifier's training image."""
+
+    short_side: list[int] = setting(
+        "[least, most] px of the short side of the image that is cut from", [128, 448], low=1, high=8192
+    )
+    angle: float = setting("largest turn, degrees", 7.0, low=0, high=180)
+    aspect: float = setting("largest stretch of the width, also its inverse", 1.333, low=1, high=10)
 
 
 @dataclass
 class LossSettings:
-    box: str = setting("mse", choices=("mse", "iou", "giou", "diou", "ciou"))
-    objectness: str = setting("one", choices=("one", "iou"))  # what objects pull it to: 1, or the predicted box's IoU
-    ignore_iou: float = setting(0.7, low=0, high=1)
+    """The YOLOv3 loss, as Darknet trains it."""
+
+    box: str = setting(
+        "box term: squared errors, or 1 - overlap of that form", "mse", choices=("mse", "iou", "giou", "diou", "ciou")
+    )
+    objectness: str = setting(
+        "what objects pull objectness to: 1, or the IoU of the predicted box", "one", choices=("one", "iou")
+    )
+    ignore_iou: float = setting(
+        "a prediction that overlaps an object by more than this IoU is not pulled to 0", 0.7, low=0, high=1
+    )
     iou_thresh: float = setting(
-        1.0, low=0, high=1
-    )  # below 1: also anchors with more size IoU than this learn an object
-    box_weight: float = setting(0.75, low=0)
-    obj_weight: float = setting(1.0, low=0)
-    cls_weight: float = setting(1.0, low=0)
+        "below 1: also anchors with more size IoU than this learn an object", 1.0, low=0, high=1
+    )
+    box_weight: float = setting("weight of the box term", 0.75, low=0)
+    obj_weight: float = setting("weight of the objectness term", 1.0, low=0)
+    cls_weight: float = setting("weight of the class term", 1.0, low=0)
 
 
 @dataclass
 class TrainSettings:
-    epochs: float | None = setting(None, above=0)  # length of the training: epochs, or
-    steps: int | None = setting(None, low=1)  # optimizer steps; milestones and burn_in count in the same unit
-    batch: int = setting(64, low=1)  # images per optimizer step
-    accumulate: int = setting(1, low=1)  # backward passes per step: the batch goes through in so many parts
-    lr: float = setting(0.001, above=0)  # peak learning rate, for loss terms averaged over the batch
-    momentum: float = setting(0.9, low=0, high=0.9999)
-    nesterov: bool = False
-    weight_decay: float = setting(0.0005, low=0)
-    burn_in: float = setting(0.0, low=0)  # warm-up: lr * (progress / burn_in)^4
-    schedule: str = setting("step", choices=("step", "cosine", "poly"))
-    milestones: list[float] = setting([])  # step: where lr is multiplied by 0.1
-    power: float = setting(4.0, above=0)  # poly: lr * (1 - progress)^power
-    final_lr: float = setting(0.01, low=0, high=1)  # cosine: last lr as share of the peak
-    clip_norm: float | None = setting(None, above=0)  # largest norm of the gradient
-    ema: float = setting(0.9998, low=0, high=0.999999)  # decay of the weights' moving average; 0: none
+    """How long and how to train. `burn_in` and `milestones` count in the unit of the length."""
+
+    epochs: float | None = setting("length of the training in epochs; give this or steps", None, above=0)
+    steps: int | None = setting("length of the training in optimizer steps", None, low=1)
+    batch: int = setting("images per optimizer step", 64, low=1)
+    accumulate: int = setting("backward passes per step: the batch goes through in so many parts", 1, low=1)
+    lr: float = setting("peak learning rate, for loss terms averaged over the batch", 0.001, above=0)
+    momentum: float = setting("momentum of SGD", 0.9, low=0, high=0.9999)
+    nesterov: bool = setting("Nesterov's momentum", False)
+    weight_decay: float = setting("weight decay of the convolutions' weights", 0.0005, low=0)
+    burn_in: float = setting("length of the warm-up: lr * (progress / burn_in)^4", 0.0, low=0)
+    schedule: str = setting("how the learning rate falls after the warm-up", "step", choices=("step", "cosine", "poly"))
+    milestones: list[float] = setting("schedule step: where the learning rate is multiplied by 0.1", [])
+    power: float = setting("schedule poly: lr * (1 - progress)^power", 4.0, above=0)
+    final_lr: float = setting("schedule cosine: last learning rate as share of the peak", 0.01, low=0, high=1)
+    clip_norm: float | None = setting("largest norm of the gradient", None, above=0)
+    ema: float = setting("decay of the weights' moving average; 0: none", 0.9998, low=0, high=0.999999)
     norm_momentum: float = setting(
-        0.01, above=0, high=1
-    )  # share of the new batch in running statistics (Darknet: 0.01)
-    precision: str = setting("auto", choices=("auto", "fp32", "bf16", "fp16"))  # auto: bf16 or fp16 on CUDA, else fp32
-    channels_last: bool = True
-    workers: int = setting(2, low=0, high=256)  # loader processes, at most one per core
-    seed: int = setting(0, low=0)
-    evaluate_every: float = setting(1.0, above=0)  # epochs between evaluations on split val
-    save_minutes: float = setting(10.0, above=0)  # longest time between two checkpoints
-    init: str | None = setting(None, path=True)  # weights to start from; tensors that fit are taken
-    freeze: list[str] = setting([])  # parts that stay as they are, by name with wildcards: backbone, "*.norm"
+        "share of the new batch in the norms' running statistics (Darknet: 0.01)", 0.01, above=0, high=1
+    )
+    precision: str = setting(
+        "number format of the forward pass; auto: bf16 or fp16 on CUDA, else fp32",
+        "auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    channels_last: bool = setting("keep maps channels last in memory, which is faster", True)
+    workers: int = setting("loader processes, at most one per core", 2, low=0, high=256)
+    seed: int = setting("of the initial weights, the order of images and their changes", 0, low=0)
+    evaluate_every: float = setting("epochs between evaluations on split val", 1.0, above=0)
+    save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
+    init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
+    freeze: list[str] = setting('parts that stay as they are, by name with wildcards: backbone, "*.norm"', [])
 
 
 @dataclass
 class PredictSettings:
-    min_score: float = setting(0.25, low=0, high=1)
-    nms: str = setting("iou", choices=("iou", "diou", "diou_beta"))
-    nms_threshold: float = setting(0.45, low=-1, high=1)
-    nms_beta: float = setting(0.6, above=0)
-    per_class: bool = True
-    max_detections: int = setting(100, low=1, high=10_000)
+    """Which detections are kept."""
 
-    def nms_options(self):
-        """Keyword arguments for `detect.ops.nms.detections_from`."""
-        return {
-            "overlap": self.nms,
-            "threshold": self.nms_threshold,
-            "beta": self.nms_beta,
-            "per_class": self.per_class,
-        }
+    min_score: float = setting("detections at or below it are left out", 0.25, low=0, high=1)
+    nms: str = setting("overlap measure of the NMS", "iou", choices=("iou", "diou", "diou_beta"))
+    nms_threshold: float = setting("overlap above which a lower-scored detection goes", 0.45, low=-1, high=1)
+    nms_beta: float = setting("exponent of the distance term of diou_beta", 0.6, above=0)
+    per_class: bool = setting("NMS within a class only", True)
+    max_detections: int = setting("detections kept of an image at the most", 100, low=1, high=10_000)
+
+    def nms_options(self) -> dict[str, Any]:
+        """Keyword arguments for `detect.ops.nms.nms`."""
+        options = {"overlap": self.nms, "threshold": self.nms_threshold, "beta": self.nms_beta}
+        return options | {"per_class": self.per_class}
 
 
 @dataclass
-class Settings:
+class _Run:
+    """What both kinds of settings have; `origins`, by dotted name, are for error messages and no key of a file."""
+
+    origins: dict[str, Origin] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+
+@dataclass
+class Settings(_Run):
+    """A detector: what it is, what it learns from, and how."""
+
     model: ModelSettings
-    input: InputSettings = field(default_factory=InputSettings)
+    input: InputSettings = section(InputSettings)
     data: DataSettings | None = None
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    train: TrainSettings = field(default_factory=TrainSettings)
-    predict: PredictSettings = field(default_factory=PredictSettings)
+    augment: AugmentSettings = section(AugmentSettings)
+    loss: LossSettings = section(LossSettings)
+    train: TrainSettings = section(TrainSettings)
+    predict: PredictSettings = section(PredictSettings)
 
 
 @dataclass
 class DarknetSettings(Settings):
     """`Settings` of a detector that a .cfg describes."""
 
-    model: DarknetModelSettings
+    model: DarknetModelSettings  # type: ignore[assignment]
 
 
 @dataclass
-class ClassifierSettings:
+class ClassifierSettings(_Run):
+    """A classifier: a backbone trained on images in class folders."""
+
     model: ClassifierModelSettings
-    input: InputSettings = field(default_factory=InputSettings)
+    input: InputSettings = section(InputSettings)
     data: ImageFolderSettings | None = None
-    augment: CropSettings = field(default_factory=CropSettings)
-    train: TrainSettings = field(default_factory=TrainSettings)
+    augment: CropSettings = section(CropSettings)
+    train: TrainSettings = section(TrainSettings)

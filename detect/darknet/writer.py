@@ -1,92 +1,15 @@
-"""Our models as .cfg and .weights, and .weights into our models."""
-
-from pathlib import Path
+"""Our models as Darknet's layers: the text of a .cfg, a network with their numbers, and .weights into our models."""
 
 import torch
 from torch import nn
 
-from detect.config.schema import Settings
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
 from detect.darknet.layers import Convolution
-from detect.darknet.network import NMS_OVERLAPS, DarknetNetwork
+from detect.darknet.network import DarknetNetwork
 from detect.darknet.translate import IMAGES, translate
 from detect.errors import UserError
-from detect.files import printable, write_text
-
-
-def write(path, model):
-    """Write a `LoadedModel` as `path` (.weights), with the .cfg and .names beside it.  Returns the three paths.
-
-    A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed images, which their
-    [net] says (`letter_box=1`).
-
-    Raises:
-        UserError: the model has a part that Darknet has no layer for, a file cannot be written, or another .cfg or
-            .names of that name is there already.
-    """
-    path = Path(path)
-    settings = model.settings
-    if isinstance(model.network, DarknetNetwork):
-        text, network = "\n".join(settings.model.cfg) + "\n", model.network
-        header = weights_file.Header.checked(settings.model.header)
-    else:
-        text, nodes = cfg_of(model.network, settings.input.size, net_options(settings), yolo_options(settings))
-        network, header = _filled(text, nodes), None
-    names = "".join(f"{printable(n).strip() or f'class {i}'}\n" for i, n in enumerate(model.names))
-    beside = {path.with_suffix(".cfg"): text, path.with_suffix(".names"): names}
-    for file, content in beside.items():
-        if file.is_file() and file.read_bytes().split() != content.encode().split():
-            raise UserError(f"{file}: is there already and holds something else; give the .weights another name")
-    weights_file.write(path, network, header)
-    for file, content in beside.items():
-        write_text(file, content)
-    return [path, *beside]
-
-
-def net_options(settings):
-    """The options of `[net]` that say how a model of ours was trained."""
-    train = settings.train
-    options = {
-        "batch": train.batch,
-        "subdivisions": train.accumulate,
-        "momentum": f"{train.momentum:g}",
-        "decay": f"{train.weight_decay:g}",
-        "hue": f"{settings.augment.hue:g}",
-        "saturation": f"{settings.augment.saturation:g}",
-        "exposure": f"{settings.augment.exposure:g}",
-        "learning_rate": f"{train.lr:g}",
-    }
-    if train.steps and train.schedule in ("step", "poly"):
-        options |= {"burn_in": round(train.burn_in), "max_batches": train.steps}
-        if train.schedule == "poly":
-            options |= {"policy": "poly", "power": f"{train.power:g}"}
-        elif train.milestones:
-            steps = ",".join(str(round(step)) for step in train.milestones)
-            options |= {"policy": "steps", "steps": steps, "scales": ",".join(["0.1"] * len(train.milestones))}
-    if isinstance(settings, Settings):
-        options["letter_box"] = 1
-    return options
-
-
-def yolo_options(settings):
-    """The options of `[yolo]` that say how a detector of ours was trained and suppresses."""
-    if not isinstance(settings, Settings):
-        return {}
-    loss = settings.loss
-    return {
-        "jitter": f"{settings.augment.jitter:g}",
-        "random": int(settings.input.train_sizes is not None),
-        "truth_thresh": 1,
-        "ignore_thresh": f"{loss.ignore_iou:g}",
-        "iou_thresh": f"{loss.iou_thresh:g}",
-        "iou_loss": loss.box,
-        "iou_normalizer": f"{loss.box_weight:g}",
-        "obj_normalizer": f"{loss.obj_weight:g}",
-        "cls_normalizer": f"{loss.cls_weight:g}",
-        "nms_kind": {overlap: name for name, overlap in NMS_OVERLAPS.items()}[settings.predict.nms],
-        "beta_nms": f"{settings.predict.nms_beta:g}",
-    }
+from detect.files import printable
 
 
 def cfg_of(model, size, net=None, yolo=None):
@@ -123,7 +46,7 @@ def cfg_of(model, size, net=None, yolo=None):
     return "\n".join(lines) + "\n", [node for node in nodes if node.conv is not None]
 
 
-def _filled(text, nodes):
+def filled(text, nodes):
     """The `DarknetNetwork` of a .cfg's text with the numbers of its `[convolutional]` nodes."""
     network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
     with torch.no_grad():

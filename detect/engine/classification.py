@@ -5,6 +5,7 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
+from detect import config
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
 from detect.engine.log import save_images
@@ -31,7 +32,7 @@ class ClassificationTask(Task):
             self.val_set = ImageFolder.of_split(settings.data, "val", classes)
 
     def build(self):
-        return self.settings.model.build(len(self.categories))
+        return config.build(self.settings, len(self.categories))
 
     def batches(self, total_steps, stride, start):
         return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages)

@@ -2,10 +2,15 @@
 
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class Interrupted(Exception):
-    """Ctrl-C, after the checkpoint was written."""
+    """Ctrl-C after `step` steps; the checkpoint in `folder` is written."""
+
+    def __init__(self, step: int, folder: Path):
+        super().__init__(f"stopped after step {step}")
+        self.step, self.folder = step, folder
 
 
 @contextmanager

@@ -15,7 +15,10 @@ from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
-from detect.weights import files as checkpoint
+from detect.weights.files import write_checkpoint
+from detect.weights.start import load_matching
+
+NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 
 
 class Trainer:
@@ -44,11 +47,11 @@ class Trainer:
         self.model = task.build()
         self.init_report = None
         if train.init and state is None:
-            self.init_report = checkpoint.load_matching(self.model, task.categories, train.init)
+            self.init_report = load_matching(self.model, task.categories, train.init)
         layout = torch.channels_last if train.channels_last else torch.contiguous_format
         self.model.to(self.device, memory_format=layout).train()
         for module in self.model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, NORMS):
                 module.momentum = train.norm_momentum
         freeze(self.model, train.freeze)
         self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
@@ -65,7 +68,7 @@ class Trainer:
         """Lines that say what is going to be trained, on what and how."""
         train, schedule = self.settings.train, self.schedule
         parameters = sum(p.numel() for p in self.model.parameters())
-        yield f"{self.settings.model.title}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
+        yield f"{config.title(self.settings)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
         if train.freeze:
             trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
             yield f"trains {trained / 1e6:.3f} M of them; frozen: {', '.join(train.freeze)}"
@@ -112,7 +115,7 @@ class Trainer:
                         self.save()
                         saved = time.monotonic()
                     if interrupted:
-                        raise Interrupted
+                        raise Interrupted(self.step, self.folder)
                 if not self._evaluates_after(self.step):
                     self.save()
         except torch.OutOfMemoryError as error:
@@ -209,7 +212,7 @@ class Trainer:
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
             leading = self.task.leading
             if metrics[leading] >= max((r[leading] for r in self.history if leading in r), default=-1.0):
-                checkpoint.write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
+                write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
                 line += "  (best so far)"
             row |= metrics
         log.say(line)
@@ -232,7 +235,7 @@ class Trainer:
             "sums": self.sums,
             "random": {"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
         }
-        checkpoint.write_checkpoint(self.folder / "last.pt", state)
+        write_checkpoint(self.folder / "last.pt", state)
 
     def _weights(self, metrics=None):
         model = self.ema.model if self.ema else self.model

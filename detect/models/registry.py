@@ -15,7 +15,7 @@ and a configuration names it with its keyword arguments: `{name: CSPPeleeNet, pa
 import functools
 import inspect
 
-from detect.errors import UserError, nearest
+from detect.errors import PartError, nearest
 
 
 class Registry:
@@ -59,7 +59,7 @@ class Registry:
 
     def get(self, name):
         if name not in self._classes:
-            raise UserError(f"unknown {self.role} '{name}'{nearest(name, self.names())}")
+            raise PartError(self.role, "name", f"unknown {self.role} '{name}'{nearest(name, self.names())}")
         return self._classes[name]
 
     def options(self, name):
@@ -80,7 +80,9 @@ class Registry:
         known = self.options(name)
         for option in options:
             if option not in known:
-                raise UserError(f"{self.role} {name} has no option '{option}'{nearest(option, known)}")
+                raise PartError(
+                    self.role, option, f"{self.role} {name} has no option '{option}'{nearest(option, known)}"
+                )
         changes = {option: options.pop(option) for option in self._common if option in options}
         try:
             part = self.get(name)(**wiring, **options)
@@ -89,7 +91,7 @@ class Registry:
                     self._common[option](part, value)
             return part
         except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise UserError(f"{self.role} {name}: {error}") from error
+            raise PartError(self.role, None, f"{self.role} {name}: {error}") from error
 
 
 CONVOLUTIONS = Registry("convolution", wired=("in_channels", "out_channels", "kernel_size", "stride"))

@@ -1,37 +1,165 @@
-"""Files of weights: training checkpoints (.pt), released weights (.safetensors), and the model that lies in either.
+"""Files of weights as `Weights`: training checkpoints (.pt), released weights (.safetensors), Darknet's .weights.
 
 Files appear whole or not at all. `.pt` files hold tensors and plain values only and are read with `weights_only=True`.
 """
 
 import dataclasses
 import json
-import re
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor, nn
 
-from detect import config, darknet
-from detect.config.darknet import values_of
+from detect import config
+from detect.config import darknet as cfg_settings
+from detect.config.build import build
 from detect.config.schema import ClassifierSettings, Settings
+from detect.darknet import weights as darknet_weights
+from detect.darknet.names import read_names
+from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
-from detect.models.classifier import Classifier
 from detect.ops.letterbox import GREY
 
-
-def write_checkpoint(path, state):
-    """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
-    try:
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-    except RuntimeError as error:  # what torch makes of a full disk
-        raise cannot_write(path, error) from error
+AnyPath = str | os.PathLike[str]
+Category = dict[str, Any]  # {"id": whole number, "name": str}
 
 
-def read_checkpoint(path):
+@dataclass
+class Weights:
+    """What a file of weights holds: all that predicting, evaluating, exporting, resuming and starting from it need.
+
+    `categories` are `{"id", "name"}` of label 0..K-1, with the data's original ids. `notes` are sentences for the user
+    on what the file says beyond the model. `training` is what a run's last.pt holds beside: the state to go on from.
+    """
+
+    path: Path
+    settings: Any  # Settings or ClassifierSettings
+    categories: list[Category]
+    tensors: dict[str, Tensor]  # of the network, by name; the averaged ones where there is an average
+    notes: tuple[str, ...] = ()
+    training: Mapping[str, Any] | None = None
+    _network: nn.Module | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, network: nn.Module, settings: Any, categories: list[Category], path: AnyPath) -> "Weights":
+        """Those of a network at hand; `path` names it in messages."""
+        return cls(Path(path), settings, categories, network.state_dict(), _network=network)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The K class names."""
+        return tuple(category["name"] for category in self.categories)
+
+    @property
+    def network(self) -> Any:
+        """The `Detector`, `DarknetNetwork` or `Classifier` with these tensors in eval mode; built when first asked for.
+
+        Raises:
+            UserError: the settings describe no model that can be built, or one that the tensors do not fit.
+        """
+        if self._network is None:
+            self._network = self._built()
+        return self._network
+
+    def _built(self) -> nn.Module:
+        try:
+            with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
+                network = build(self.settings, len(self.categories))
+            tensors = {name: t.float() if t.is_floating_point() else t for name, t in self.tensors.items()}
+            network.load_state_dict(tensors, assign=True)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.path}: its weights do not fit the model its config describes") from error
+        if network.num_classes != len(self.categories):
+            count = len(self.categories)
+            raise UserError(f"{self.path}: names {count} classes, but its model has {network.num_classes}")
+        return network.eval()
+
+
+# ---- reading -------------------------------------------------------------------------------------------------------
+
+
+def read(
+    path: AnyPath,
+    settings_type: type | None = Settings,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    overrides: Sequence[str] = (),
+    override_name: str = "override",
+) -> Weights:
+    """The weights in a run folder (its best.pt, else last.pt), a `.pt`, `.safetensors` or Darknet's `.weights` file.
+
+    Args:
+        settings_type: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
+        cfg, names: the .cfg that a .weights file needs, and a file with a class name a line ("class 0", ... without).
+        overrides: changes of its settings, "predict.min_score=0.15"; `override_name` is what errors call them.
+
+    Raises:
+        UserError: there is none, or the file is damaged or of another type.
+    """
+    path = weights_file(path)
+    if path.suffix == ".weights":
+        return _read_darknet(path, settings_type, cfg, names, overrides, override_name)
+    if cfg or names:
+        raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
+    training = None
+    if path.suffix == ".safetensors":
+        values, categories, tensors = _read_safetensors(path)
+    else:
+        training = read_checkpoint(path)
+        values, categories, tensors = training["config"], training["categories"], _tensors_of(path, training)
+    categories = _checked_categories(path, categories)
+    settings = config.from_dict(values, None, path, overrides, settings_type, override_name)
+    return Weights(path, settings, categories, tensors, training=training)
+
+
+def weights_file(path: AnyPath) -> Path:
+    """The file of weights that `path`, a file or a run folder, stands for.  Raises UserError."""
+    path = Path(path)
+    if path.is_dir():
+        found = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
+        if not found:
+            raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
+        return found[0]
+    if not path.is_file():
+        raise missing(path)
+    return path
+
+
+def _read_darknet(
+    path: Path,
+    settings_type: type | None,
+    cfg: AnyPath | None,
+    names: AnyPath | None,
+    overrides: Sequence[str],
+    override_name: str,
+) -> Weights:
+    if cfg is None:
+        raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; name it", argument="cfg")
+    text, parsed = cfg_settings.read(cfg)
+    values, origins = cfg_settings.values_of(str(cfg), text, parsed, training=False)
+    settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
+    with torch.device("meta"):  # no memory is taken before the file's size is known to fit
+        network = DarknetNetwork(parsed)
+    darknet_weights.read(path, network)
+    settings.model.header = list(dataclasses.astuple(network.header))
+    count = network.num_classes
+    listed = read_names(names, count) if names else [f"class {label}" for label in range(count)]
+    categories = [{"id": i, "name": name} for i, name in enumerate(listed, 1)]
+    height, width = network.input_size
+    notes = parsed.notes
+    if height != width:
+        notes += (f"{cfg}: is {width}x{height} px; here images are letterboxed into {max(width, height)} px squares",)
+    return Weights(path, settings, categories, network.state_dict(), notes, _network=network.eval())
+
+
+def read_checkpoint(path: AnyPath) -> dict[str, Any]:
     """The mapping in a `.pt` file, on the CPU.  Raises UserError."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -48,119 +176,17 @@ def read_checkpoint(path):
     return state
 
 
-@dataclass
-class LoadedModel:
-    """A model as it lies in a file. `categories`: `{"id", "name"}` of label 0..K-1, with the data's original ids.
-
-    `notes` are sentences for the user on what the file says beyond the model.
-    """
-
-    network: torch.nn.Module  # a `Detector`, `DarknetNetwork` or `Classifier`, as `settings` say
-    settings: Settings | ClassifierSettings
-    categories: list
-    path: Path
-    notes: tuple = ()
-
-    @property
-    def names(self):
-        return tuple(category["name"] for category in self.categories)
+def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
+    """The network's tensors in a checkpoint: last.pt holds them and their average, best.pt one of the two."""
+    average = state.get("ema") or {"model": state["model"]}
+    tensors = average.get("model") if isinstance(average, dict) else None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise UserError(f"{path}: its weights do not fit the model its config describes")
+    return tensors
 
 
-def load_model(path, settings_type=Settings, cfg=None, names=None):
-    """The model in a run folder (its best.pt, else last.pt), a `.pt`, `.safetensors` or Darknet's `.weights` file.
-
-    Args:
-        cfg, names: the .cfg that a .weights file needs, and a file with a class name a line ("class 0", ... without).
-        settings_type: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
-
-    Raises:
-        UserError: there is none, or the file is damaged or of another kind.
-    """
-    path = weights_file(path)
-    if path.suffix == ".weights":
-        return _load_darknet(path, settings_type, cfg, names)
-    if cfg or names:
-        raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
-    if path.suffix == ".safetensors":
-        values, categories, tensors = _read_safetensors(path)
-    else:
-        state = read_checkpoint(path)
-        values, categories = state["config"], state["categories"]
-        average = state.get("ema") or {"model": state["model"]}  # last.pt holds both, best.pt one
-        tensors = average.get("model") if isinstance(average, dict) else None
-    categories = _checked_categories(path, categories)
-    settings = config.from_dict(values, source=path, settings_type=settings_type)
-    try:
-        with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
-            network = settings.model.build(len(categories))
-        floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-        network.load_state_dict(floats, assign=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: its weights do not fit the model its config describes") from error
-    if network.num_classes != len(categories):
-        raise UserError(f"{path}: names {len(categories)} classes, but its model has {network.num_classes}")
-    return LoadedModel(network.eval(), settings, categories, path)
-
-
-def _load_darknet(path, settings_type, cfg, names):
-    if cfg is None:
-        raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; give --cfg FILE")
-    values, origins = values_of(cfg, training=False)
-    settings = config.from_dict(values, origins, cfg, settings_type=settings_type)
-    network = darknet.load(cfg, path)
-    height, width = network.input_size
-    notes = network.cfg.notes
-    if height != width:
-        notes += (f"{cfg}: is {width}x{height} px; here images are letterboxed into {max(width, height)} px squares",)
-    settings.model.header = list(dataclasses.astuple(network.header))
-    count = network.num_classes
-    listed = darknet.read_names(names, count) if names else [f"class {label}" for label in range(count)]
-    categories = [{"id": i, "name": name} for i, name in enumerate(listed, 1)]
-    return LoadedModel(network, settings, categories, path, notes)
-
-
-def weights_file(path):
-    """The file of weights that `path`, a file or a run folder, stands for.  Raises UserError."""
-    path = Path(path)
-    if path.is_dir():
-        found = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
-        if not found:
-            raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
-        return found[0]
-    if not path.is_file():
-        raise missing(path)
-    return path
-
-
-def write_safetensors(path, model, half=False):
-    """Write a `LoadedModel` as released weights: tensors, and config, categories and geometry in the metadata.
-
-    The data's place on this machine is left out. `half` stores floats in 16 bits.  Raises UserError.
-    """
-    values = config.to_dict(model.settings)
-    values["data"] = None
-    values["train"]["init"] = None
-    size = model.settings.input.size
-    metadata = {"config": values, "categories": model.categories}
-    if isinstance(model.settings, ClassifierSettings):
-        metadata["centre_crop"] = {"size": size, "scale": "short side"}
-    else:
-        metadata["letterbox"] = {"size": size, "pad": "centre", "fill": GREY, "scale": "fit"}
-    tensors = {
-        name: (value.half() if half and value.is_floating_point() else value).contiguous()
-        for name, value in model.network.state_dict().items()
-    }
-    too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
-    if too_large:
-        raise UserError(f"{path}: {too_large[0]} holds numbers beyond 16 bits or not finite; write it without --half")
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
-    except SafetensorError as error:
-        raise cannot_write(path, error) from error
-
-
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
+    """(config, categories, tensors) of a `.safetensors` file."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -174,7 +200,7 @@ def _read_safetensors(path):
         ) from error
 
 
-def _checked_categories(path, categories):
+def _checked_categories(path: Path, categories: Any) -> list[Category]:
     try:
         checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in categories]
     except (TypeError, KeyError, ValueError, OverflowError) as error:
@@ -184,44 +210,41 @@ def _checked_categories(path, categories):
     return checked
 
 
-def load_matching(model, categories, path):
-    """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
+# ---- writing -------------------------------------------------------------------------------------------------------
 
-    Weights of the other kind give their backbone. Of the same kind, the last layers start anew when the classes differ.
-    Returns a sentence that says what was taken.  Raises UserError.
+
+def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
+    """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
+    try:
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise cannot_write(path, error) from error
+
+
+def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> None:
+    """Write `weights` as a file to release: tensors, and config, categories and geometry in the metadata.
+
+    The data's place on this machine is left out. `half` stores floats in 16 bits.  Raises UserError.
     """
-    if re.search(r"\.(weights|conv\.\d+)$", str(path)):
-        return darknet.load_weights(model, path)
-    source = load_model(path, settings_type=None)
-    theirs, ours = source.network.state_dict(), model.state_dict()
-    taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
-    what, rest = "tensors", ""
-    ours_detects, theirs_detects = (not isinstance(m, Classifier) for m in (model, source.network))
-    if ours_detects != theirs_detects:
-        taken, ours = _tensors_of(taken, "backbone"), _tensors_of(ours, "backbone")
-        what = "backbone tensors"
-        rest = "; neck and head dropped, classifier starts anew"
-        if ours_detects:
-            rest = "; classifier dropped, neck and head start anew"
-    elif [c["name"] for c in categories] != list(source.names):
-        for part in _last_layers(model):
-            for name in _tensors_of(taken, part):
-                del taken[name]
-        last = "head" if ours_detects else "classifier"
-        rest = f"; {last} starts anew, {len(source.names)} -> {len(categories)} classes"
-    if not taken:
-        raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
-    model.load_state_dict(taken, strict=False)
-    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
-
-
-def _last_layers(model):
-    """Names of the parts whose size hangs on the number of classes."""
-    if isinstance(model, darknet.DarknetNetwork):
-        return [f"layers.{source}" for output in model.outputs for source in model.sources[output]]
-    return ["classify" if isinstance(model, Classifier) else "head"]
-
-
-def _tensors_of(tensors, part):
-    """Those of a module's named tensors that belong to its child `part`."""
-    return {name: value for name, value in tensors.items() if name.startswith(part + ".")}
+    values = config.to_dict(weights.settings)
+    values["data"] = None
+    values["train"]["init"] = None
+    size = weights.settings.input.size
+    metadata = {"config": values, "categories": weights.categories}
+    if isinstance(weights.settings, ClassifierSettings):
+        metadata["centre_crop"] = {"size": size, "scale": "short side"}
+    else:
+        metadata["letterbox"] = {"size": size, "pad": "centre", "fill": GREY, "scale": "fit"}
+    tensors = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous()
+        for name, value in weights.network.state_dict().items()
+    }
+    too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
+    if too_large:
+        raise UserError(f"{path}: {too_large[0]} holds numbers beyond 16 bits or not finite; write it in 32 bits")
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+    except SafetensorError as error:
+        raise cannot_write(path, error) from error

@@ -16,7 +16,7 @@ from detect.cli.main import main
 from detect.data.coco import CocoDataset
 from detect.errors import UserError
 from detect.models.detector import build_detector
-from detect.weights.files import LoadedModel, write_safetensors
+from detect.weights.files import Weights, write_safetensors
 
 STAGES = {"letterbox", "forward", "decode", "nms"}
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
@@ -61,7 +61,7 @@ def test_inference_is_measured_by_stage():
 def test_given_weights_are_measured(tmp_path):
     torch.manual_seed(0)
     settings = small_settings()
-    model = LoadedModel(
+    model = Weights.of(
         build_detector(vars(settings.model), 2), settings, [{"id": 1, "name": "a"}, {"id": 5, "name": "b"}], tmp_path
     )
     write_safetensors(tmp_path / "two.safetensors", model)

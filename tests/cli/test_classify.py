@@ -13,7 +13,7 @@ import yaml
 from detect.cli.main import main
 from detect.config.schema import ClassifierSettings
 from detect.ops.image import write_image
-from detect.weights.files import load_model
+from detect.weights.files import read
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
@@ -122,7 +122,7 @@ def test_print_config_shows_a_classifiers_keys(places):
 def test_its_backbone_starts_a_detector(places, tmp_path):
     ran = detect("train", places.detector, "--set", f"train.init={places.run}", "--out", tmp_path)
     assert ran.status == 0
-    count = len(load_model(places.run, settings_type=ClassifierSettings).network.backbone.state_dict())
+    count = len(read(places.run, settings_type=ClassifierSettings).network.backbone.state_dict())
     assert (
         f"starts from {count} of {count} backbone tensors from {places.run / 'best.pt'}; classifier dropped" in ran.out
     )

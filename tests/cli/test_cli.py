@@ -26,7 +26,7 @@ from detect.evaluation.coco import METRICS
 from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
-from detect.weights.files import load_model
+from detect.weights.files import read
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "configs" / "csppelee_efm.yaml"
@@ -291,7 +291,7 @@ def test_an_exported_file_finds_what_the_run_finds(run, exported, squares, tmp_p
 
 def test_a_16_bit_file_holds_the_rounded_weights(run, exported):
     assert exported.stat().st_size < (run / "best.pt").stat().st_size
-    whole, half = load_model(run).network.state_dict(), load_model(exported).network.state_dict()
+    whole, half = read(run).network.state_dict(), read(exported).network.state_dict()
     for name, value in whole.items():
         rounded = value.half().float() if value.is_floating_point() else value
         torch.testing.assert_close(half[name], rounded, rtol=0, atol=0)

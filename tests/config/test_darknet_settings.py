@@ -3,7 +3,7 @@
 import pytest
 
 from detect import config
-from detect.config.darknet import values_of
+from detect.config.darknet import read, values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings
 from detect.engine.freeze import freeze
 from detect.errors import UserError
@@ -66,7 +66,7 @@ def test_policies_have_their_schedules(cfg, policy, expected):
 
 def test_printed_configuration_names_the_lines_of_the_cfg(cfg):
     path = cfg(TRAINING + HEAD)
-    shown = config.dump(*config.load_with_origins(path, needs_data=False)).splitlines()
+    shown = config.dump(config.load(path, needs_data=False), show_origins=True).splitlines()
     lines = path.read_text().splitlines()
     assert f"  momentum: 0.949  # {path}:{lines.index('momentum=0.949') + 1}" in shown
     assert f"  box_weight: 0.07  # {path}:{lines.index('iou_normalizer=0.07') + 1}" in shown
@@ -77,7 +77,7 @@ def test_settings_go_through_a_checkpoint_and_build_the_same_network(cfg):
     settings = config.load(cfg(TRAINING + HEAD), needs_data=False)
     again = config.from_dict(config.to_dict(settings))
     assert again == settings
-    network = again.model.build(num_classes=None)
+    network = config.build(again, None)
     assert (network.num_classes, network.stride, network.head.strides) == (3, 8, (8,))
 
 
@@ -107,17 +107,20 @@ def test_overrides_apply_to_a_cfg(cfg):
 )
 def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
     with pytest.raises(UserError, match=message):
-        config.load(cfg(text), needs_data=False)
+        config.check(config.load(cfg(text), needs_data=False))
 
 
 def test_layers_that_darknet_does_not_train_are_frozen(cfg):
     layers = conv(8, 3) + conv(8, 3, stopbackward=1) + conv(8, 3) + conv(8, 3, dont_update=1)
     path = cfg(TRAINING + layers + HEAD)
-    settings, origins = config.load_with_origins(path, needs_data=False)
+    settings = config.load(path, needs_data=False)
     assert settings.train.freeze == ["layers.0", "layers.1", "layers.3"]
     line = path.read_text().splitlines().index("dont_update=1") + 1
-    assert f"  freeze: [layers.0, layers.1, layers.3]  # {path}:{line}" in config.dump(settings, origins).splitlines()
-    freeze(settings.model.build(None), settings.train.freeze)
+    assert (
+        f"  freeze: [layers.0, layers.1, layers.3]  # {path}:{line}"
+        in config.dump(settings, show_origins=True).splitlines()
+    )
+    freeze(config.build(settings, None), settings.train.freeze)
 
 
 def test_a_cfg_is_no_classifier(cfg):
@@ -127,7 +130,7 @@ def test_a_cfg_is_no_classifier(cfg):
 
 def test_running_asks_nothing_of_the_training(cfg):
     text = net(64, 64) + "learning_rate=0\npolicy=random\nadam=1\nhue=-3\n" + HEAD
-    values, _ = values_of(cfg(text), training=False)
+    values, _ = values_of("net.cfg", *read(cfg(text)), training=False)
     assert set(values) == {"model", "input", "predict"}
 
 
@@ -136,4 +139,4 @@ def test_lines_are_kept_whatever_they_hold(cfg):
     path.write_bytes((TRAINING + "# gr\u00fc\u00df \u2028 \x07\r\n\tfoo".replace("\tfoo", "") + HEAD).encode("utf-8"))
     settings = config.load(path, needs_data=False)
     assert config.from_dict(config.to_dict(settings)) == settings
-    assert settings.model.build(None).num_classes == 3
+    assert config.build(settings, None).num_classes == 3

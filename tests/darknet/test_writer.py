@@ -16,9 +16,10 @@ from detect.darknet import weights
 from detect.darknet.cfg import read
 from detect.darknet.translate import translate
 from detect.errors import UserError
+from detect.export.darknet import write_darknet
 from detect.models.classifier import Classifier
 from detect.models.registry import BACKBONES
-from detect.weights.files import LoadedModel
+from detect.weights.files import Weights
 from tests.models.seeded import randomise_norms
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -34,13 +35,13 @@ OTHERS = (
 
 
 def loaded(name, num_classes=3, size=64):
-    """A `LoadedModel` of a shipped configuration with random numbers."""
+    """A `Weights` of a shipped configuration with random numbers."""
     torch.manual_seed(0)
     settings = config.load(CONFIGS / f"{name}.yaml", needs_data=False, settings_type=None)
     settings.input.size = size
-    network = settings.model.build(num_classes).eval()
+    network = config.build(settings, num_classes).eval()
     randomise_norms(network)
-    return LoadedModel(network, settings, [{"id": i, "name": f"thing {i}"} for i in range(num_classes)], Path(name))
+    return Weights.of(network, settings, [{"id": i, "name": f"thing {i}"} for i in range(num_classes)], Path(name))
 
 
 def by_size(maps):
@@ -50,7 +51,7 @@ def by_size(maps):
 @pytest.mark.parametrize("name", [*READ_BY_OPENCV, *OTHERS])
 def test_a_written_model_is_read_back_equal(name, tmp_path):
     model = loaded(name)
-    path, cfg, names = darknet.write(tmp_path / "net.weights", model)
+    path, cfg, names = write_darknet(tmp_path / "net.weights", model)
     assert (cfg, names) == (tmp_path / "net.cfg", tmp_path / "net.names")
     network = darknet.load(cfg, path)
     images = torch.rand(1, 3, 64, 64)
@@ -68,7 +69,7 @@ def test_a_written_model_is_read_back_equal(name, tmp_path):
 def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
     if not hasattr(cv2.dnn, "readNetFromDarknet"):
         pytest.skip("this OpenCV has no Darknet reader")
-    path, cfg, _ = darknet.write(tmp_path / "net.weights", loaded(name))
+    path, cfg, _ = write_darknet(tmp_path / "net.weights", loaded(name))
     images = torch.rand(1, 3, 64, 64)
     net = cv2.dnn.readNetFromDarknet(str(cfg), str(path))
     net.setInput(images.numpy())
@@ -80,14 +81,14 @@ def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
 
 def test_a_released_model_finds_the_same_objects_as_its_darknet_files(tmp_path):
     from detect.api import RELEASED, predictor_of
-    from detect.weights.files import load_model
+    from detect.weights.files import read
 
-    model = load_model(RELEASED)
-    path, cfg, names = darknet.write(tmp_path / "net.weights", model)
+    model = read(RELEASED)
+    path, cfg, names = write_darknet(tmp_path / "net.weights", model)
     image = np.random.default_rng(0).integers(0, 255, (200, 320, 3), np.uint8)
     options = {"min_score": 0.001, "max_detections": 50, "device": "cpu"}
     (ours,) = predictor_of(model, **options, **model.settings.predict.nms_options()).detect_batch([image])
-    other = load_model(path, cfg=cfg, names=names)
+    other = read(path, cfg=cfg, names=names)
     assert other.names == model.names
     (theirs,) = predictor_of(other, **options | model.settings.predict.nms_options()).detect_batch([image])
     assert len(ours.boxes) > 5
@@ -105,7 +106,7 @@ def test_a_released_model_finds_the_same_objects_as_its_darknet_files(tmp_path):
 )
 def test_parts_that_darknet_lacks_are_named(name, what, tmp_path):
     with pytest.raises(UserError, match=f"Darknet has no layer for {what}; write the model in another format"):
-        darknet.write(tmp_path / "net.weights", loaded(name))
+        write_darknet(tmp_path / "net.weights", loaded(name))
     assert not list(tmp_path.iterdir())
 
 
@@ -147,7 +148,7 @@ def test_named_classifiers_take_the_weights_and_give_the_recorded_outputs(shared
 )
 def test_named_detectors_take_the_weights_and_give_what_the_cfg_gives(shared, tmp_path, name, settings, convolutions):
     _, path, images = published(shared, tmp_path, name)
-    model = config.load(CONFIGS / f"{settings}.yaml", needs_data=False).model.build(80)
+    model = config.build(config.load(CONFIGS / f"{settings}.yaml", needs_data=False), 80)
     report = darknet.load_weights(model, path, images.shape[-1])
     assert report == f"{convolutions} of {convolutions} convolutions from {path}"
     network = darknet.load(shared / "darknet" / f"{name}.cfg", path)  # equal to the goldens: test_equal_to_opencv
@@ -165,7 +166,7 @@ def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path)
     whole = darknet.load(cfg, path)
     weights.write(first, whole, cutoff=81)  # layers 0 to 80
     torch.manual_seed(0)
-    model = config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False).model.build(80)
+    model = config.build(config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False), 80)
     head = model.head.predictions[0].weight.clone()
     assert darknet.load_weights(model, first) == f"59 of 97 convolutions from {first}"
     assert_close(model.head.predictions[0].weight, head, rtol=0, atol=0)
@@ -178,23 +179,23 @@ def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path)
 @pytest.mark.parametrize("name", ["net.cfg", "net.names"])
 def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
     model = loaded("csppelee_prn")
-    darknet.write(tmp_path / "net.weights", model)
-    darknet.write(tmp_path / "net.weights", model)  # the same once more
+    write_darknet(tmp_path / "net.weights", model)
+    write_darknet(tmp_path / "net.weights", model)  # the same once more
     (tmp_path / name).write_text("mine")
     (tmp_path / "net.weights").write_bytes(b"mine")
     with pytest.raises(UserError, match=f"{name}: is there already and holds something else"):
-        darknet.write(tmp_path / "net.weights", model)
+        write_darknet(tmp_path / "net.weights", model)
     assert (tmp_path / "net.weights").read_bytes() == b"mine"
 
 
 def test_weights_of_another_net_are_refused(tmp_path):
-    path, _, _ = darknet.write(tmp_path / "net.weights", loaded("cspdense_ref_prn"))
+    path, _, _ = write_darknet(tmp_path / "net.weights", loaded("cspdense_ref_prn"))
     with pytest.raises(UserError, match=r"net\.weights: .*float"):
         darknet.load_weights(loaded("csppelee_ref_prn").network, path)
 
 
 def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
-    _, cfg, _ = darknet.write(tmp_path / "net.weights", loaded("csppelee_prn"))
+    _, cfg, _ = write_darknet(tmp_path / "net.weights", loaded("csppelee_prn"))
     net = read(cfg).net
     assert (net["batch"], net["subdivisions"], net["max_batches"], net["burn_in"]) == (64, 4, 500500, 1000)
     assert (net["learning_rate"], net["momentum"], net["decay"], net["policy"]) == (0.001, 0.9, 0.0005, "steps")
@@ -203,7 +204,7 @@ def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
 
 def test_a_written_model_is_trained_on_with_the_settings_it_had(tmp_path):
     model = loaded("bccd")
-    _, cfg, _ = darknet.write(tmp_path / "net.weights", model)
+    _, cfg, _ = write_darknet(tmp_path / "net.weights", model)
     again = config.load(cfg, needs_data=False)
     assert again.loss == model.settings.loss
     assert (again.predict.nms, again.predict.nms_beta) == (model.settings.predict.nms, model.settings.predict.nms_beta)

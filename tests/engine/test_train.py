@@ -25,7 +25,7 @@ from detect.errors import UserError
 from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
-from detect.weights.files import load_model, read_checkpoint
+from detect.weights.files import read, read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ((230, 30, 30), (30, 220, 40), (40, 40, 230))
@@ -289,7 +289,7 @@ def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
     assert process.returncode == -signal.SIGKILL, errors
     state = read_checkpoint(tmp_path / "last.pt")
     assert state["step"] >= 1
-    assert load_model(tmp_path).names == ("red", "green", "blue")
+    assert read(tmp_path).names == ("red", "green", "blue")
     Trainer(DetectionTask(config.from_dict(settings)), tmp_path, state=state).run(until=state["step"] + 1)
     assert read_checkpoint(tmp_path / "last.pt")["step"] == state["step"] + 1
 
@@ -413,7 +413,7 @@ def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_p
     (tmp_path / "data" / "annotations" / "train.json").symlink_to(squares / "annotations" / "train.json")
     trainer = trained(settings_of(tmp_path / "data", steps=2), tmp_path / "run")
     assert any("no split 'val'" in line for line in trainer.summary())
-    assert load_model(tmp_path / "run").path == tmp_path / "run" / "last.pt"
+    assert read(tmp_path / "run").path == tmp_path / "run" / "last.pt"
     assert "AP" not in trainer.history[-1]
 
 
@@ -422,9 +422,7 @@ def test_a_run_folder_holds_what_it_promises(squares, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {"best.pt", "last.pt", "log.txt", "results.csv", "train_batch.jpg"}
     header, row = (tmp_path / "results.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True)).keys() >= {"epoch", "step", "box", "obj", "AP"}
-    assert load_model(tmp_path).categories == [
-        {"id": 2 + 3 * i, "name": n} for i, n in enumerate(("red", "green", "blue"))
-    ]
+    assert read(tmp_path).categories == [{"id": 2 + 3 * i, "name": n} for i, n in enumerate(("red", "green", "blue"))]
 
 
 # ---- it learns -------------------------------------------------------------------------------------------------------

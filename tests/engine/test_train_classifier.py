@@ -13,7 +13,8 @@ from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector
 from detect.ops.image import read_image, write_image
-from detect.weights.files import load_matching, load_model, read_checkpoint, write_safetensors
+from detect.weights.files import read, read_checkpoint, write_safetensors
+from detect.weights.start import load_matching
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
@@ -184,11 +185,11 @@ def run(colours, small_backbone, tmp_path_factory):
 
 @pytest.mark.parametrize("half", [False, True])
 def test_a_classifier_round_trips_through_both_kinds_of_file(run, tmp_path, half, colours):
-    loaded = load_model(run, settings_type=ClassifierSettings)
+    loaded = read(run, settings_type=ClassifierSettings)
     assert isinstance(loaded.network, Classifier) and not loaded.network.training
     assert loaded.names == ("blue", "green", "red") and loaded.settings.data.root == str(colours)
     write_safetensors(tmp_path / "w.safetensors", loaded, half)
-    again = load_model(tmp_path / "w.safetensors", settings_type=None)
+    again = read(tmp_path / "w.safetensors", settings_type=None)
     assert again.categories == loaded.categories and again.settings.data is None
     assert str(colours).encode() not in (tmp_path / "w.safetensors").read_bytes()
     expected = loaded.network.half().float() if half else loaded.network
@@ -197,7 +198,7 @@ def test_a_classifier_round_trips_through_both_kinds_of_file(run, tmp_path, half
 
 def test_one_kind_of_file_is_not_taken_for_the_other(run, tmp_path):
     with pytest.raises(UserError, match=r"best\.pt: is a classifier, no detector; use tools/classify\.py"):
-        load_model(run)
+        read(run)
 
 
 def detector(small_backbone, num_classes=2):
@@ -212,7 +213,7 @@ def test_a_backbone_goes_into_a_detector(run, small_backbone):
     assert report == (
         f"{count} of {count} backbone tensors from {run / 'best.pt'}; classifier dropped, neck and head start anew"
     )
-    source = load_model(run, settings_type=None).network
+    source = read(run, settings_type=None).network
     assert_same(dict(model.backbone.state_dict()), dict(source.backbone.state_dict()))
     for part in ("neck", "head"):
         assert_same(dict(getattr(model, part).state_dict()), dict(getattr(untouched, part).state_dict()))
@@ -223,7 +224,7 @@ def test_a_backbone_comes_out_of_a_detector(run, small_backbone, tmp_path):
     settings = {"model": {"backbone": {"name": small_backbone}} | PARTS, "input": {"size": 64}}
     state = {"model": source.state_dict(), "config": settings, "categories": [{"id": 0, "name": "a"}] * 2}
     torch.save(state, tmp_path / "best.pt")
-    model = load_model(run, settings_type=None).network
+    model = read(run, settings_type=None).network
     head = model.classify.weight.clone()
     report = load_matching(model, [{"id": i, "name": n} for i, n in enumerate("abc")], tmp_path)
     assert report.endswith("best.pt; neck and head dropped, classifier starts anew")
@@ -232,10 +233,10 @@ def test_a_backbone_comes_out_of_a_detector(run, small_backbone, tmp_path):
 
 
 def test_a_classifier_starts_from_a_classifier(run):
-    source = load_model(run, settings_type=None)
+    source = read(run, settings_type=None)
     for names, same in ((source.names, True), (("a", "b", "c"), False), (("a", "b"), False)):
         torch.manual_seed(5)
-        model = source.settings.model.build(len(names))
+        model = config.build(source.settings, len(names))
         before = model.classify.weight.clone()
         report = load_matching(model, [{"id": i, "name": name} for i, name in enumerate(names)], run)
         assert_same(dict(model.backbone.state_dict()), dict(source.network.backbone.state_dict()))

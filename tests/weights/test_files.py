@@ -22,13 +22,13 @@ from detect.errors import UserError
 from detect.files import replacing, write_text
 from detect.models.detector import build_detector
 from detect.weights.files import (
-    LoadedModel,
-    load_matching,
-    load_model,
+    Weights,
+    read,
     read_checkpoint,
     write_checkpoint,
     write_safetensors,
 )
+from detect.weights.start import load_matching
 
 ROOT = Path(__file__).parents[2]
 MODEL = {
@@ -45,7 +45,7 @@ def model():
     torch.manual_seed(0)
     settings = config.from_dict({"model": MODEL, "input": {"size": 64}})
     detector = build_detector(vars(settings.model), len(CATEGORIES)).eval()
-    return LoadedModel(detector, settings, CATEGORIES, Path("run"))
+    return Weights.of(detector, settings, CATEGORIES, Path("run"))
 
 
 def state_of(model, **changes):
@@ -147,7 +147,7 @@ def test_a_folder_that_is_not_there_or_a_file_in_its_place_is_a_sentence(tmp_pat
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path, model):
     write_checkpoint(tmp_path / "last.pt", state_of(model, step=3))
-    loaded = load_model(tmp_path / "last.pt")
+    loaded = read(tmp_path / "last.pt")
     assert loaded.settings == model.settings
     assert (loaded.categories, loaded.names) == (CATEGORIES, ("cat", "großer Hund"))
     assert not loaded.network.training
@@ -158,21 +158,21 @@ def test_a_checkpoint_is_read_as_it_was_written(tmp_path, model):
 def test_the_averaged_weights_are_taken(tmp_path, model):
     average = {name: value + 1 for name, value in model.network.state_dict().items()}
     write_checkpoint(tmp_path / "last.pt", state_of(model, ema={"model": average, "updates": 1}))
-    assert_same(load_model(tmp_path / "last.pt").network.state_dict(), average)
+    assert_same(read(tmp_path / "last.pt").network.state_dict(), average)
 
 
 def test_a_run_folder_gives_its_best_weights_else_its_last(tmp_path, model):
     write_checkpoint(tmp_path / "last.pt", state_of(model))
-    assert load_model(tmp_path).path == tmp_path / "last.pt"
+    assert read(tmp_path).path == tmp_path / "last.pt"
     write_checkpoint(tmp_path / "best.pt", state_of(model))
-    assert load_model(tmp_path).path == tmp_path / "best.pt"
+    assert read(tmp_path).path == tmp_path / "best.pt"
 
 
 def test_a_run_folder_without_weights_and_a_missing_file_are_named(tmp_path):
     (tmp_path / "last.pt.old").touch()
-    message = error_of(load_model, tmp_path)
+    message = error_of(read, tmp_path)
     assert message == f"{tmp_path}: holds neither best.pt nor last.pt; give a run folder or a file of weights"
-    message = error_of(load_model, tmp_path / "last.pt")
+    message = error_of(read, tmp_path / "last.pt")
     assert message.startswith(f"{tmp_path / 'last.pt'}: no such file") and "'last.pt.old'" in message
     assert str(tmp_path / "x.pt") in error_of(read_checkpoint, tmp_path / "x.pt")
 
@@ -184,7 +184,7 @@ def test_a_run_folder_without_weights_and_a_missing_file_are_named(tmp_path):
 def test_garbage_is_refused(tmp_path, content, suffix):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
-    assert error_of(load_model, path).startswith(f"{path}: ")
+    assert error_of(read, path).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
@@ -197,7 +197,7 @@ def test_a_file_cut_off_is_refused_wherever_it_ends(tmp_path, model, suffix):
     whole = path.read_bytes()
     for length in (1, 7, 9, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        assert error_of(load_model, path).endswith("or a damaged one; give a run folder or another file")
+        assert error_of(read, path).endswith("or a damaged one; give a run folder or another file")
 
 
 class Bomb:
@@ -214,7 +214,7 @@ class Bomb:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, model, write):
     path, marker = tmp_path / "last.pt", tmp_path / "marker"
     write(state_of(model, step=Bomb(marker)), path)
-    for function in (load_model, read_checkpoint):
+    for function in (read, read_checkpoint):
         assert (
             error_of(function, path)
             == f"{path}: not a checkpoint of this framework, or a damaged one; give a run folder or another file"
@@ -253,19 +253,19 @@ def without(mapping, *names):
 def test_what_is_no_detector_is_named(tmp_path, model, spoil, expected):
     path = tmp_path / "last.pt"
     torch.save(spoil(state_of(model)), path)
-    assert error_of(load_model, path).startswith(f"{path}: {expected}")
+    assert error_of(lambda path: read(path).network, path).startswith(f"{path}: {expected}")
 
 
 @pytest.mark.parametrize("change", [{"ema": 5}, {"ema": {"updates": 1}}, {"categories": [{"id": 1e999, "name": "x"}]}])
 def test_a_strange_average_or_id_is_named(tmp_path, model, change):
     torch.save(state_of(model, **change), tmp_path / "last.pt")
-    assert error_of(load_model, tmp_path / "last.pt").startswith(f"{tmp_path / 'last.pt'}: ")
+    assert error_of(lambda path: read(path).network, tmp_path / "last.pt").startswith(f"{tmp_path / 'last.pt'}: ")
 
 
 @pytest.mark.parametrize("values", [5, {"model": MODEL, "data": "somewhere"}])
 def test_a_strange_config_is_named(tmp_path, model, values):
     torch.save(state_of(model, config=values), tmp_path / "last.pt")
-    error_of(load_model, tmp_path / "last.pt")
+    error_of(read, tmp_path / "last.pt")
 
 
 # ---- released weights ------------------------------------------------------------------------------------------------
@@ -277,16 +277,16 @@ def test_safetensors_of_others_are_refused(tmp_path, model):
     for metadata in (None, {"format": "pt"}, {"config": "{", "categories": "[]"}):
         save_file(tensors, path, metadata)
         expected = f"{path}: has no config and class names in its metadata; not released by this tool"
-        assert error_of(load_model, path) == expected
+        assert error_of(read, path) == expected
     for values, categories in (({"model": 5}, CATEGORIES), (config.to_dict(model.settings), 5)):
         save_file(tensors, path, {"config": json.dumps(values), "categories": json.dumps(categories)})
-        assert error_of(load_model, path).startswith(f"{path}: ")
+        assert error_of(read, path).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_released_weights_round_trip(tmp_path, model, half):
     write_safetensors(tmp_path / "w.safetensors", model, half)
-    loaded = load_model(tmp_path / "w.safetensors")
+    loaded = read(tmp_path / "w.safetensors")
     assert (loaded.settings, loaded.categories) == (model.settings, CATEGORIES)
     with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
         metadata = file.metadata()
@@ -304,11 +304,11 @@ def test_released_weights_do_not_tell_where_they_were_made(tmp_path, model):
     values["data"] = {"root": str(tmp_path / "secret_images")}
     values["train"]["init"] = str(tmp_path / "secret_init.pt")
     settings = config.from_dict(values)
-    local = LoadedModel(model.network, settings, CATEGORIES, tmp_path / "secret_run")
+    local = Weights.of(model.network, settings, CATEGORIES, tmp_path / "secret_run")
     write_safetensors(tmp_path / "w.safetensors", local)
     content = (tmp_path / "w.safetensors").read_bytes()
     assert str(tmp_path).encode() not in content and b"secret" not in content
-    loaded = load_model(tmp_path / "w.safetensors").settings
+    loaded = read(tmp_path / "w.safetensors").settings
     assert loaded.data is None and loaded.train.init is None
     assert settings.data.root == str(tmp_path / "secret_images")  # the given settings stay as they are
 

@@ -1,0 +1,125 @@
+"""What the verbs of the command line share: the parser, types of arguments, groups of options, and how they answer."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NoReturn
+
+from detect.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are `UserError`s like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def add_verb(verbs: Any, name: str, verb: ModuleType) -> None:
+    """Add the parser of a verb, a module with `HELP`, `arguments(parser)` and `run(args)`, or with verbs of its own."""
+    sub = verbs.add_parser(name, help=verb.HELP, description=verb.HELP, allow_abbrev=False)
+    if hasattr(verb, "VERBS"):
+        actions = sub.add_subparsers(dest="action", required=True, metavar="|".join(verb.VERBS))
+        for action, module in verb.VERBS.items():
+            add_verb(actions, action, module)
+        return
+    sub.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    verb.arguments(sub)
+    sub.set_defaults(run=verb.run)
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """An argument type: whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        if not text.lstrip("-").isdecimal() or len(text) > 12 or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is no whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def number(low: float, high: float) -> Callable[[str], float]:
+    """An argument type: numbers from `low` to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number from {low} to {high}")
+        return value
+
+    return read
+
+
+# ---- groups of options ---------------------------------------------------------------------------------------------
+
+
+def set_option(sub: argparse.ArgumentParser, example: str) -> None:
+    sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"{example}, ...")
+
+
+def device_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
+
+
+def training_options(sub: argparse.ArgumentParser, example: str) -> None:
+    sub.add_argument("config", nargs="?", help=f"YAML file, as {example}")
+    set_option(sub, "train.lr=0.01, data=FOLDER")
+    sub.add_argument("--resume", metavar="RUN", help="go on with a run folder exactly where it stopped")
+    sub.add_argument("--out", help="folder that gets the run's folder (runs)")
+    sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
+    device_option(sub)
+
+
+def darknet_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
+    sub.add_argument("--names", help="the classes of a .weights file, one name a line")
+
+
+def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
+    sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
+    sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the NMS")
+    sub.add_argument("--nms-threshold", type=number(-1, 1), help="overlap above which a detection is left out")
+    sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"images at once ({default_batch})")
+    device_option(sub)
+
+
+def predictor_arguments(args: argparse.Namespace) -> dict[str, Any]:
+    """What `predictor_options` and `darknet_options` were given, as arguments of `detect.load`."""
+    nms = {"overlap": args.nms, "threshold": args.nms_threshold}
+    given = {name: value for name, value in nms.items() if value is not None}
+    return {"size": args.size, "device": args.device, "batch": args.batch, "cfg": args.cfg, "names": args.names} | given
+
+
+# ---- answers -------------------------------------------------------------------------------------------------------
+
+
+def say_of(args: argparse.Namespace) -> Callable[..., None]:
+    """print, on standard error when standard output is kept for JSON."""
+    return lambda *values: print(*values, file=sys.stderr if args.json else sys.stdout, flush=True)
+
+
+def complain(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def answer(args: argparse.Namespace, result: Any) -> None:
+    """Print the result as JSON, if that is asked for."""
+    if args.json:
+        print(json.dumps(result))
+
+
+def with_option(error: UserError, args: argparse.Namespace | None) -> str:
+    """The error's sentence, with the option of the command line that it is about."""
+    if args is None or error.argument is None:
+        return str(error)
+    if hasattr(args, error.argument):
+        return f"--{error.argument.replace('_', '-')}: {error}"
+    return f"{error}; give it with --set {error.argument}=..." if hasattr(args, "set") else str(error)

@@ -1,0 +1,27 @@
+"""`detect evaluate`: COCO AP of a detector, or the files for the COCO server."""
+
+import argparse
+
+from detect.cli.common import answer, complain, darknet_options, predictor_arguments, predictor_options, say_of
+
+HELP = "COCO AP of a detector, by pycocotools"
+
+
+def arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("weights", help="run folder, .pt, .safetensors or .weights")
+    darknet_options(sub)
+    sub.add_argument("--data", help="data folder or data YAML (the one it was trained on)")
+    sub.add_argument("--split", default="val", help="val, train, test-dev, ... (val)")
+    sub.add_argument("--images", help="folder of images, with --annotations instead of --data")
+    sub.add_argument("--annotations", help="COCO JSON file, with --images")
+    sub.add_argument("--name", default="detect", help="name of the method in test-dev files")
+    sub.add_argument("--out", help="folder for detections.json (the run folder, else a new one in runs)")
+    predictor_options(sub, default_batch=16)
+
+
+def run(args: argparse.Namespace) -> None:
+    from detect import api
+
+    where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
+    options = where | {"name": args.name, "log": say_of(args), "warn": complain}
+    answer(args, api.evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

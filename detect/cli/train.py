@@ -1,0 +1,50 @@
+"""`detect train`: train a detector; `run_training` also serves `detect classify train`."""
+
+import argparse
+from pathlib import Path
+
+from detect.cli.common import answer, say_of, training_options
+from detect.errors import UserError
+
+HELP = "train the detector that a configuration describes"
+
+
+def arguments(sub: argparse.ArgumentParser) -> None:
+    training_options(sub, "configs/csppelee_efm.yaml")
+
+
+def run(args: argparse.Namespace) -> int:
+    from detect.config.schema import Settings
+
+    return run_training(args, Settings, "tools/train.py", "tools/evaluate.py")
+
+
+def run_training(args: argparse.Namespace, settings_type: type, train_tool: str, evaluate_tool: str) -> int:
+    """Train on settings of `settings_type`; the last lines name the tools to go on with.  Returns the exit status."""
+    from detect import api, config
+    from detect.engine.interrupt import Interrupted
+
+    if bool(args.config) == bool(args.resume):
+        raise UserError("give either a configuration file or --resume RUN")
+    if args.resume and args.out:
+        raise UserError("--out is for new runs; --resume goes on in the run's own folder")
+    settings, stopped = api.training_settings(
+        args.config, args.resume, args.set, not args.print_config, settings_type=settings_type, override_name="--set"
+    )
+    if args.print_config:
+        config.check(settings)
+        answer(args, config.to_dict(settings))
+        if not args.json:
+            print(config.dump(settings, show_origins=not args.resume), end="")
+        return 0
+    say = say_of(args)
+    try:
+        result = api.train_settings(settings, args.config, stopped, args.out, args.device, say)
+    except Interrupted as stop:
+        say(f"stopped after step {stop.step}; go on with: python {train_tool} --resume {stop.folder}")
+        return 130
+    folder = Path(result["run"])
+    files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
+    say(f"done: {files} in {folder}; evaluate it with: python {evaluate_tool} {folder}")
+    answer(args, result)
+    return 0

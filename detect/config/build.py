@@ -1,0 +1,108 @@
+"""Settings -> models: the one place where a configuration's parts are checked and made."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+import detect.models.detector  # noqa: F401  fills the registries
+from detect.config.check import Origins, check_value, error_at, origin_of
+from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Settings
+from detect.darknet.cfg import parse
+from detect.darknet.network import DarknetNetwork
+from detect.errors import PartError, UserError, nearest
+from detect.models.classifier import Classifier
+from detect.models.detector import build_detector
+from detect.models.registry import BACKBONES, HEADS, NECKS
+
+REGISTRIES = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
+
+
+def build(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Module:
+    """The untrained network that settings describe: a `Detector`, `DarknetNetwork` or `Classifier`.
+
+    A .cfg says itself how many classes there are, whatever `num_classes`.
+
+    Raises:
+        UserError: a part or one of its options does not fit, or the input's size does not fit the network.
+    """
+    model = settings.model
+    try:
+        if isinstance(model, DarknetModelSettings):
+            network: Any = DarknetNetwork(parse("\n".join(model.cfg), _cfg_name(settings)))
+        elif isinstance(model, ModelSettings):
+            network = build_detector(vars(model), num_classes)
+        else:
+            network = Classifier(BACKBONES.build(model.backbone), num_classes)
+    except PartError as error:
+        raise _located(error, settings.origins) from error
+    _check_sizes(settings, network.stride)
+    return network
+
+
+def check(settings: Settings | ClassifierSettings) -> None:
+    """Raise the UserError that `build` would raise; takes no memory."""
+    with torch.device("meta"):
+        build(settings, num_classes=1)
+
+
+def title(settings: Settings | ClassifierSettings) -> str:
+    """The model in a few words, for a log."""
+    if isinstance(settings.model, DarknetModelSettings):
+        return "Darknet's .cfg"
+    return " + ".join(part["name"] for part in vars(settings.model).values())
+
+
+def check_parts(settings: Settings | ClassifierSettings) -> None:
+    """Raise UserError unless every part and each of its options is known and of the right type; nothing is built.
+
+    Numbers that YAML took for words become numbers.
+    """
+    if isinstance(settings.model, DarknetModelSettings):
+        return
+    for section, part in vars(settings.model).items():
+        registry = REGISTRIES[section]
+        try:
+            known = registry.options(part["name"])
+            for option in part.keys() - {"name"} - set(known):
+                raise PartError(section, option, f"{part['name']} has no option '{option}'{nearest(option, known)}")
+        except PartError as error:
+            raise _located(error, settings.origins) from error
+        for option in part.keys() - {"name"}:
+            default, name = registry.default(part["name"], option), f"model.{section}.{option}"
+            part[option] = _checked_option(default, part[option], name, settings.origins)
+
+
+def _checked_option(default: Any, value: Any, name: str, origins: Origins) -> Any:
+    """A part's option, of the type of its default; a number or word may also be a list of them."""
+    value_type = type(default)
+    if value_type is tuple:
+        return check_value(list[type(default[0])], value, name, origins)  # type: ignore[misc]
+    if isinstance(value, list) and value_type in (float, str):
+        return value if value_type is str else check_value(list[float], value, name, origins)
+    return check_value(value_type, value, name, origins) if value_type in (bool, int, float, str) else value
+
+
+def _located(error: PartError, origins: Origins) -> UserError:
+    """The error of a part, with the place where the part or its option was written."""
+    name = f"model.{error.section}"
+    option = f"{name}.{error.option}"
+    return error_at(origins, option if option in origins else name, error)
+
+
+def _cfg_name(settings: Settings | ClassifierSettings) -> str:
+    """What errors in the .cfg of settings call it."""
+    return origin_of(settings.origins, "model.cfg").text if "model.cfg" in settings.origins else "the .cfg"
+
+
+def _check_sizes(settings: Settings | ClassifierSettings, stride: int) -> None:
+    """Raise UserError unless the network takes inputs of the configured sizes."""
+    sizes = {"size": [settings.input.size], "train_sizes": settings.input.train_sizes or []}
+    for name, size in ((name, size) for name, of_name in sizes.items() for size in of_name):
+        if size % stride:
+            sentence = f"input.{name} {size} px is no multiple of the model's stride {stride}"
+            raise error_at(settings.origins, f"input.{name}", sentence)
+    smallest = min(sizes["train_sizes"] or sizes["size"])
+    if smallest == stride and settings.train.batch == settings.train.accumulate:
+        sentence = f"one image of {smallest} px at a time is too little for batch normalisation; take more"
+        raise error_at(settings.origins, "train.batch", sentence)

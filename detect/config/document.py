@@ -1,0 +1,114 @@
+"""docs/configuration.md, written from the schema: every setting with its default, range and what it does."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from detect.config import schema
+
+HEADER = """# Settings
+
+Every key that a configuration file may hold. This page is written by `detect settings > docs/configuration.md`; a test
+compares the two. A file names what differs from the defaults, and the parts of its model; see
+[configs/](../configs) for examples and [parts.md](parts.md) for the parts and their options.
+
+- `base: other.yaml` in a file takes over all of another one: mappings merge, lists replace, and a section whose `name`
+  changes drops the parent's options.
+- `--set section.key=value` changes a value on the command line, `detect.train(..., section={"key": value})` in Python.
+- `python tools/train.py FILE --print-config` shows the result, each value with the line it was written in.
+"""
+PAGES = (
+    (schema.Settings, "A detector's settings", ("model", "input", "data", "augment", "loss", "train", "predict")),
+    (schema.ClassifierSettings, "A classifier's settings", ("model", "data", "augment")),
+)
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    lines = [HEADER]
+    for settings, heading, sections in PAGES:
+        lines.append(f"## {heading}\n")
+        if settings is schema.ClassifierSettings:
+            lines.append("`input` and `train` are those of a detector.\n")
+        for name in sections:
+            lines += [*_section(settings, name), ""]
+    return "\n".join(lines)
+
+
+def as_rows() -> list[dict[str, Any]]:
+    """Every setting as {"settings", "section", "key", "type", "default", "range", "help"}, plain values."""
+    return [
+        {"settings": settings.__name__, "section": name, **row}
+        for settings, _, sections in PAGES
+        for name in sections
+        for row in _rows(_class_of(settings, name))
+    ]
+
+
+def _section(settings: type, name: str) -> Iterator[str]:
+    cls = _class_of(settings, name)
+    yield f"### {name}\n\n{cls.__doc__}\n"
+    yield "| key | default | range | what it does |\n|---|---|---|---|"
+    for row in _rows(cls):
+        yield f"| `{row['key']}` | {_code(row['default'])} | {row['range']} | {row['help']} |"
+
+
+def _class_of(settings: type, name: str) -> type:
+    """The dataclass of a section."""
+    hint = typing.get_type_hints(settings)[name]
+    return typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
+
+
+def _rows(cls: Any) -> Iterator[dict[str, Any]]:
+    hints = typing.get_type_hints(cls)
+    for entry in dataclasses.fields(cls):
+        about = entry.metadata
+        yield {
+            "key": entry.name,
+            "type": _type(hints[entry.name]),
+            "default": _default(entry),
+            "range": _range(_type(hints[entry.name]), about),
+            "help": about["help"],
+        }
+
+
+def _default(entry: "dataclasses.Field[Any]") -> Any:
+    """The default as a plain value; "required" where there is none."""
+    if entry.default_factory is not dataclasses.MISSING:
+        return entry.default_factory()
+    return "required" if entry.default is dataclasses.MISSING else entry.default
+
+
+def _type(hint: Any) -> str:
+    """What a value must be, in a word."""
+    if isinstance(hint, types.UnionType):
+        hint = typing.get_args(hint)[0]
+    if typing.get_origin(hint) is list:
+        return f"list of {_type(typing.get_args(hint)[0])}s"
+    if typing.get_origin(hint) is dict:
+        return "section of sections"
+    words = {bool: "true or false", int: "whole number", float: "number", str: "word", schema.Part: "part"}
+    return words[hint]
+
+
+def _range(word: str, about: Any) -> str:
+    """The type and limits of a setting."""
+    if about["choices"]:
+        return ", ".join(f"`{choice}`" for choice in about["choices"])
+    if about["path"]:
+        return "path"
+    limits = [f"from {about['low']:g}" if about["low"] is not None else ""]
+    limits += [f"above {about['above']:g}" if about["above"] is not None else ""]
+    limits += [f"to {about['high']:g}" if about["high"] is not None else ""]
+    return " ".join([word, *filter(None, limits)])
+
+
+def _code(default: Any) -> str:
+    """A default as YAML writes it."""
+    if default == "required":
+        return "required"
+    if default is None:
+        return "none"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"

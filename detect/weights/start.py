@@ -1,0 +1,56 @@
+"""Weights to start a training from: every tensor that fits, and a sentence that says what was taken."""
+
+import re
+from os import PathLike
+
+from torch import Tensor, nn
+
+from detect.config.schema import ClassifierSettings
+from detect.darknet.network import DarknetNetwork
+from detect.darknet.writer import load_weights
+from detect.errors import UserError
+from detect.models.classifier import Classifier
+from detect.weights.files import Category, read
+
+
+def load_matching(network: nn.Module, categories: list[Category], path: str | PathLike[str]) -> str:
+    """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
+
+    Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ.
+    Returns a sentence that says what was taken.  Raises UserError.
+    """
+    if re.search(r"\.(weights|conv\.\d+)$", str(path)):
+        return load_weights(network, path)
+    source = read(path, settings_type=None)
+    theirs, ours = source.network.state_dict(), network.state_dict()
+    taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
+    what, rest = "tensors", ""
+    detects = not isinstance(network, Classifier)
+    if detects is isinstance(source.settings, ClassifierSettings):
+        taken, ours = _tensors_of(taken, "backbone"), _tensors_of(ours, "backbone")
+        what = "backbone tensors"
+        rest = "; neck and head dropped, classifier starts anew"
+        if detects:
+            rest = "; classifier dropped, neck and head start anew"
+    elif [c["name"] for c in categories] != list(source.names):
+        for part in _last_layers(network):
+            for name in _tensors_of(taken, part):
+                del taken[name]
+        last = "head" if detects else "classifier"
+        rest = f"; {last} starts anew, {len(source.names)} -> {len(categories)} classes"
+    if not taken:
+        raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
+    network.load_state_dict(taken, strict=False)
+    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
+
+
+def _last_layers(network: nn.Module) -> list[str]:
+    """Names of the parts whose size hangs on the number of classes."""
+    if isinstance(network, DarknetNetwork):
+        return [f"layers.{source}" for output in network.outputs for source in network.sources[output]]
+    return ["classify" if isinstance(network, Classifier) else "head"]
+
+
+def _tensors_of(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
+    """Those of a module's named tensors that belong to its child `part`."""
+    return {name: value for name, value in tensors.items() if name.startswith(part + ".")}
