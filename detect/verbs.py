@@ -74,7 +74,7 @@ def run_training(args, settings_type, task_of, train_tool, judge_tool):
 def evaluate(args):
     from detect import config
     from detect.api import predictor_of
-    from detect.evaluation.evaluate import EVERYTHING
+    from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
     from detect.weights.files import load_model
 
     say = _say(args)
@@ -82,7 +82,7 @@ def evaluate(args):
         raise UserError("give --images with --annotations, or --data, or none of them")
     model = load_model(args.weights, cfg=args.cfg, names=args.names)
     _complain_all(model.notes)
-    predictor = predictor_of(model, **_predictor_options(args) | EVERYTHING)
+    predictor = predictor_of(model, **_predictor_options(args) | EVALUATION_THRESHOLDS)
     data = None
     if not args.images:
         data = config.read_data(args.data) if args.data else model.settings.data
@@ -97,7 +97,7 @@ def evaluate(args):
 
 def _evaluate_split(args, folder, model, predictor, data, say):
     from detect.data.coco import CocoDataset
-    from detect.evaluation.coco import load_ground_truth, per_class_table
+    from detect.evaluation.coco import indexed, per_class_table
     from detect.evaluation.diagnosis import diagnose
     from detect.evaluation.evaluate import evaluate_dataset
     from detect.evaluation.submission import write_results
@@ -108,7 +108,9 @@ def _evaluate_split(args, folder, model, predictor, data, say):
         dataset = CocoDataset.of_split(data, args.split)
     for note in dataset.notes:
         say(note)
-    report, detections = evaluate_dataset(predictor, dataset, model.categories, args.batch, sys.stderr.isatty())
+    ground_truth = indexed(dataset.ground_truth())
+    show_progress = sys.stderr.isatty()
+    report, detections = evaluate_dataset(predictor, dataset, model.categories, args.batch, show_progress, ground_truth)
     path = folder / "detections.json"
     write_results(path, detections)
     say(report.lines)
@@ -119,7 +121,7 @@ def _evaluate_split(args, folder, model, predictor, data, say):
         say("Nothing is annotated in these images, so there is no AP.")
     elif report.metrics["AP"] < 0.01:
         say("AP is below 0.01. What it looks like:")
-        for sentence in diagnose(load_ground_truth(dataset.annotations), detections):
+        for sentence in diagnose(ground_truth, detections):
             say(f"- {sentence}")
     per_class = {"per_class": report.per_class, "images": len(dataset), "detections": len(detections)}
     _answer(args, report.metrics | per_class | {"file": str(path)})
@@ -127,15 +129,14 @@ def _evaluate_split(args, folder, model, predictor, data, say):
 
 def _evaluate_test_dev(args, folder, model, predictor, data, say):
     """Write the two files for the COCO server; nothing can be judged here."""
-    from detect.data.coco import ImageRecord, paths_of_test_dev
+    from detect.data.coco import paths_of_test_dev, read_image_list
     from detect.evaluation.evaluate import detect_images, match_categories
-    from detect.evaluation.submission import check_name, load_image_info, test_dev_categories, write_test_dev
+    from detect.evaluation.submission import check_name, write_test_dev
 
     check_name(args.name)
     info, folder_of_images = paths_of_test_dev(data)
-    records = [ImageRecord(i.id, folder_of_images / i.file_name, i.width, i.height) for i in load_image_info(info)]
-    categories = test_dev_categories(info) or model.categories
-    category_ids = match_categories(model.categories, categories, info)
+    records, categories = read_image_list(info, folder_of_images)
+    category_ids = match_categories(model.categories, categories or model.categories, info)
     detections = detect_images(predictor, records, category_ids, args.batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, args.name, detections)
     say(f"{len(records)} images, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")
