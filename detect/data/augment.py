@@ -1,11 +1,16 @@
 """Random changes of a training image: Darknet's jitter, flip, hue, saturation and exposure, by albumentations."""
 
 import os
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from detect.data.sample import Sample
 from detect.ops.letterbox import GREY
+
+if TYPE_CHECKING:
+    from detect.config.schema import AugmentSettings, ColourSettings
 
 MIN_VISIBILITY = 0.2  # share of a box that must stay in the image for the box to stay
 MIN_AREA = 4.0  # px^2
@@ -18,7 +23,7 @@ class Augment:
         settings: `AugmentSettings`.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: "AugmentSettings") -> None:
         albumentations = import_albumentations()
         jitter = settings.jitter
         boxes = albumentations.BboxParams(
@@ -29,7 +34,7 @@ class Augment:
         # a mosaic is cut and scaled already
         self._mosaic = albumentations.Compose(flip_and_colour(settings), bbox_params=boxes)
 
-    def __call__(self, sample, seed, is_mosaic=False):
+    def __call__(self, sample: Sample, seed: int, is_mosaic: bool = False) -> Sample:
         transform = self._mosaic if is_mosaic else self._whole
         transform.set_random_seed(seed)
         changed = transform(image=sample.image, bboxes=sample.boxes, labels=sample.labels)
@@ -38,7 +43,7 @@ class Augment:
         return Sample(changed["image"], boxes, labels, sample.image_id)
 
 
-def flip_and_colour(settings):
+def flip_and_colour(settings: "ColourSettings") -> list[Any]:
     """The transforms of `ColourSettings`: left-right flip, hue, saturation and exposure."""
     albumentations = import_albumentations()
     flip = albumentations.HorizontalFlip(p=settings.flip)
@@ -52,7 +57,7 @@ def flip_and_colour(settings):
     return [flip, colour]
 
 
-def import_albumentations():
+def import_albumentations() -> ModuleType:
     """The module, imported when it is needed: it takes a second."""
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask the network for updates at import
     import albumentations

@@ -1,17 +1,29 @@
 """Images of single objects out of images with boxes: a set for a classifier, made from one for a detector."""
 
 import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from detect.data.detection import DetectionData
 from detect.errors import UserError, nearest
 from detect.ops.image import write_image
 
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)$")  # no file names on Windows
 
 
-def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.1, show_progress=False):
-    """Write every box of a `CocoDataset` as `folder`/CLASS/IMAGE_NUMBER.jpg.
+def crop_boxes(
+    dataset: DetectionData,
+    folder: Path,
+    classes: Collection[str] | None = None,
+    min_side: int = 32,
+    limit: int | None = None,
+    margin: float = 0.1,
+    show_progress: bool = False,
+) -> dict[str, int]:
+    """Write every box of a set for a detector as `folder`/CLASS/IMAGE_NUMBER.jpg.
 
     Args:
         dataset: the images, in whose order crops are taken; crowds are no boxes there.
@@ -30,9 +42,9 @@ def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.
     names = [category["name"] for category in dataset.categories]
     for name in classes or ():
         if name not in names:
-            raise UserError(f"{dataset.annotations}: has no class '{name}'{nearest(name, names)}")
+            raise UserError(f"{dataset.source}: has no class '{name}'{nearest(name, names)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already; give another --out, or remove it")
+        raise UserError(f"{folder}: is there already; give another folder, or remove it")
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)
     for record in tqdm(dataset.images, unit="image", disable=not show_progress):
@@ -53,11 +65,11 @@ def crop_boxes(dataset, folder, classes=None, min_side=32, limit=None, margin=0.
             write_image(path, image[top:bottom, left:right])
             counts[name] += 1
     if not sum(counts.values()):
-        raise UserError(f"{dataset.annotations}: no box of these classes has sides of {min_side} px; lower --min-side")
+        raise UserError(f"{dataset.source}: no box of these classes has sides of {min_side} px; allow smaller ones")
     return {name: count for name, count in counts.items() if count}
 
 
-def with_margin(box, margin, width, height):
+def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:
     """A box xyxy in px, grown on every side and cut at the image's borders, as whole px: left, top, right, bottom."""
     left, top, right, bottom = (float(value) for value in box)
     more_x, more_y = (right - left) * margin, (bottom - top) * margin
@@ -70,7 +82,7 @@ def with_margin(box, margin, width, height):
     )
 
 
-def folder_names(names):
+def folder_names(names: Iterable[str]) -> dict[str, str]:
     """{class name: folder name} with letters, digits, "_", "-" and "." only; different names get different folders."""
     folders, used = {}, set()
     for name in names:
@@ -84,8 +96,8 @@ def folder_names(names):
     return folders
 
 
-def _make(folder):
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another --out") from error
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder") from error

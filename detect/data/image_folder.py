@@ -1,7 +1,9 @@
 """Images for a classifier: ROOT/SPLIT/CLASS/image.jpg, the layout of ImageNet."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,13 +11,16 @@ from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
 from detect.ops.image import IMAGE_SUFFIXES, read_image
 
+if TYPE_CHECKING:
+    from detect.config.schema import ImageFolderSettings
+
 
 class ImageFolder:
     """The images of one split, class by class in the order of the class names, by name within a class.
 
     Args:
         folder: the split's folder, which holds one folder a class.
-        classes: names of the classes by label, for a split that is judged; the folders' own by default.
+        classes: names of the classes by label, for a split to evaluate on; the folders' own by default.
 
     Attributes:
         classes: class names by label.
@@ -26,7 +31,7 @@ class ImageFolder:
         UserError: a folder is missing, empty, or leads out of `folder`, or a class is not one of `classes`.
     """
 
-    def __init__(self, folder, classes=None):
+    def __init__(self, folder: str | Path, classes: Iterable[str] | None = None) -> None:
         self.folder = Path(folder)
         found = self._class_folders()
         self.classes = list(classes) if classes is not None else found
@@ -48,7 +53,7 @@ class ImageFolder:
             self.notes.append(f"{self.folder}: {others} files and folders in it are no images by their names")
 
     @classmethod
-    def of_split(cls, data, split, classes=None):
+    def of_split(cls, data: "ImageFolderSettings", split: str, classes: Iterable[str] | None = None) -> "ImageFolder":
         """The split `split` of the data that `ImageFolderSettings` describe."""
         root = Path(data.root)
         if not root.is_dir():
@@ -58,24 +63,24 @@ class ImageFolder:
             raise UserError(f"{root}: no folder '{split}'; images lie in {split}/CLASS/{hint}")
         return cls(root / split, classes)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, index):
+    def read(self, index: int) -> np.ndarray:
         """Image `index`, uint8 RGB [h, w, 3].  Raises UserError."""
         return read_image(self.folder / self.names[index])
 
-    def majority(self):
+    def majority(self) -> float:
         """Share of the images that are of the most frequent class: what a guess gets right."""
         return float(np.bincount(self.labels).max() / len(self))
 
-    def _class_folders(self):
+    def _class_folders(self) -> list[str]:
         names = sorted(entry.name for entry in self._entries(self.folder) if entry.is_dir())
         if not names:
             raise UserError(f"{self.folder}: holds no class folders; images lie in {self.folder.name}/CLASS/")
         return names
 
-    def _images_of(self, name):
+    def _images_of(self, name: str) -> tuple[list[str], int]:
         """Names of the images of a class, and the number of entries that are none."""
         entries = self._entries(self.folder / name)
         images = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and e.is_file()]
@@ -83,7 +88,7 @@ class ImageFolder:
             raise UserError(f"{printable(self.folder / name)}: holds no images; add some or remove the class")
         return [f"{name}/{image}" for image in sorted(images)], len(entries) - len(images)
 
-    def _entries(self, folder):
+    def _entries(self, folder: Path) -> list[os.DirEntry]:
         """What lies in a folder, hidden files apart; UserError for a link that leads out of the data's root."""
         try:
             with os.scandir(folder) as entries:
@@ -97,6 +102,6 @@ class ImageFolder:
         return entries
 
 
-def has_split(data, split):
+def has_split(data: "ImageFolderSettings", split: str) -> bool:
     """Whether the data that `ImageFolderSettings` describe have a folder for the split."""
     return Path(split).name == split and Path(data.root, split).is_dir()

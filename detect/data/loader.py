@@ -2,7 +2,8 @@
 
 import os
 import signal
-from typing import NamedTuple
+from collections.abc import Iterator, Sized
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -10,11 +11,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from detect.data.augment import Augment
+from detect.data.detection import DetectionData
+from detect.data.image_folder import ImageFolder
 from detect.data.mosaic import mosaic
-from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.sample import Batch, ClassifiedBatch, Sample
 from detect.data.views import RandomCrop
 from detect.errors import UserError
 from detect.ops.letterbox import Letterbox
+
+if TYPE_CHECKING:
+    from detect.config.schema import ClassifierSettings, Settings
+
+    AnySettings = Settings | ClassifierSettings
 
 STEPS_PER_SIZE = 10  # multi-scale training keeps a size for so many steps (Darknet)
 
@@ -28,7 +36,7 @@ class Plan(NamedTuple):
     images: list  # (index of the image, position in the endless stream of images)
 
 
-def plans(count, settings, total_steps, stride, start=0):
+def plans(count: int, settings: "AnySettings", total_steps: int, stride: int, start: int = 0) -> Iterator[Plan]:
     """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step.
 
     The stream of images is one permutation of all `count` images after the other, cut into batches regardless of
@@ -58,20 +66,20 @@ class TrainingImages:
     A mistake in the data comes back as a `UserError` object, to be raised by the main process.
     """
 
-    def __init__(self, dataset, settings):
+    def __init__(self, dataset: Sized, settings: "AnySettings") -> None:
         self.dataset = dataset
         self.settings = settings
 
-    def __getitem__(self, plan):
+    def __getitem__(self, plan: Plan) -> Batch | ClassifiedBatch | UserError:
         try:
             return self.batch(plan)
         except UserError as error:
             return error
 
-    def batch(self, plan):
+    def batch(self, plan: Plan) -> Batch | ClassifiedBatch:
         raise NotImplementedError
 
-    def rng(self, position):
+    def rng(self, position: int) -> np.random.Generator:
         """The random generator of the image at `position` in the endless stream."""
         return np.random.default_rng((self.settings.train.seed, 2, position))
 
@@ -79,11 +87,11 @@ class TrainingImages:
 class DetectionImages(TrainingImages):
     """`Plan` -> `Batch` of letterboxed images and mosaics."""
 
-    def __init__(self, dataset, settings):
+    def __init__(self, dataset: DetectionData, settings: "Settings") -> None:
         super().__init__(dataset, settings)
         self.augment = Augment(settings.augment)
 
-    def batch(self, plan):
+    def batch(self, plan: Plan) -> Batch:
         samples = [self._sample(index, position, plan) for index, position in plan.images]
         boxes = []
         images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
@@ -96,7 +104,7 @@ class DetectionImages(TrainingImages):
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
         return Batch(pixels, boxes, labels, [sample.image_id for sample in samples], plan.step)
 
-    def _sample(self, index, position, plan):
+    def _sample(self, index: int, position: int, plan: Plan) -> Sample:
         rng = self.rng(position)
         sample = self.dataset.sample(index)
         is_mosaic = self.takes_mosaics(plan) and rng.random() < self.settings.augment.mosaic
@@ -105,7 +113,7 @@ class DetectionImages(TrainingImages):
             sample = mosaic([sample, *(self.dataset.sample(int(i)) for i in others)], plan.size, rng)
         return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
 
-    def takes_mosaics(self, plan):
+    def takes_mosaics(self, plan: Plan) -> bool:
         """Whether images may become mosaics yet: the last part of a training sees whole images only."""
         return plan.progress < 1 - self.settings.augment.mosaic_off
 
@@ -113,11 +121,11 @@ class DetectionImages(TrainingImages):
 class ClassificationImages(TrainingImages):
     """`Plan` -> `ClassifiedBatch` of random crops."""
 
-    def __init__(self, dataset, settings):
+    def __init__(self, dataset: ImageFolder, settings: "ClassifierSettings") -> None:
         super().__init__(dataset, settings)
         self.crop = RandomCrop(settings.augment)
 
-    def batch(self, plan):
+    def batch(self, plan: Plan) -> ClassifiedBatch:
         images = np.empty((len(plan.images), plan.size, plan.size, 3), dtype=np.uint8)
         for i, (index, position) in enumerate(plan.images):
             images[i] = self.crop(self.dataset.read(index), plan.size, self.rng(position))
@@ -127,7 +135,14 @@ class ClassificationImages(TrainingImages):
         return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices], plan.step)
 
 
-def training_batches(dataset, settings, total_steps, stride, start=0, images=DetectionImages):
+def training_batches(
+    dataset: Sized,
+    settings: "AnySettings",
+    total_steps: int,
+    stride: int,
+    start: int = 0,
+    images: type[TrainingImages] = DetectionImages,
+) -> Iterator[Batch | ClassifiedBatch]:
     """Iterate over the training's batches from step `start` on, read by `train.workers` processes.
 
     Args:
@@ -152,6 +167,6 @@ def training_batches(dataset, settings, total_steps, stride, start=0, images=Det
         yield batch
 
 
-def _start_worker(_):
+def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business

@@ -1,5 +1,7 @@
 """Mosaic (arXiv 2004.10934): four images in one."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -12,7 +14,7 @@ SCALES = (0.4, 1.0)  # long side of an image as share of the mosaic's side
 CENTRES = (0.3, 0.7)  # where the four images meet, as share of the mosaic's side
 
 
-def mosaic(samples, size, rng):
+def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sample:
     """Four `Sample`s -> one of size x size px. Each image touches the common corner and is cut at the border.
 
     Args:

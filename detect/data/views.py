@@ -1,10 +1,15 @@
-"""What a classifier sees of an image: a random crop in training, its centre or ten crops when it is judged."""
+"""What a classifier sees of an image: a random crop in training, its centre or ten crops when it is evaluated."""
+
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from detect.data.augment import flip_and_colour, import_albumentations
 from detect.ops.letterbox import GREY
+
+if TYPE_CHECKING:
+    from detect.config.schema import CropSettings
 
 TEN_CROP_MARGIN = 32  # px by which the square that ten crops are cut from is larger than they (Darknet)
 
@@ -20,11 +25,11 @@ class RandomCrop:
         settings: `CropSettings`.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: "CropSettings") -> None:
         self.settings = settings
         self._flip_and_colour = import_albumentations().Compose(flip_and_colour(settings))
 
-    def __call__(self, image, size, rng):
+    def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         """uint8 RGB [h, w, 3] -> uint8 RGB [size, size, 3]."""
         height, width = image.shape[:2]
         new_width, new_height, angle, shift = self.draw(width, height, size, rng)
@@ -42,7 +47,9 @@ class RandomCrop:
         self._flip_and_colour.set_random_seed(int(rng.integers(2**31)))
         return self._flip_and_colour(image=cut)["image"]
 
-    def draw(self, width, height, size, rng):
+    def draw(
+        self, width: int, height: int, size: int, rng: np.random.Generator
+    ) -> tuple[float, float, float, np.ndarray]:
         """Random numbers for an image: new width and height in px, angle in radians, shift [2] of the cut in px."""
         settings = self.settings
         aspect = rng.uniform(1, settings.aspect) ** rng.choice((-1, 1))
@@ -54,7 +61,7 @@ class RandomCrop:
         return new_width, new_height, angle, rng.uniform(-reach, reach)
 
 
-def centre_crop(image, size):
+def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
     """uint8 RGB [h, w, 3] -> its central square, scaled to [size, size, 3]."""
     height, width = image.shape[:2]
     side = min(height, width)
@@ -62,7 +69,7 @@ def centre_crop(image, size):
     return _resized(image[top : top + side, left : left + side], size, size)
 
 
-def ten_crops(image, size):
+def ten_crops(image: np.ndarray, size: int) -> np.ndarray:
     """uint8 RGB [h, w, 3] -> [10, size, size, 3]: four corners and centre of the central square, then their mirrors."""
     square = centre_crop(image, size + TEN_CROP_MARGIN)
     far, middle = TEN_CROP_MARGIN, TEN_CROP_MARGIN // 2
@@ -71,7 +78,7 @@ def ten_crops(image, size):
     return np.concatenate([crops, crops[:, :, ::-1]])
 
 
-def _resized(image, width, height):
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """`image` in `width` x `height` px (at least 1 each); px are averaged where it shrinks."""
     width, height = max(width, 1), max(height, 1)
     if (height, width) == image.shape[:2]:

@@ -2,12 +2,13 @@
 
 from detect import config
 from detect.data.coco import CocoDataset, has_split
+from detect.data.detection import DetectionData
 from detect.data.loader import training_batches
 from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
-from detect.evaluation.coco import load_ground_truth
-from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
+from detect.evaluation.coco import indexed
+from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
 from detect.losses.yolo import YOLOLoss
 
@@ -20,15 +21,15 @@ class DetectionTask(Task):
 
     def __init__(self, settings):
         super().__init__(settings)
-        self.train_set = CocoDataset.of_split(settings.data, "train")
-        self.source = self.train_set.annotations
+        self.train_set: DetectionData = CocoDataset.of_split(settings.data, "train")
+        self.source = self.train_set.source
         self.categories = self.train_set.categories
         self.ground_truth = None
         self.yolo_loss = None  # made with the model, whose anchors it takes
         if has_split(settings.data, "val"):
-            self.val_set = CocoDataset.of_split(settings.data, "val")
-            match_categories(self.categories, self.val_set.categories, self.val_set.annotations)
-            self.ground_truth = load_ground_truth(self.val_set.annotations)
+            self.val_set: DetectionData = CocoDataset.of_split(settings.data, "val")
+            match_categories(self.categories, self.val_set.categories, self.val_set.source)
+            self.ground_truth = indexed(self.val_set.ground_truth())
         for images in filter(None, (self.train_set, self.val_set)):
             images.check_files()
 
@@ -56,7 +57,7 @@ class DetectionTask(Task):
         names = tuple(category["name"] for category in self.categories)
         predictor = Predictor(
             model, names, self.settings.input.size,
-            nms=self.settings.predict.nms_options(), device=device, **EVERYTHING,
+            nms=self.settings.predict.nms_options(), device=device, **EVALUATION_THRESHOLDS,
         )  # fmt: skip
         report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
         return report.metrics
@@ -66,7 +67,7 @@ class DetectionTask(Task):
             if images:
                 counts = [len(image.boxes) for image in images.images]
                 empty = counts.count(0)
-                yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.annotations}"
+                yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.source}"
                 yield from images.notes
 
     def save_image(self, batch, path):

@@ -1,19 +1,24 @@
-"""A classifier judged on a set of images: top-1 and top-5, by the centre or by ten crops."""
+"""A classifier evaluated on a set of images: top-1 and top-5, by the centre or by ten crops."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from detect.data.image_folder import ImageFolder
 from detect.data.views import centre_crop, ten_crops
 from detect.files import printable
+from detect.models.classifier import Classifier
 
 VIEWS_AT_ONCE = 40  # crops that go through the network together
 
 
 @torch.inference_mode()
-def class_scores(model, images, size, ten_crop=False, show_progress=False):
+def class_scores(
+    model: Classifier, images: ImageFolder, size: int, ten_crop: bool = False, show_progress: bool = False
+) -> np.ndarray:
     """Probability of every class for every image, float32 [n, K].
 
     Args:
@@ -46,7 +51,7 @@ def class_scores(model, images, size, ten_crop=False, show_progress=False):
     return np.concatenate(scores)
 
 
-def ranks(scores, labels):
+def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes are likelier than each image's own, int64 [n]; equal ones count in the order of their labels.
 
     A score that is not a number is never likely.
@@ -56,18 +61,18 @@ def ranks(scores, labels):
     return (~(own > scores) & ~((own == scores) & later)).sum(1)
 
 
-def accuracies(ranks):
+def accuracies(ranks: np.ndarray) -> dict[str, float]:
     """{"top1", "top5"}: share of images whose class is the likeliest, or among the five likeliest."""
     return {"top1": float((ranks < 1).mean()), "top5": float((ranks < 5).mean())}
 
 
-def per_class(ranks, labels, classes):
+def per_class(ranks: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, float]]:
     """{class name: {"images", "top1"}} for the classes that occur."""
     found = {classes[k]: ranks[labels == k] for k in np.unique(labels).tolist()}
     return {name: {"images": len(own), "top1": float((own < 1).mean())} for name, own in found.items()}
 
 
-def per_class_table(results):
+def per_class_table(results: dict[str, dict[str, float]]) -> str:
     """`per_class` as plain text, one line a class."""
     rows = {printable(name)[:40]: row for name, row in results.items()}
     width = max(5, *map(len, rows))

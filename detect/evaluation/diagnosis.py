@@ -1,10 +1,12 @@
 """Why is AP 0? Looks for the usual mistakes between a model and its score, by undoing each and measuring again."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from pycocotools.coco import COCO
 
-from detect.evaluation.coco import evaluate_detections, ground_truth_from
+from detect.evaluation.coco import Detection, evaluate_detections, indexed
 
 SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each
 NETWORK_SIZES = (*range(320, 865, 32), 896, 960, 1024, 1280)  # px
@@ -39,11 +41,11 @@ class _Sample(NamedTuple):
     first_pair: np.ndarray  # [g]
 
 
-def diagnose(ground_truth, detections):
+def diagnose(ground_truth: COCO, detections: list[Detection]) -> list[str]:
     """Short sentences on what may be wrong with detections of AP near 0: what it looks like, and what to check.
 
     Args:
-        ground_truth: from `load_ground_truth`.
+        ground_truth: from `indexed`.
         detections: COCO's results.
     """
     if not detections:
@@ -54,12 +56,12 @@ def diagnose(ground_truth, detections):
     findings = _image_ids(ground_truth, detections) + _category_ids(ground_truth, detections)
     sample = _sample(ground_truth, detections)
     if sample is None:
-        return [*findings, "No image has both objects and detections: check that this is the split that was judged."]
+        return [*findings, "No image has both objects and detections: check that this is the split that was evaluated."]
     best = _best_ious(sample, sample.boxes)
     return [*findings, *_boxes_and_labels(ground_truth, detections, sample, best), _histogram(best)]
 
 
-def _image_ids(ground_truth, detections):
+def _image_ids(ground_truth: COCO, detections: list[Detection]) -> list[str]:
     found = {detection["image_id"] for detection in detections}
     strangers = found - set(ground_truth.imgs)
     with_objects = {annotation["image_id"] for annotation in ground_truth.dataset["annotations"]} & set(
@@ -80,7 +82,7 @@ def _image_ids(ground_truth, detections):
     return []
 
 
-def _category_ids(ground_truth, detections):
+def _category_ids(ground_truth: COCO, detections: list[Detection]) -> list[str]:
     found, known = {detection["category_id"] for detection in detections}, set(ground_truth.cats)
     strangers = sorted(found - known, key=str)
     if not strangers:
@@ -95,7 +97,7 @@ def _category_ids(ground_truth, detections):
     return [f"{sentence}: write the ids of the annotation file ({examples}, ...)."]
 
 
-def _boxes_and_labels(ground_truth, detections, sample, best):
+def _boxes_and_labels(ground_truth: COCO, detections: list[Detection], sample: _Sample, best: np.ndarray) -> list[str]:
     """The sentence on boxes or, where those are fine, on labels or scores."""
     mean = best.mean()
     description, mean_undone = _best_frame(sample, mean)
@@ -118,7 +120,7 @@ def _boxes_and_labels(ground_truth, detections, sample, best):
     return [_labels_or_scores(ground_truth, detections, sample)]
 
 
-def _best_frame(sample, mean):
+def _best_frame(sample: _Sample, mean: float) -> tuple[str, float]:
     """(description, mean best IoU) of the mistake whose undoing puts boxes on objects; ("", 0) if none does."""
     found, best = "", max(NEAR, mean + CLEAR_GAIN)
     for description, boxes in _undone(sample):
@@ -128,7 +130,7 @@ def _best_frame(sample, mean):
     return found, best if found else 0.0
 
 
-def _undone(sample):
+def _undone(sample: _Sample) -> Iterator[tuple[str, np.ndarray]]:
     """(description of a mistake, boxes [d, 4] xywh image px without it), the simplest mistakes first."""
     laid_out = [
         (f"written as {layout}" if layout else "", np.stack(set_right(*sample.boxes.T), axis=1))
@@ -149,11 +151,11 @@ def _undone(sample):
             yield _joined(f"px of a {size} px letterbox (image at the top left)", layout), boxes / ratio
 
 
-def _joined(*parts):
+def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _labels_or_scores(ground_truth, detections, sample):
+def _labels_or_scores(ground_truth: COCO, detections: list[Detection], sample: _Sample) -> str:
     """The sentence for boxes that lie well: wrong labels, if one class for all would do better, else the scores."""
     chosen = set(sample.image_ids)
     mine = [detection for detection in detections if detection["image_id"] in chosen]
@@ -167,7 +169,7 @@ def _labels_or_scores(ground_truth, detections, sample):
             if annotation["image_id"] in chosen
         ],
     }
-    agnostic = evaluate_detections(ground_truth_from(alike), [d | {"category_id": 1} for d in mine]).metrics["AP"]
+    agnostic = evaluate_detections(indexed(alike), [d | {"category_id": 1} for d in mine]).metrics["AP"]
     if agnostic > 0.05 and agnostic > 3 * average_precision:
         return (
             f"Boxes fit but labels do not (AP {average_precision:.2f}, with all classes taken as one {agnostic:.2f})"
@@ -181,7 +183,7 @@ def _labels_or_scores(ground_truth, detections, sample):
     return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} images that have detections."
 
 
-def _label_mistake(ground_truth, sample):
+def _label_mistake(ground_truth: COCO, sample: _Sample) -> str:
     """How labels of found objects went wrong, as a part of a sentence; "" if no usual mistake explains them."""
     ious = _pair_ious(sample, sample.boxes)
     groups = np.split(np.arange(len(ious)), sample.first_pair[1:])
@@ -202,7 +204,7 @@ def _label_mistake(ground_truth, sample):
     return ""
 
 
-def _sample(ground_truth, detections):
+def _sample(ground_truth: COCO, detections: list[Detection]) -> _Sample | None:
     """`_Sample` of evenly spread images that have both, or None when there are none."""
     by_image = {}
     for detection in detections:
@@ -239,7 +241,7 @@ def _sample(ground_truth, detections):
     )
 
 
-def _pair_ious(sample, boxes):
+def _pair_ious(sample: _Sample, boxes: np.ndarray) -> np.ndarray:
     """IoU [p] of every pair; boxes [d, 4] xywh px instead of the sample's own."""
     ours, mine = sample.objects[sample.pair_object], boxes[sample.pair_box]
     ends = np.minimum(ours[:, :2] + ours[:, 2:], mine[:, :2] + mine[:, 2:])
@@ -249,12 +251,12 @@ def _pair_ious(sample, boxes):
     return intersection / union.clip(min=1e-9)
 
 
-def _best_ious(sample, boxes):
+def _best_ious(sample: _Sample, boxes: np.ndarray) -> np.ndarray:
     """Best IoU [g] that any box reaches with each object, whatever its label."""
     return np.maximum.reduceat(_pair_ious(sample, boxes), sample.first_pair)
 
 
-def _histogram(best):
+def _histogram(best: np.ndarray) -> str:
     edges = (0, 0.1, 0.3, 0.5, 0.75, 1.000001)
     shares = np.histogram(best.clip(0, 1), edges)[0] / len(best)
     parts = ", ".join(

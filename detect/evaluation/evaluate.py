@@ -1,33 +1,54 @@
-"""A detector judged on a set of images: detections of every image, then the referee."""
+"""A detector evaluated on a set of images: detections of every image, then the referee."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pycocotools.coco import COCO
 from tqdm import tqdm
 
+from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError
-from detect.evaluation.coco import evaluate_detections, load_ground_truth, to_coco_results
+from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
 
-EVERYTHING = {"min_score": 0.001, "max_detections": 100}  # what COCOeval wants to see of an image
+if TYPE_CHECKING:
+    from detect.inference.predictor import Predictor
+
+EVALUATION_THRESHOLDS = {"min_score": 0.001, "max_detections": 100}  # what COCOeval wants to see of an image
 
 
-def evaluate_dataset(predictor, dataset, categories, batch=16, show_progress=False, ground_truth=None):
-    """Detect on every image of a `CocoDataset` -> (`CocoReport`, detections in COCO's results format).
+def evaluate_dataset(
+    predictor: "Predictor",
+    dataset: DetectionData,
+    categories: list[dict[str, Any]],
+    batch: int = 16,
+    show_progress: bool = False,
+    ground_truth: COCO | None = None,
+) -> tuple[CocoReport, list[Detection]]:
+    """Detect on every image of a set -> (`CocoReport`, detections in COCO's results format).
 
     Args:
-        predictor: `Predictor` made with `EVERYTHING`.
+        predictor: `Predictor` made with `EVALUATION_THRESHOLDS`.
         categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
-        ground_truth: of the set's annotation file, if it is loaded already.
+        ground_truth: the set's, if it is `indexed` already.
     """
-    category_ids = match_categories(categories, dataset.categories, dataset.annotations)
+    category_ids = match_categories(categories, dataset.categories, dataset.source)
+    ground_truth = ground_truth or indexed(dataset.ground_truth())
     detections = detect_images(predictor, dataset.images, category_ids, batch, show_progress)
-    return evaluate_detections(ground_truth or load_ground_truth(dataset.annotations), detections), detections
+    return evaluate_detections(ground_truth, detections), detections
 
 
-def detect_images(predictor, records, category_ids, batch=16, show_progress=False):
+def detect_images(
+    predictor: "Predictor",
+    records: list[ImageRecord],
+    category_ids: list[int | None],
+    batch: int = 16,
+    show_progress: bool = False,
+) -> list[Detection]:
     """Detections of image files in COCO's results format.
 
     Args:
-        records: list of `detect.data.coco.ImageRecord`.
+        records: the images.
         category_ids: the data's category id of each of the model's labels; None where the data has no such class
             (its detections are left out).
         batch: images given to the predictor at a time.
@@ -50,7 +71,9 @@ def detect_images(predictor, records, category_ids, batch=16, show_progress=Fals
     return results
 
 
-def match_categories(model_categories, data_categories, source):
+def match_categories(
+    model_categories: list[dict[str, Any]], data_categories: list[dict[str, Any]], source: str | Path
+) -> list[int | None]:
     """The data's category id for each of the model's labels, matched by name; None where the data lacks the class.
 
     Raises:

@@ -1,29 +1,30 @@
 """A model evaluated on a data set: the report's lines, the files written, and the numbers as plain values."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from detect.config.schema import DataSettings
-from detect.data.coco import CocoDataset, ImageRecord, paths_of_test_dev
+from detect.data.coco import paths_of_test_dev, read_image_list
+from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
 from detect.evaluation.classification import accuracies, class_scores, per_class, ranks
 from detect.evaluation.classification import per_class_table as class_table
-from detect.evaluation.coco import load_ground_truth, per_class_table
+from detect.evaluation.coco import indexed, per_class_table
 from detect.evaluation.diagnosis import diagnose
 from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
-from detect.evaluation.submission import check_name, load_image_info, test_dev_categories, write_results, write_test_dev
+from detect.evaluation.submission import check_name, write_results, write_test_dev
 from detect.inference.predictor import Predictor
 
-Categories = Sequence[dict[str, Any]]  # {"id", "name"} by label
+Categories = list[dict[str, Any]]  # {"id", "name"} by label
 Log = Callable[[str], Any]
 
 
 def report_split(
-    predictor: Predictor, dataset: CocoDataset, categories: Categories, folder: Path, batch: int, log: Log
+    predictor: Predictor, dataset: DetectionData, categories: Categories, folder: Path, batch: int, log: Log
 ) -> dict[str, Any]:
     """AP of a detector on a data set; its detections go to `detections.json` in `folder`.
 
@@ -35,7 +36,7 @@ def report_split(
     """
     for note in dataset.notes:
         log(note)
-    ground_truth = load_ground_truth(dataset.annotations)
+    ground_truth = indexed(dataset.ground_truth())
     report, detections = evaluate_dataset(predictor, dataset, categories, batch, sys.stderr.isatty(), ground_truth)
     path = folder / "detections.json"
     write_results(path, detections)
@@ -62,8 +63,8 @@ def report_test_dev(
     """
     check_name(name)
     info, images = paths_of_test_dev(data)
-    records = [ImageRecord(i.id, images / i.file_name, i.width, i.height) for i in load_image_info(info)]
-    category_ids = match_categories(categories, test_dev_categories(info) or categories, info)
+    records, listed = read_image_list(info, images)
+    category_ids = match_categories(categories, listed or categories, info)
     detections = detect_images(predictor, records, category_ids, batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, name, detections)
     log(f"{len(records)} images, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")

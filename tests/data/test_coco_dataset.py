@@ -280,3 +280,43 @@ def test_coco3k_is_read(shared):
         assert (image.boxes >= 0).all() and (image.boxes <= [image.width, image.height] * 2).all()
     sample = train.sample(0)
     assert sample.image.shape[:2] == (train.images[0].height, train.images[0].width)
+
+
+def test_the_ground_truth_is_the_file_with_what_may_be_missing(load):
+    content = valid()
+    content["annotations"][1].update(id=1, area=77.5)  # an id twice
+    content["annotations"][2].update(iscrowd=1, bbox=[-9, -9, 100, 100])
+    content["annotations"] += [
+        {"id": 0, "image_id": 3, "category_id": 90, "bbox": [50, 2, 3, 4]},
+        {"image_id": 7, "category_id": 1, "bbox": [35, 25, 20, -2.5], "iscrowd": None},
+    ]
+    dataset = load(content, bad_boxes="drop")
+    truth = dataset.ground_truth()
+    assert truth["annotations"] == [
+        {"id": 1, "image_id": 7, "category_id": 18, "bbox": [10, 5, 20, 10], "area": 200, "iscrowd": 0},
+        {"id": 2, "image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 30], "area": 77.5, "iscrowd": 0},
+        {"id": 3, "image_id": 3, "category_id": 90, "bbox": [-9, -9, 100, 100], "area": 10000, "iscrowd": 1},
+        {"id": 4, "image_id": 3, "category_id": 90, "bbox": [50, 2, 3, 4], "area": 12, "iscrowd": 0},
+        {"id": 5, "image_id": 7, "category_id": 1, "bbox": [35, 25, 20, -2.5], "area": -50, "iscrowd": 0},
+    ]
+    assert truth["images"] == [{"id": 3, "width": 40, "height": 30}, {"id": 7, "width": 40, "height": 30}]
+    assert truth["categories"] == [
+        {"id": 1, "name": "person"},
+        {"id": 18, "name": "dog"},
+        {"id": 90, "name": "cup"},
+    ]
+    assert [len(image.boxes) for image in dataset.images] == [0, 2]
+    assert truth == json.loads(json.dumps(truth)) == dataset.ground_truth()
+
+
+def test_a_set_without_boxes_has_a_ground_truth(load):
+    content = valid()
+    content["annotations"] = []
+    assert load(content).ground_truth()["annotations"] == []
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"[" * 100_000, b"9" * 10_000])
+def test_what_is_no_text_of_json_is_named(load, tmp_path, text):
+    load(valid())
+    (tmp_path / "set.json").write_bytes(text)
+    assert error_of(CocoDataset, tmp_path / "set.json", tmp_path / "images").startswith(f"{tmp_path / 'set.json'}: ")

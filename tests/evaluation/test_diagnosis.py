@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from detect.evaluation.coco import evaluate_detections, ground_truth_from
+from detect.evaluation.coco import evaluate_detections
 from detect.evaluation.diagnosis import diagnose
 from detect.ops.letterbox import Letterbox
 
@@ -11,7 +11,7 @@ CATEGORY_IDS = np.array([2, 3, 5, 7, 11, 13, 17, 44, 90])
 
 
 @pytest.fixture(scope="module")
-def ground_truth():
+def ground_truth(ground_truth_from):
     """30 images of several shapes, four to nine random objects each, one crowd in all."""
     random = np.random.default_rng(0)
     images, annotations = [], []

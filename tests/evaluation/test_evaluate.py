@@ -139,7 +139,7 @@ def test_data_with_two_classes_of_one_name_can_be_judged(tmp_path):
 def test_ap_is_that_of_the_written_file(dataset, tmp_path):
     report, detections = evaluate_dataset(random_predictor(), dataset, CATEGORIES)
     write_results(tmp_path / "detections.json", detections)
-    assert report.metrics == counted_by_pycocotools(dataset.annotations, tmp_path / "detections.json")
+    assert report.metrics == counted_by_pycocotools(dataset.source, tmp_path / "detections.json")
 
 
 def test_batch_size_changes_nothing(dataset):

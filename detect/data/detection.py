@@ -1,0 +1,72 @@
+"""What a data set for detection is, whatever the format of its files."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from detect.data.sample import Sample
+from detect.errors import UserError
+from detect.ops.image import read_image
+
+
+@dataclass
+class ImageRecord:
+    """One image of a set; boxes float32 [n, 4] xyxy in image px, labels int64 [n]; crowds are left out."""
+
+    id: int
+    path: Path
+    width: int
+    height: int
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def read(self) -> np.ndarray:
+        """The image, uint8 RGB [height, width, 3].  Raises UserError, also when its size is not the recorded one."""
+        image = read_image(self.path)
+        height, width = image.shape[:2]
+        if (width, height) != (self.width, self.height):
+            raise UserError(
+                f"{self.path}: is {width}x{height} px upright, but its annotation says {self.width}x{self.height}; "
+                f"correct the record of image {self.id}"
+            )
+        return image
+
+
+class DetectionData(Protocol):
+    """What training, evaluation and crops ask of a data set. A format fills the attributes and `ground_truth`.
+
+    Attributes:
+        source: where the annotations come from, for messages.
+        images: list of `ImageRecord`.
+        categories: list of `{"id", "name"}` by label; its length is K.
+        notes: sentences on what was changed in reading, for the log.
+    """
+
+    source: Path
+    images: list[ImageRecord]
+    categories: list[dict[str, Any]]
+    notes: list[str]
+
+    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+        """What the referee compares detections with: a mapping in COCO's form.
+
+        images: id, width, height;  categories: id, name;  annotations: id from 1 on, image_id, category_id, bbox
+        [left, top, width, height] in image px, area in px², iscrowd 0 or 1.
+        """
+        ...
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def sample(self, index: int) -> Sample:
+        """Image `index` read from disk, with its boxes, as a `Sample`."""
+        image = self.images[index]
+        return Sample(image.read(), image.boxes, image.labels, image.id)
+
+    def check_files(self) -> None:
+        """Raise UserError unless every image's file is there."""
+        absent = [image.path for image in self.images if not image.path.is_file()]
+        if absent:
+            raise UserError(f"{self.source}: {len(absent)} of its images are not there, the first: {absent[0]}")

@@ -1,0 +1,20 @@
+"""What the referee is given, made from contents of annotation files."""
+
+import json
+
+import pytest
+
+from detect.data.coco import CocoDataset
+from detect.evaluation.coco import indexed
+
+
+@pytest.fixture(scope="session")
+def ground_truth_from(tmp_path_factory):
+    """A function: content of an annotation file -> its data set's ground truth, for `evaluate_detections`."""
+    folder = tmp_path_factory.mktemp("annotations")
+
+    def ground_truth_from(content):
+        (folder / "val.json").write_text(json.dumps(content))
+        return indexed(CocoDataset(folder / "val.json", folder, bad_boxes="drop").ground_truth())
+
+    return ground_truth_from
