@@ -144,7 +144,8 @@ def _evaluate_test_dev(args, folder, model, predictor, data, say):
 
 def predict(args):
     from detect.api import RELEASED, load_file, predictor_of
-    from detect.inference.pipeline import describe, detect_files
+    from detect.inference.pipeline import detect_files
+    from detect.inference.result import describe
 
     say = _say(args)
     loaded = load_file(args.weights or RELEASED, args.cfg, args.names)
