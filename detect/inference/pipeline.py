@@ -66,36 +66,28 @@ def detect_files(
         UserError: there is nothing to read, or the results cannot be written.
         KeyboardInterrupt: Ctrl-C, after the files were finished.
     """
-    say, complain = above_bars(log), above_bars(warn or log)
-    errors: list[str] = []
-
-    def note(error: UserError) -> None:
-        errors.append(str(error))
-        complain(f"error: {error}")
-
-    items = find_items(source, note)
+    say, tally = above_bars(log), Tally(above_bars(warn or log))
+    items = find_items(source, tally.note)
     names = OutputNames(out_folder, _paths_of(items))
     json_path = names.folder / JSON_NAME if save_json else None
-    tally = Tally()
     sinks: list[Sink] = [VideoSink(names, say), ImageSink(names)]
     sinks += [JsonSink(json_path, predictor.names)] if json_path else []
     sinks += [tally, ProgressSink(say, sum(item.medium == "image" for item in items), show_progress, verbose)]
     sinks += [WindowSink()] if show else []
     start = time.perf_counter()
-    with opened(sinks), closing(predictor.predict_items(items, note)) as results:
+    with opened(sinks), closing(predictor.predict_items(items, tally.note)) as results:
         try:
             write_all(results, sinks)
         except KeyboardInterrupt:
             say(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
             raise
-    seconds = time.perf_counter() - start
     summary: Summary = {
         "frames": tally.frames,
         "detections": sum(tally.counts.values()),
-        "fps": tally.frames / seconds if tally.frames else 0.0,
+        "fps": tally.frames / (time.perf_counter() - start) if tally.frames else 0.0,
         "files": [str(path) for path in names.taken],
         "json": str(json_path) if json_path else None,
-        "errors": errors,
+        "errors": tally.errors,
         "counts": {name: tally.counts[name] for name in predictor.names if tally.counts[name]},
     }
     return summary | {"dropped": tally.dropped} if any(item.medium == "live" for item in items) else summary
@@ -110,12 +102,22 @@ def write_all(results: Iterable[Result], sinks: Sequence[Sink]) -> None:
 
 
 class Tally:
-    """A sink that counts: frames, detections by class name, and frames that live sources dropped."""
+    """A sink that counts frames, detections by class name and frames dropped by live sources, and notes the errors.
 
-    def __init__(self) -> None:
+    Args:
+        warn: called with each sentence on a source that could not be read.
+    """
+
+    def __init__(self, warn: Callable[[str], object]) -> None:
         self.frames = self.dropped = 0
         self.counts: Counter[str] = Counter()
+        self.errors: list[str] = []
+        self._warn = warn
         self._dropped_here = 0  # by the source of the last result
+
+    def note(self, error: UserError) -> None:
+        self.errors.append(str(error))
+        self._warn(f"error: {error}")
 
     def write(self, result: Result) -> None:
         before = self._dropped_here if result.frame.index else 0

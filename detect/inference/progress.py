@@ -36,7 +36,9 @@ class ProgressSink:
         verbose: a line for every frame of them.
     """
 
-    def __init__(self, log: Callable[[str], object], images: int = 0, moving: bool = True, verbose: bool = False):
+    def __init__(
+        self, log: Callable[[str], object], images: int = 0, moving: bool = True, verbose: bool = False
+    ) -> None:
         self._log = log
         self._images = images
         self._moving = moving
