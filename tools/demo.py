@@ -59,8 +59,9 @@ def main():
 
 def demo():
     from detect.api import load
-    from detect.inference.pipeline import describe, detect_files
-    from detect.inference.sinks import VideoSink
+    from detect.inference.pipeline import detect_files
+    from detect.inference.result import describe
+    from detect.inference.video_writer import VideoWriter
     from detect.ops.image import write_image
 
     inputs = FOLDER / "input"
@@ -68,7 +69,7 @@ def demo():
     photos = find_photos()
     for name, image in photos.items():
         write_image(inputs / f"{name}.jpg", image)
-    with VideoSink(inputs / "clip.mp4", FPS) as video:
+    with VideoWriter(inputs / "clip.mp4", FPS) as video:
         shown = [photos["astronaut"], photos["motorcycle"]]
         views = [view for image in shown for view in pan(image, FPS * SECONDS // len(shown), CLIP_SIZE)]
         for number, view in enumerate(views):

@@ -30,7 +30,8 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from detect import api
     from detect.files import new_folder, removed_if_empty
-    from detect.inference.pipeline import describe, detect_files
+    from detect.inference.pipeline import detect_files
+    from detect.inference.result import describe
 
     say, options = say_of(args), predictor_arguments(args)
     weights = api.load_weights(args.weights or api.RELEASED, options.pop("cfg"), options.pop("names"))

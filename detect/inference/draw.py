@@ -2,16 +2,21 @@
 
 import colorsys
 import unicodedata
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
+Colour = tuple[int, int, int]  # RGB 0..255
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT_HEIGHT = 0.022  # of the image's mean side
 SMALLEST_TEXT = 0.35  # font scale below which letters are blots
 
 
-def draw(image, boxes, scores, labels, names):
+def draw(
+    image: np.ndarray, boxes: ArrayLike, scores: ArrayLike | None, labels: ArrayLike, names: Sequence[str]
+) -> np.ndarray:
     """A copy of `image` with its detections drawn on it.
 
     Args:
@@ -28,39 +33,42 @@ def draw(image, boxes, scores, labels, names):
     line = max(round((height + width) / 2 * 0.004), 1)
     boxes = np.nan_to_num(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
     corners = np.clip(np.rint(boxes), 0, [width - 1, height - 1] * 2).astype(int)
-    order = range(len(boxes)) if scores is None else np.argsort(np.asarray(scores), kind="stable")  # surest on top
+    classes = np.asarray(labels, dtype=int).tolist()
+    texts = [ascii_name(names[label], label) for label in classes]
+    order = list(range(len(boxes)))
+    if scores is not None:
+        scores = np.asarray(scores)
+        texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores.tolist(), strict=True)]
+        order = np.argsort(scores, kind="stable").tolist()  # surest on top
     for i in order:
-        cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), colour_of(labels[i]), line)
+        cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), colour_of(classes[i]), line)
     for i in order:
-        text = ascii_name(names[int(labels[i])], labels[i])
-        text = text if scores is None else f"{text} {float(scores[i]):.2f}"
-        _draw_label(canvas, text, corners[i], colour_of(labels[i]), line)
+        _draw_label(canvas, texts[i], corners[i], colour_of(classes[i]), line)
     return canvas
 
 
-def colour_of(label):
+def colour_of(label: int) -> Colour:
     """The RGB colour of a class: always the same, and far from those of the classes beside it."""
-    label = int(label)
     hue = label * 0.618034 % 1  # steps of the golden ratio never come close to one another
-    red_green_blue = colorsys.hsv_to_rgb(hue, (0.9, 0.6)[label // 7 % 2], (1.0, 0.75)[label // 14 % 2])
-    return tuple(round(255 * c) for c in red_green_blue)
+    red, green, blue = colorsys.hsv_to_rgb(hue, (0.9, 0.6)[label // 7 % 2], (1.0, 0.75)[label // 14 % 2])
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def text_colour_on(background):
+def text_colour_on(background: Colour) -> Colour:
     """Black or white RGB, whichever contrasts more with the RGB colour `background` (ITU-R BT.709 luminance)."""
     red, green, blue = ((c / 255) ** 2.2 for c in background)
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return (0, 0, 0) if luminance > 0.18 else (255, 255, 255)  # 0.18: contrast with black and white is equal
 
 
-def ascii_name(name, label):
+def ascii_name(name: str, label: int) -> str:
     """`name` in the letters OpenCV's font has; a name that has none of them becomes its class number."""
     plain = unicodedata.normalize("NFKD", str(name).replace("ß", "ss")).encode("ascii", "ignore").decode()
     plain = "".join(c for c in plain if c.isprintable()).strip()
-    return plain or f"class {int(label)}"
+    return plain or f"class {label}"
 
 
-def _draw_label(canvas, text, corners, colour, line):
+def _draw_label(canvas: np.ndarray, text: str, corners: np.ndarray, colour: Colour, line: int) -> None:
     """Write `text` on a filled strip above the box with integer `corners` (left, top, right, bottom).
 
     The strip moves into the box or along the border where it would leave the image; text too wide for the image
@@ -83,6 +91,6 @@ def _draw_label(canvas, text, corners, colour, line):
     cv2.putText(canvas, text, origin, FONT, scale, text_colour_on(colour), _thickness(scale), cv2.LINE_AA)
 
 
-def _thickness(scale):
+def _thickness(scale: float) -> int:
     """Strokes of the letters in px at a font scale."""
     return max(round(scale * 1.8), 1)

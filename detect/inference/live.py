@@ -2,8 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Self
 
 import cv2
+import numpy as np
 
 from detect.errors import UserError
 from detect.files import printable
@@ -27,26 +30,32 @@ class LatestImage:
         pause: seconds before the first attempt.
     """
 
-    def __init__(self, capture, name, reopen=None, pause=PAUSE):
+    def __init__(
+        self,
+        capture: cv2.VideoCapture,
+        name: str,
+        reopen: Callable[[], cv2.VideoCapture] | None = None,
+        pause: float = PAUSE,
+    ) -> None:
         self.dropped = 0
         self._name = name
         self._reopen = reopen
         self._pause = pause
-        self._slot = None  # (BGR image, time.monotonic())
+        self._slot: tuple[np.ndarray, float] | None = None  # BGR image, time.monotonic()
         self._ended = False
         self._stop = threading.Event()
         self._news = threading.Condition()
         self._thread = threading.Thread(target=self._run, args=(capture,), name=f"read {name}", daemon=True)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=2)  # a silent stream may hold the thread longer; it ends by itself
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         start = None
         while True:
             with self._news:
@@ -59,30 +68,28 @@ class LatestImage:
             yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), when - start
         raise UserError(self._farewell())
 
-    def _farewell(self):
+    def _farewell(self) -> str:
         name = printable(self._name)
         if self._reopen is None:
             return f"{name}: sends no more images; check that it is plugged in and that no other program uses it"
         return f"{name}: sends no more images, {RECONNECTS} attempts to reconnect failed; check the address and network"
 
-    def _run(self, capture):
+    def _run(self, capture: cv2.VideoCapture | None) -> None:
         """The thread: fill the slot until told to stop or until the source is gone for good."""
         try:
             attempts = 0
-            while not self._stop.is_set():
+            while capture is not None and not self._stop.is_set():
                 since = time.monotonic()
                 self._drain(capture)
                 capture.release()
                 attempts = 0 if time.monotonic() - since > STEADY else attempts
                 capture, attempts = self._reconnect(attempts)
-                if capture is None:
-                    return
         finally:
             with self._news:
                 self._ended = True
                 self._news.notify()
 
-    def _drain(self, capture):
+    def _drain(self, capture: cv2.VideoCapture) -> None:
         """Keep the newest image of `capture` in the slot until it has no more."""
         while not self._stop.is_set():
             try:
@@ -96,7 +103,7 @@ class LatestImage:
                 self._slot = (image, time.monotonic())
                 self._news.notify()
 
-    def _reconnect(self, attempts):
+    def _reconnect(self, attempts: int) -> tuple[cv2.VideoCapture | None, int]:
         """(an open capture or None, attempts used so far)."""
         while self._reopen is not None and attempts < RECONNECTS:
             if self._stop.wait(self._pause * 2**attempts):

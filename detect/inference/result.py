@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detect.errors import UserError, nearest
+from detect.files import printable
 from detect.inference.draw import draw
 from detect.inference.sources import Frame
 from detect.ops.image import write_image
@@ -52,8 +54,7 @@ class Result:
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
-        found = ", ".join(f"{count} {name}" for name, count in self.counts().items()) or "nothing found"
-        return f"<Result {self.source} {width}x{height}: {found}>"
+        return f"<Result {printable(self.source)} {width}x{height}: {describe(self.counts())}>"
 
     def counts(self) -> dict[str, int]:
         """Number of detections by class name, in the order of the classes; classes not found are left out."""
@@ -69,14 +70,21 @@ class Result:
         classes = (classes,) if isinstance(classes, str) else classes
         for name in classes or ():
             if name not in self.names:
-                raise UserError(f"there is no class '{name}'{nearest(name, self.names)}")
+                raise UserError(f"there is no class '{printable(name)}'{nearest(name, self.names)}")
         wanted = np.array([classes is None or name in classes for name in self.names], dtype=bool)
         keep = wanted[self.labels] & (self.scores > min_score)
         return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
 
     def plot(self) -> np.ndarray:
-        """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3]."""
+        """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3], to be drawn on."""
         return draw(self.image, self.boxes, self.scores, self.labels, self.names)
+
+    @cached_property
+    def annotated(self) -> np.ndarray:
+        """`plot()`, drawn once for all who only look at it: read-only, and kept with the result."""
+        image = self.plot()
+        image.flags.writeable = False
+        return image
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write `plot()` to an image file, whose suffix names the format; returns its path.
@@ -124,3 +132,8 @@ class Result:
         return supervision.Detections(
             xyxy=self.boxes, confidence=self.scores, class_id=self.labels, data={"class_name": names}
         )
+
+
+def describe(counts: Mapping[str, int]) -> str:
+    """`{"person": 3, "dog": 1}` -> `3 person, 1 dog`."""
+    return ", ".join(f"{count} {printable(name)}" for name, count in counts.items()) or "nothing found"

@@ -1,23 +1,39 @@
-"""Where results go: annotated images, annotated videos and one JSON file, each whole and playable or not there."""
+"""Where results go, all of one shape: annotated images, annotated videos and one JSON file.
+
+What tells the user how it goes (`progress`) and shows it in a window (`window`) has the same shape.
+"""
 
 import itertools
 import json
 import os
 import re
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol, Self
 
-import cv2
-
-from detect.errors import UserError
 from detect.files import cannot_write, printable, replacing
-from detect.inference.video import USUAL_FPS, open_capture, sane_fps, video_backend
+from detect.inference.result import Result
+from detect.inference.video_writer import VideoWriter
 from detect.ops.image import WRITE_FORMATS, write_image
 
-LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2
-LONGEST_GAP = 60.0  # seconds of a video that one image may fill; a stranger's file could ask for years
-LATEST = 0.5  # seconds an image may be shown late where the source sends them in bursts
+
+class Sink(Protocol):
+    """Takes results one after the other. One that has something to finish is used in a `with` block."""
+
+    def write(self, result: Result) -> None:
+        """Take one more result.  Raises UserError: it cannot be written."""
+
+
+@contextmanager
+def opened(sinks: Sequence[Sink]) -> Iterator[None]:
+    """A `with` block for all `sinks`: those that have something to finish do so at its end, the last one first."""
+    with ExitStack() as stack:
+        for sink in sinks:
+            if isinstance(sink, AbstractContextManager):
+                stack.enter_context(sink)
+        yield
 
 
 class OutputNames:
@@ -28,16 +44,18 @@ class OutputNames:
         sources: paths that no output may replace.
     """
 
-    def __init__(self, folder, sources=()):
+    def __init__(self, folder: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]] = ()) -> None:
         self.folder = Path(folder)
+        self.taken: list[Path] = []  # in the order they were asked for
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(folder, error) from error
-        self._taken, self._uses = set(), Counter()
+        self._lower_case: set[str] = set()  # the names taken; some file systems know no case
+        self._uses: Counter[str] = Counter()
         self._sources = {identity for identity in map(_identity, sources) if identity}
 
-    def take(self, source, suffix=None):
+    def take(self, source: str, suffix: str | None = None) -> Path:
         """A free path named after `source` (a path, an address or a word), with `suffix` or else the source's own."""
         if "://" in source:
             stem, own = re.sub(r"[^A-Za-z0-9.-]+", "_", source.partition("://")[2]).strip("._")[:100] or "stream", ""
@@ -46,133 +64,90 @@ class OutputNames:
         suffix = suffix or (own if own in WRITE_FORMATS else ".png")
         for number in itertools.count(self._uses[stem + suffix] + 1):
             path = self.folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
-            # some file systems know no case
-            if path.name.lower() not in self._taken and _identity(path) not in self._sources:
-                self._uses[stem + suffix] = number
-                self._taken.add(path.name.lower())
-                return path
-
-
-class ImageSink:
-    """Writes annotated images into the folder of `names`, in the source's format, or as .png where that is rare."""
-
-    def __init__(self, names):
-        self._names = names
-
-    def write(self, source, image):
-        """Write `image` uint8 RGB [h, w, 3] under the name of its `source`; returns the path."""
-        path = self._names.take(source)
-        write_image(path, image)
+            if path.name.lower() not in self._lower_case and _identity(path) not in self._sources:
+                break
+        self._uses[stem + suffix] = number
+        self._lower_case.add(path.name.lower())
+        self.taken.append(path)
         return path
 
 
-class VideoSink:
-    """Writes one annotated video, .mp4 (MPEG-4 part 2), without sound; use it in a `with` block.
-
-    Each image is shown at its own time: a gap is filled by the image before it, so that a source of varying frame
-    rate never plays too fast. Images that come in a burst are shown late, by `LATEST` at the most, or else left out
-    (`left_out`). The file takes its place when the block ends, however it ends, and is playable then.
+class ImageSink:
+    """Writes each annotated image in the format of its source, or as .png where that is rare; videos pass it by.
 
     Args:
-        path: of the video.
-        fps: of the source, or None.
+        names: what the files are called.
     """
 
-    def __init__(self, path, fps=None):
-        self.path = Path(path)
-        self.fps = round(sane_fps(fps or 0) or USUAL_FPS, 3)
-        self.written = self.left_out = 0  # frames of the output, images not in it
-        self._writer = None
-        self._stack = ExitStack()
-        self._size = self._last = None
-        self._delay = 0.0  # seconds cut out of gaps
+    def __init__(self, names: OutputNames) -> None:
+        self._names = names
 
-    def __enter__(self):
+    def write(self, result: Result) -> None:
+        if result.frame.medium == "image":
+            write_image(self._names.take(result.source), result.annotated)
+
+
+class VideoSink:
+    """Writes an annotated .mp4 for each video and live source; images pass it by. Use it in a `with` block.
+
+    A video is finished when the next source begins or the block ends, however it ends: `video_writer.VideoWriter`.
+
+    Args:
+        names: what the files are called.
+        log: called with a sentence for each video that lacks some of its images.
+    """
+
+    def __init__(self, names: OutputNames, log: Callable[[str], object]) -> None:
+        self._names = names
+        self._log = log
+        self._video: VideoWriter | None = None
+
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
-        self.close()
+    def __exit__(self, *_: object) -> None:
+        self._finish()
 
-    def write(self, image, time=None):
-        """Show `image` uint8 RGB [h, w, 3] from `time` on, in seconds; without a time, right after the one before."""
-        if self._writer is None:
-            self._open(image)
-            self._start = time or 0.0
-        slot = self.written if time is None else round((time - self._start - self._delay) * self.fps)
-        if slot < self.written - LATEST * self.fps:
-            self.left_out += 1
+    def write(self, result: Result) -> None:
+        frame = result.frame
+        if frame.index == 0:
+            self._finish()
+        if frame.medium == "image":
             return
-        gap = slot - self.written
-        if gap > LONGEST_GAP * self.fps:
-            kept = round(LONGEST_GAP * self.fps)
-            self._delay += (gap - kept) / self.fps
-            gap = kept
-        for _ in range(gap):
-            self._writer.write(self._last)
-        self._last = self._fitted(image)
-        self._writer.write(self._last)
-        self.written += max(gap, 0) + 1
+        if self._video is None:
+            self._video = VideoWriter(self._names.take(frame.source, ".mp4"), frame.fps)
+        self._video.write(result.annotated, frame.time)
 
-    def close(self):
-        """Finish the file. Raises UserError if not all frames reached it (OpenCV does not tell while it writes)."""
-        if self._writer is None:
+    def _finish(self) -> None:
+        if self._video is None:
             return
-        writer, self._writer = self._writer, None
-        writer.release()
-        found = _frames_in(self._temporary)
-        self._stack.close()
-        if found < self.written:
-            raise UserError(
-                f"{printable(self.path)}: only {found} of {self.written} frames could be written; check the free space"
+        video, self._video = self._video, None
+        video.close()
+        if video.left_out:
+            self._log(
+                f"{printable(video.path)}: {video.left_out} of {video.given} images came in bursts, "
+                f"faster than the video's {video.fps:g} frames a second, and are not in it"
             )
-
-    def _open(self, image):
-        height, width = image.shape[:2]
-        shrink = min(LARGEST / max(height, width), 1)
-        self._size = tuple(max(round(side * shrink), 1) + 1 & ~1 for side in (width, height))  # even, as MPEG-4 wants
-        try:
-            self._temporary = self._stack.enter_context(replacing(self.path))
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        fourcc = cv2.VideoWriter_fourcc(*"mp4v")
-        self._writer = cv2.VideoWriter(str(self._temporary), video_backend(), fourcc, self.fps, self._size)
-        if not self._writer.isOpened():
-            self._writer = None
-            with self._stack:
-                raise UserError(f"{printable(self.path)}: this OpenCV cannot write .mp4 videos; install opencv-python")
-
-    def _fitted(self, image):
-        """RGB image of any size -> BGR image of the video's size, its shape kept, centred on black."""
-        width, height = self._size
-        ratio = min(width / image.shape[1], height / image.shape[0])
-        if image.shape[1] + 1 & ~1 == width and image.shape[0] + 1 & ~1 == height:
-            ratio = 1.0  # at most an odd side, which gains one px
-        inner = max(round(image.shape[1] * ratio), 1), max(round(image.shape[0] * ratio), 1)
-        if inner != (image.shape[1], image.shape[0]):
-            image = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR)
-        fitted = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        right, below = width - inner[0], height - inner[1]
-        if not right and not below:
-            return fitted
-        edge = cv2.BORDER_REPLICATE if max(right, below) == 1 else cv2.BORDER_CONSTANT
-        return cv2.copyMakeBorder(fitted, below // 2, below - below // 2, right // 2, right - right // 2, edge)
 
 
 class JsonSink:
     """Writes all detections to one JSON file; use it in a `with` block.
 
-    `{"frames": [{"source", "frame", "time", "width", "height", "detections": [{"box", "score", "label", "name"}]}],
-    "names": [...]}`; boxes are [left, top, right, bottom] in image px, times in seconds. Frames go to disk as they come
-    and the file takes its place when the block ends, however it ends.
+    `{"frames": [...], "names": [...]}` with one `Result.to_dict()` a line. Frames go to disk as they come and the file
+    takes its place when the block ends, however it ends.
+
+    Args:
+        path: of the file.
+        names: of the K classes.
     """
 
-    def __init__(self, path, names):
+    def __init__(self, path: str | os.PathLike[str], names: Iterable[str]) -> None:
         self.path = Path(path)
         self._class_names = list(names)
         self._stack = ExitStack()
         self._frames = 0
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         try:
             temporary = self._stack.enter_context(replacing(self.path))
             self._file = self._stack.enter_context(open(temporary, "w", encoding="ascii"))
@@ -181,15 +156,14 @@ class JsonSink:
             raise cannot_write(self.path, error) from error
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         try:
             with self._stack:
                 self._file.write(f'\n], "names": {json.dumps(self._class_names)}}}\n')
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
-    def write(self, result):
-        """Add one `Result`."""
+    def write(self, result: Result) -> None:
         try:
             self._file.write((",\n" if self._frames else "\n") + result.to_json())
         except OSError as error:
@@ -197,19 +171,10 @@ class JsonSink:
         self._frames += 1
 
 
-def _identity(path):
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     """What tells whether two paths are the same file, or None if there is none."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
-
-
-def _frames_in(path):
-    """Number of frames that a video file says it holds, 0 if it cannot be opened."""
-    capture = open_capture(str(path))
-    try:
-        return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    finally:
-        capture.release()

@@ -2,11 +2,12 @@
 
 import glob
 import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import cv2
@@ -25,6 +26,10 @@ VIDEO_SUFFIXES = frozenset(
 )
 STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp")
 
+Medium = Literal["image", "video", "live"]
+Source = str | os.PathLike[str] | int | np.ndarray | Image.Image | Sequence[Any]  # see `find_items`
+OnError = Callable[[UserError], object]
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -41,24 +46,24 @@ class Frame:
     time: float | None = None
     fps: float | None = None
     total: int | None = None
-    medium: str = "image"
+    medium: Medium = "image"
     dropped: int = 0
 
 
 class Item(NamedTuple):
     """One source to open: `value` is a path, an address, a webcam's number, an array or a Pillow image."""
 
-    medium: str  # image, video, live
+    medium: Medium
     name: str  # as in messages and results
     value: Any
 
 
-def raise_error(error):
+def raise_error(error: UserError) -> NoReturn:
     """What happens to a `UserError` about one of several sources when the caller does not collect them."""
     raise error
 
 
-def find_items(source, on_error=raise_error):
+def find_items(source: Source, on_error: OnError = raise_error) -> list[Item]:
     """What `source` stands for, as a list of `Item`; nothing is decoded yet.
 
     Args:
@@ -78,7 +83,7 @@ def find_items(source, on_error=raise_error):
     return items
 
 
-def read_frames(items, on_error=raise_error):
+def read_frames(items: Iterable[Item], on_error: OnError = raise_error) -> Generator[Frame, None, None]:
     """The `Frame`s of a list of `Item`s, one source after the other.
 
     A source that cannot be opened, or that breaks off, is given to `on_error` as a `UserError` and the next one
@@ -92,7 +97,7 @@ def read_frames(items, on_error=raise_error):
             on_error(error)
 
 
-def _items_of(source, number):
+def _items_of(source: Source, number: int) -> list[Item]:
     """The `Item`s of one source; `number` is its place in the list that names an array."""
     if isinstance(source, (np.ndarray, Image.Image)):
         return [Item("image", f"image{number}", source)]
@@ -118,7 +123,7 @@ def _items_of(source, number):
     raise missing(text)
 
 
-def _stream(address):
+def _stream(address: str) -> Item:
     scheme, _, rest = address.partition("://")
     if scheme.lower() not in STREAM_SCHEMES:
         raise UserError(f"{printable(scheme)}://: cannot open such an address{nearest(scheme.lower(), STREAM_SCHEMES)}")
@@ -130,7 +135,7 @@ def _stream(address):
     return Item("live", printable(f"{scheme.lower()}://{host}{path}"), address)  # neither password nor query
 
 
-def _in_folder(folder):
+def _in_folder(folder: str) -> list[Item]:
     names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and Path(n).suffix.lower() in IMAGE_SUFFIXES)
     paths = [os.path.join(folder, n) for n in names]
     items = [Item("image", path, path) for path in paths if os.path.isfile(path)]
@@ -142,7 +147,7 @@ def _in_folder(folder):
     return items
 
 
-def _in_pattern(pattern):
+def _in_pattern(pattern: str) -> list[Item]:
     paths = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
     items = [_file(p) for p in paths if Path(p).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
     if not items:
@@ -151,14 +156,14 @@ def _in_pattern(pattern):
     return items
 
 
-def _file(path):
+def _file(path: str) -> Item:
     suffix = Path(path).suffix.lower()
     known = suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
     image = suffix in IMAGE_SUFFIXES if known else is_image(path)
     return Item("image" if image else "video", path, path)
 
 
-def _read_image(item):
+def _read_image(item: Item) -> Iterator[Frame]:
     value = item.value
     if isinstance(value, np.ndarray):
         if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
@@ -175,19 +180,19 @@ def _read_image(item):
         yield Frame(read_image(value), item.name)
 
 
-def _read_video(item):
+def _read_video(item: Item) -> Iterator[Frame]:
     video = open_video(item.value)
     with closing_capture(video.capture):
         yield from _frames_of(video, item)
         check_end(video, item.value)
 
 
-def _frames_of(video, item):
+def _frames_of(video: Video, item: Item) -> Iterator[Frame]:
     for index, (image, time) in enumerate(video):
         yield Frame(image, item.name, index, time, video.fps, video.total, "video")
 
 
-def _read_live(item):
+def _read_live(item: Item) -> Iterator[Frame]:
     capture = open_capture(item.value)
     if not capture.isOpened():
         advice = "check the address and the network" if isinstance(item.value, str) else "check that it is plugged in"
@@ -205,7 +210,7 @@ def _read_live(item):
 
 
 @contextmanager
-def closing_capture(capture):
+def closing_capture(capture: cv2.VideoCapture) -> Iterator[None]:
     """Release an OpenCV capture at the end of the block, however it ends."""
     try:
         yield

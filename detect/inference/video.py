@@ -3,9 +3,12 @@
 import math
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import cv2
+import numpy as np
 
 from detect.errors import UserError
 from detect.files import missing, printable
@@ -15,12 +18,12 @@ USUAL_FPS = 30.0  # where a source says nothing sane about itself
 TIMEOUT = 10_000  # ms to open a stream, and to wait for its next image
 
 
-def video_backend():
+def video_backend() -> int:
     """FFmpeg where this OpenCV has it: alone, as other readers take `%d` in a file's name for a series of images."""
     return cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
 
 
-def open_capture(source):
+def open_capture(source: str | int) -> cv2.VideoCapture:
     """OpenCV's reader of a video file, a stream's address or a webcam's number; ask `isOpened()`."""
     if isinstance(source, int):
         return cv2.VideoCapture(source)
@@ -30,12 +33,12 @@ def open_capture(source):
     return cv2.VideoCapture(source, video_backend(), limits if video_backend() == cv2.CAP_FFMPEG else [])
 
 
-def sane_fps(fps):
+def sane_fps(fps: float) -> float | None:
     """Frames per second as a source states them, or None where it states nonsense."""
     return float(fps) if math.isfinite(fps) and 1 <= fps <= 240 else None
 
 
-def check_size(capture, name):
+def check_size(capture: cv2.VideoCapture, name: str) -> None:
     """Raise `UserError` if the frames of an open capture are larger than any image may be."""
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     if width * height > MAX_PIXELS:
@@ -52,13 +55,13 @@ class Video:
     capture: cv2.VideoCapture
     name: str  # for messages
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_size(self.capture, self.name)
         self.fps = sane_fps(self.capture.get(cv2.CAP_PROP_FPS))
         total = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self.total = int(total) if 0 < total < 1e9 else None
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
         """(image uint8 RGB [height, width, 3], seconds since the first frame) of every frame.
 
         Times are the container's; where they do not rise, one frame's duration is added to the previous time.
@@ -86,7 +89,7 @@ class Video:
             )
 
 
-def open_video(path):
+def open_video(path: str) -> Video:
     """The `Video` in the file `path`.
 
     Raises:
@@ -102,7 +105,7 @@ def open_video(path):
     return Video(capture, path)
 
 
-def check_end(video, path):
+def check_end(video: Video, path: str) -> None:
     """Raise `UserError` if the `video`, read to its end, ended clearly before its header says.
 
     Clearly: more than 2 percent and 3 frames too early, in time as well as in number. The number of frames is exact
@@ -122,7 +125,7 @@ def check_end(video, path):
         )
 
 
-def mp4_duration(path):
+def mp4_duration(path: str) -> float | None:
     """Seconds that an .mp4 or .mov plays, edits applied (its `mvhd` box, ISO/IEC 14496-12), or None."""
     try:
         with open(path, "rb") as file:
@@ -142,7 +145,7 @@ def mp4_duration(path):
     return None
 
 
-def _boxes(file, start, end, limit=1000):
+def _boxes(file: BinaryIO, start: int, end: int, limit: int = 1000) -> Iterator[tuple[bytes, int, int]]:
     """(box_type, start of content, size of content) of the boxes of an .mp4 between two positions."""
     for _ in range(limit):
         if start + 8 > end:

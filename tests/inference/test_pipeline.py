@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.pipeline import describe, detect_files
-from detect.inference.result import Result
-from detect.inference.sources import read_frames
+from detect.inference.pipeline import detect_files
+from detect.inference.result import Result, describe
+from detect.inference.sources import Frame, read_frames
 from detect.ops.image import read_image, write_image
 
 
@@ -30,6 +30,20 @@ class OneDog:
                 raise KeyboardInterrupt
             box, score, label = np.array([[4, 4, 30, 30]], np.float32), np.array([0.5]), np.array([1])
             yield Result(box, score, label, self.names, frame)
+
+
+class Cameras(OneDog):
+    """A stand-in that finds one dog in each of six frames from every camera, two of three being dropped."""
+
+    def predict_items(self, items, on_error):
+        for item in items:
+            for index in range(6):
+                if index == self.interrupt_at:
+                    raise KeyboardInterrupt
+                image = np.full((48, 64, 3), 100, dtype=np.uint8)
+                frame = Frame(image, item.name, index, index / 5, 5.0, None, "live", 2 * index)
+                box, score, label = np.array([[4, 4, 30, 30]], np.float32), np.array([0.5]), np.array([1])
+                yield Result(box, score, label, self.names, frame)
 
 
 def write_video(path, count=20, fps=10, code="MJPG"):
@@ -142,13 +156,66 @@ def test_bar_is_drawn_only_on_a_terminal(folder, tmp_path, monkeypatch):
 
 
 def test_plain_lines_come_every_few_seconds_without_a_terminal(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.inference.pipeline.PLAIN_LINE_EVERY", 0.0)
+    monkeypatch.setattr("detect.inference.progress.PLAIN_LINE_EVERY", 0.0)
     lines = []
     detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lines.append)
     assert len(lines) == 20 and "frame 20 of 20, " in lines[-1] and lines[-1].endswith("fps: 1 dog")
     lines.clear()
     detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", show_progress=False, log=lines.append)
     assert lines == []
+
+
+def test_dropped_frames_of_live_sources_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("detect.inference.progress.PLAIN_LINE_EVERY", 0.0)
+    lines = []
+    summary = detect_files(Cameras(), ["0", "1"], tmp_path / "out", log=lines.append)
+    assert summary["dropped"] == 20 and summary["frames"] == 12
+    assert lines[0].startswith("webcam0 frame 1, ") and lines[0].endswith(" fps: 1 dog")
+    assert lines[5].startswith("webcam0 frame 6, ") and lines[5].endswith(" fps, 10 dropped: 1 dog")
+    sentence = "10 of 16 frames came faster than they could be processed and were dropped"
+    assert [line for line in lines if "came faster" in line] == [f"webcam0: {sentence}", f"webcam1: {sentence}"]
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "dropped"]
+
+
+def test_dropped_frames_stand_in_every_line_and_the_bar(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    lines = []
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    detect_files(Cameras(), 0, tmp_path / "out", verbose=True, log=lines.append)
+    assert lines[2] == "webcam0 frame 3, 4 dropped: 1 dog"
+    assert "10 dropped: 1 dog" in sys.stderr.getvalue()
+
+
+def test_dropped_frames_are_told_after_ctrl_c(tmp_path):
+    lines = []
+    with pytest.raises(KeyboardInterrupt):
+        detect_files(Cameras(interrupt_at=3), 0, tmp_path / "out", log=lines.append)
+    assert lines[-2].startswith("interrupted after 3 frames")
+    assert lines[-1] == "webcam0: 4 of 7 frames came faster than they could be processed and were dropped"
+
+
+def test_only_live_sources_have_dropped_frames(folder, tmp_path):
+    summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts"]
+
+
+def test_closing_the_window_ends_the_run_and_finishes_the_files(folder, tmp_path, monkeypatch):
+    keys = iter([-1] * 4 + [ord("q")])
+    monkeypatch.setattr(cv2, "imshow", lambda *_: None)
+    monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))
+    summary = detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", show=True, log=lambda _: None)
+    assert summary["frames"] == 5 and frames_in(summary["files"][0])[0] == 5
+    assert len(json.loads(Path(summary["json"]).read_text())["frames"]) == 5
+
+
+def test_full_disk_ends_the_run_with_one_sentence(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("detect.inference.video_writer._frames_in", lambda _: 2)
+    with pytest.raises(UserError, match="only 2 of 20 frames could be written"):
+        detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())["names"] == ["person", "dog"]
 
 
 def test_counts_are_told_in_words():

@@ -1,4 +1,4 @@
-"""Outputs are whole, playable, keep the source's time and never take another file's place."""
+"""Outputs are whole, take every result in one shape and never take another file's place."""
 
 import json
 import time
@@ -9,8 +9,9 @@ import pytest
 
 from detect.errors import UserError
 from detect.inference.result import Result
-from detect.inference.sinks import LONGEST_GAP, ImageSink, JsonSink, OutputNames, VideoSink
+from detect.inference.sinks import ImageSink, JsonSink, OutputNames, VideoSink, opened
 from detect.inference.sources import Frame
+from detect.inference.window import WindowClosed, WindowSink
 from detect.ops.image import read_image
 
 
@@ -18,114 +19,10 @@ def flat(level, shape=(48, 64)):
     return np.full((*shape, 3), level, dtype=np.uint8)
 
 
-def levels_of(path):
-    """(fps, grey level of each frame) of a video."""
-    capture = cv2.VideoCapture(str(path))
-    fps, levels = capture.get(cv2.CAP_PROP_FPS), []
-    while True:
-        found, image = capture.read()
-        if not found:
-            return fps, levels
-        levels.append(round(float(image[16:32, 16:32].mean()), -1))
-
-
-def write(path, images, fps=None):
-    """A video of (grey level, time) pairs."""
-    with VideoSink(path, fps) as sink:
-        for level, when in images:
-            sink.write(flat(level), when)
-    return sink
-
-
-@pytest.mark.parametrize("fps", [10, 12.5, 29.97, 30000 / 1001, 24000 / 1001, 29.833333, 120])
-def test_rate_and_number_of_frames_are_kept(tmp_path, fps):
-    write(tmp_path / "out.mp4", [(i, i / fps) for i in range(40)], fps)
-    found, levels = levels_of(tmp_path / "out.mp4")
-    assert found == pytest.approx(fps, abs=1e-3) and len(levels) == 40
-
-
-def test_times_of_whole_milliseconds_neither_double_nor_lose_frames(tmp_path):
-    sink = write(tmp_path / "out.mp4", [(i, round(i / 59.94, 3)) for i in range(200)], 59.94)
-    assert sink.written == 200 and sink.left_out == 0
-
-
-def test_gaps_of_a_varying_rate_are_filled_with_the_image_before(tmp_path):
-    write(tmp_path / "out.mp4", [(50, 3.0), (100, 3.5), (200, 3.6)], 10)
-    assert levels_of(tmp_path / "out.mp4")[1] == [50] * 5 + [100, 200]
-
-
-def test_unknown_rate_keeps_the_real_times(tmp_path):
-    write(tmp_path / "out.mp4", [(50, 0.0), (200, 1.0)], fps=1000)
-    fps, levels = levels_of(tmp_path / "out.mp4")
-    assert fps == 30 and levels == [50] * 30 + [200]
-
-
-def test_a_burst_loses_no_image_and_no_time(tmp_path):
-    sink = write(tmp_path / "out.mp4", [(50, 0.0), (100, 0.01), (150, 0.02), (200, 0.5)], 10)
-    assert levels_of(sink.path)[1] == [50, 100, 150, 150, 150, 200] and sink.left_out == 0
-
-
-def test_a_flood_of_images_is_thinned_out(tmp_path):
-    sink = write(tmp_path / "out.mp4", [(100, i / 240) for i in range(480)], 10)  # says 10, sends 240 a second
-    assert sink.written / 10 == pytest.approx(2.0, abs=0.65) and sink.left_out == 480 - sink.written
-
-
-def test_a_wild_time_does_not_fill_the_disk(tmp_path):
-    sink = write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9), (200, 1e9 + 0.1)], 10)
-    assert sink.written == LONGEST_GAP * 10 + 3
-
-
-def test_frames_without_times_follow_each_other(tmp_path):
-    assert write(tmp_path / "out.mp4", [(50, None)] * 7, 10).written == 7
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError, RuntimeError])
-def test_an_interrupted_video_is_playable(tmp_path, error):
-    with pytest.raises(error), VideoSink(tmp_path / "out.mp4", 10) as sink:
-        for i in range(12):
-            sink.write(flat(100), i / 10)
-        raise error
-    assert len(levels_of(tmp_path / "out.mp4")[1]) == 12
-    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
-
-
-def test_changed_size_is_fitted_into_the_first(tmp_path):
-    with VideoSink(tmp_path / "out.mp4", 10) as sink:
-        sink.write(flat(200, (60, 80)))
-        sink.write(flat(200, (80, 40)))
-    capture = cv2.VideoCapture(str(sink.path))
-    capture.read()
-    _, second = capture.read()
-    assert second.shape == (60, 80, 3)
-    assert second[30, 40, 0] > 180 and second[30, 10, 0] < 30 and second[30, 70, 0] < 30
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (21, 33), (2, 9000)])
-def test_odd_tiny_and_huge_sizes_are_written(tmp_path, shape):
-    with VideoSink(tmp_path / "out.mp4", 10) as sink:
-        for _ in range(3):
-            sink.write(flat(150, shape))
-    capture = cv2.VideoCapture(str(sink.path))
-    found, image = capture.read()
-    assert found and image[0, 0, 0] == pytest.approx(150, abs=8)
-    assert image[-1, -1, 0] == pytest.approx(150, abs=8)
-
-
-def test_nothing_written_makes_no_file(tmp_path):
-    with VideoSink(tmp_path / "out.mp4", 10):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_frames_that_did_not_reach_the_disk_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.inference.sinks._frames_in", lambda _: 2)
-    with pytest.raises(UserError, match="only 2 of 3 frames could be written"):
-        write(tmp_path / "out.mp4", [(50, None)] * 3, 10)
-
-
-def test_video_that_cannot_be_written_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"out\.mp4: cannot be written"):
-        write(tmp_path / "nowhere" / "out.mp4", [(50, 0.0)], 10)
+def result(boxes=((1, 2, 30.12345, 40),), source="a.jpg", **frame):
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    scores, labels = np.full(len(boxes), 0.75, np.float32), np.ones(len(boxes), np.int64)
+    return Result(boxes, scores, labels, ("cat", "dog\udcff"), Frame(flat(0), source, **frame))
 
 
 def test_outputs_of_one_name_do_not_replace_each_other(tmp_path):
@@ -142,8 +39,10 @@ def test_a_source_is_never_replaced(tmp_path):
         cv2.imwrite(str(tmp_path / name), flat(1))
     (tmp_path / "old.png").touch()
     names = OutputNames(tmp_path, [tmp_path / "a.png", str(tmp_path / "a-2.png"), "not there"])
-    assert ImageSink(names).write(str(tmp_path / "a.png"), flat(9)).name == "a-3.png"
-    assert ImageSink(names).write("elsewhere/old.png", flat(9)).name == "old.png"
+    sink = ImageSink(names)
+    for source in (str(tmp_path / "a.png"), "elsewhere/old.png"):
+        sink.write(result(boxes=(), source=source))
+    assert [path.name for path in names.taken] == ["a-3.png", "old.png"]
     assert read_image(tmp_path / "a.png")[0, 0, 0] == 1
 
 
@@ -164,12 +63,6 @@ def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         OutputNames(tmp_path / "file" / "out")
-
-
-def result(boxes=((1, 2, 30.12345, 40),), source="a.jpg", **frame):
-    boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    scores, labels = np.full(len(boxes), 0.75, np.float32), np.ones(len(boxes), np.int64)
-    return Result(boxes, scores, labels, ("cat", "dog\udcff"), Frame(flat(0), source, **frame))
 
 
 def test_json_holds_boxes_in_image_px(tmp_path):
@@ -196,3 +89,102 @@ def test_interrupted_json_is_whole(tmp_path):
         raise KeyboardInterrupt
     assert len(json.loads((tmp_path / "d.json").read_text())["frames"]) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["d.json"]
+
+
+def frames_in(path):
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_each_video_is_a_file_of_its_own_and_images_are_none(tmp_path):
+    names = OutputNames(tmp_path)
+    with VideoSink(names, print) as sink:
+        for source, count in [("x/clip.avi", 3), ("y/clip.avi", 5)]:
+            for index in range(count):
+                sink.write(result(source=source, index=index, time=index / 10, fps=10.0, medium="video"))
+            sink.write(result(source="a.jpg"))
+        assert frames_in(tmp_path / "clip-2.mp4") == 5  # finished by the image after it
+    assert [path.name for path in names.taken] == ["clip.mp4", "clip-2.mp4"]
+    assert frames_in(names.taken[0]) == 3
+
+
+def test_images_sink_leaves_videos_alone(tmp_path):
+    ImageSink(OutputNames(tmp_path)).write(result(source="clip.avi", medium="video"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_are_not_in_their_video_are_told_once(tmp_path):
+    lines = []
+    with VideoSink(OutputNames(tmp_path), lines.append) as sink:
+        for index in range(480):
+            sink.write(result(source="flood.avi", index=index, time=index / 240, fps=10.0, medium="video"))
+        assert lines == []
+        sink.write(result(source="calm.avi", index=0, time=0.0, fps=10.0, medium="video"))
+    left_out = 480 - frames_in(tmp_path / "flood.mp4")
+    assert left_out > 400 and lines == [
+        f"{tmp_path}/flood.mp4: {left_out} of 480 images came in bursts, "
+        "faster than the video's 10 frames a second, and are not in it"
+    ]
+
+
+def test_annotated_image_is_drawn_once_for_all_sinks(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("detect.inference.result.draw", lambda image, *_: drawn.append(1) or image.copy())
+    monkeypatch.setattr(cv2, "imshow", lambda *_: None)
+    monkeypatch.setattr(cv2, "waitKey", lambda _: -1)
+    names = OutputNames(tmp_path)
+    sinks = [ImageSink(names), ImageSink(names), WindowSink()]
+    for one in (result(), result(source="b.jpg")):
+        for sink in sinks:
+            sink.write(one)
+    assert len(drawn) == 2 and len(names.taken) == 4
+
+
+def test_opened_sinks_are_finished_last_first_whatever_happens():
+    class Noted:
+        def __init__(self, name):
+            self.name = name
+
+        def __enter__(self):
+            events.append(f"open {self.name}")
+
+        def __exit__(self, *_):
+            events.append(f"finish {self.name}")
+
+        def write(self, _):
+            pass
+
+    class Plain:
+        def write(self, _):
+            pass
+
+    events = []
+    with pytest.raises(RuntimeError), opened([Noted("a"), Plain(), Noted("b")]):
+        raise RuntimeError
+    assert events == ["open a", "open b", "finish b", "finish a"]
+
+
+@pytest.mark.parametrize("key", [ord("q"), 27, ord("q") + 256])
+def test_window_shows_the_annotated_image_until_q_or_esc(monkeypatch, key):
+    shown, keys = [], iter([-1, ord("x"), key])
+    monkeypatch.setattr(cv2, "imshow", lambda _, image: shown.append(image))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: next(keys))
+    monkeypatch.setattr(cv2, "destroyWindow", lambda _: shown.append("closed"))
+    with pytest.raises(WindowClosed), WindowSink() as sink:
+        for _ in range(9):
+            sink.write(result())
+    assert len(shown) == 4 and shown[-1] == "closed"
+    np.testing.assert_array_equal(shown[0], result().plot()[..., ::-1])
+
+
+def test_no_display_is_one_sentence_without_a_flag(monkeypatch):
+    def fail(*_):
+        raise cv2.error("no display")
+
+    monkeypatch.setattr(cv2, "imshow", fail)
+    monkeypatch.setattr(cv2, "destroyWindow", fail)
+    with pytest.raises(UserError, match="no window can be opened here") as caught, WindowSink() as sink:
+        sink.write(result())
+    assert "--" not in str(caught.value)

@@ -1,0 +1,123 @@
+"""Videos are whole, playable and keep the time of their images."""
+
+import cv2
+import numpy as np
+import pytest
+
+from detect.errors import UserError
+from detect.inference.video_writer import LONGEST_GAP, VideoWriter
+
+
+def flat(level, shape=(48, 64)):
+    return np.full((*shape, 3), level, dtype=np.uint8)
+
+
+def levels_of(path):
+    """(fps, grey level of each frame) of a video."""
+    capture = cv2.VideoCapture(str(path))
+    fps, levels = capture.get(cv2.CAP_PROP_FPS), []
+    while True:
+        found, image = capture.read()
+        if not found:
+            return fps, levels
+        levels.append(round(float(image[16:32, 16:32].mean()), -1))
+
+
+def write(path, images, fps=None):
+    """A video of (grey level, time) pairs."""
+    with VideoWriter(path, fps) as writer:
+        for level, when in images:
+            writer.write(flat(level), when)
+    return writer
+
+
+@pytest.mark.parametrize("fps", [10, 12.5, 29.97, 30000 / 1001, 24000 / 1001, 29.833333, 120])
+def test_rate_and_number_of_frames_are_kept(tmp_path, fps):
+    write(tmp_path / "out.mp4", [(i, i / fps) for i in range(40)], fps)
+    found, levels = levels_of(tmp_path / "out.mp4")
+    assert found == pytest.approx(fps, abs=1e-3) and len(levels) == 40
+
+
+def test_times_of_whole_milliseconds_neither_double_nor_lose_frames(tmp_path):
+    writer = write(tmp_path / "out.mp4", [(i, round(i / 59.94, 3)) for i in range(200)], 59.94)
+    assert writer.written == 200 and writer.left_out == 0
+
+
+def test_gaps_of_a_varying_rate_are_filled_with_the_image_before(tmp_path):
+    write(tmp_path / "out.mp4", [(50, 3.0), (100, 3.5), (200, 3.6)], 10)
+    assert levels_of(tmp_path / "out.mp4")[1] == [50] * 5 + [100, 200]
+
+
+def test_unknown_rate_keeps_the_real_times(tmp_path):
+    write(tmp_path / "out.mp4", [(50, 0.0), (200, 1.0)], fps=1000)
+    fps, levels = levels_of(tmp_path / "out.mp4")
+    assert fps == 30 and levels == [50] * 30 + [200]
+
+
+def test_a_burst_loses_no_image_and_no_time(tmp_path):
+    writer = write(tmp_path / "out.mp4", [(50, 0.0), (100, 0.01), (150, 0.02), (200, 0.5)], 10)
+    assert levels_of(writer.path)[1] == [50, 100, 150, 150, 150, 200] and writer.left_out == 0
+
+
+def test_a_flood_of_images_is_thinned_out(tmp_path):
+    writer = write(tmp_path / "out.mp4", [(100, i / 240) for i in range(480)], 10)  # says 10, sends 240 a second
+    assert writer.written / 10 == pytest.approx(2.0, abs=0.65)
+    assert writer.left_out == 480 - writer.written and writer.given == 480
+
+
+def test_a_wild_time_does_not_fill_the_disk(tmp_path):
+    writer = write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9), (200, 1e9 + 0.1)], 10)
+    assert writer.written == LONGEST_GAP * 10 + 3
+
+
+def test_frames_without_times_follow_each_other(tmp_path):
+    assert write(tmp_path / "out.mp4", [(50, None)] * 7, 10).written == 7
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, UserError, RuntimeError])
+def test_an_interrupted_video_is_playable(tmp_path, error):
+    with pytest.raises(error), VideoWriter(tmp_path / "out.mp4", 10) as writer:
+        for i in range(12):
+            writer.write(flat(100), i / 10)
+        raise error
+    assert len(levels_of(tmp_path / "out.mp4")[1]) == 12
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_changed_size_is_fitted_into_the_first(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", 10) as writer:
+        writer.write(flat(200, (60, 80)))
+        writer.write(flat(200, (80, 40)))
+    capture = cv2.VideoCapture(str(writer.path))
+    capture.read()
+    _, second = capture.read()
+    assert second.shape == (60, 80, 3)
+    assert second[30, 40, 0] > 180 and second[30, 10, 0] < 30 and second[30, 70, 0] < 30
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (21, 33), (2, 9000)])
+def test_odd_tiny_and_huge_sizes_are_written(tmp_path, shape):
+    with VideoWriter(tmp_path / "out.mp4", 10) as writer:
+        for _ in range(3):
+            writer.write(flat(150, shape))
+    capture = cv2.VideoCapture(str(writer.path))
+    found, image = capture.read()
+    assert found and image[0, 0, 0] == pytest.approx(150, abs=8)
+    assert image[-1, -1, 0] == pytest.approx(150, abs=8)
+
+
+def test_nothing_written_makes_no_file(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", 10):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_that_did_not_reach_the_disk_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("detect.inference.video_writer._frames_in", lambda _: 2)
+    with pytest.raises(UserError, match="only 2 of 3 frames could be written"):
+        write(tmp_path / "out.mp4", [(50, None)] * 3, 10)
+
+
+def test_video_that_cannot_be_written_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"out\.mp4: cannot be written"):
+        write(tmp_path / "nowhere" / "out.mp4", [(50, 0.0)], 10)
