@@ -7,7 +7,7 @@ RUN := .venv/bin/python
 help:
 	@echo "make demo    detect in sample photos and a short clip with the released weights"
 	@echo "make test    run the tests"
-	@echo "make lint    check style and format"
+	@echo "make lint    check style, format, the floors of the house and types"
 	@echo "make install make .venv and install this package into it, with the extras demo and dev"
 	@echo "make clean   remove .venv and caches"
 
@@ -27,6 +27,8 @@ test: .venv/installed
 lint: .venv/installed
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	.venv/bin/lint-imports
+	$(RUN) -m mypy
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache *.egg-info

@@ -13,6 +13,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
+    package_data={"detect": ["py.typed"]},
     install_requires=[
         "torch>=2.6",
         "torchvision",
@@ -31,11 +32,16 @@ setup(
         "demo": ["scikit-image"],
         "timm": ["timm>=1.0"],
         "plot": ["matplotlib"],
+        "supervision": ["supervision"],
         # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
         "dev": [
             "pytest",
             "pytest-xdist",
             "ruff",
+            "import-linter",
+            "mypy",
+            "types-PyYAML",
+            "types-tqdm",
             "timm>=1.0",
             "matplotlib",
             "opencv-python<5",

@@ -4,25 +4,36 @@ Importing this package imports nothing heavy; PyTorch comes with the first use o
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from detect.api import build, evaluate, export, load, train
+    from detect.errors import UserError
+    from detect.inference.predictor import Predictor
+    from detect.inference.result import Result
+    from detect.models.detector import Detector
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "load": "detect.api",
     "build": "detect.api",
+    "train": "detect.api",
+    "evaluate": "detect.api",
+    "export": "detect.api",
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
     "UserError": "detect.errors",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = ["Detector", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load", "train"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'detect' has no attribute '{name}'")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return __all__
