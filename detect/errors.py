@@ -1,5 +1,6 @@
-"""The one exception that means: the user can fix this."""
+"""The exceptions that mean: the user can fix this."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 
@@ -23,10 +24,43 @@ class PartError(UserError):
         self.section, self.option, self.sentence = section, option, sentence
 
 
-def nearest(word, known):
+class PartError(UserError):
+    """A part of a model that cannot be made of its specification.
+
+    Attributes:
+        section: the part's role: `backbone`, `neck`, `head` or `convolution`.
+        option: the option at fault; `name` when no part has this name, None when it is the part as a whole.
+        sentence: what is wrong, and what to do.
+    """
+
+    def __init__(self, section: str, option: str | None, sentence: str) -> None:
+        super().__init__(section, option, sentence)
+        self.section, self.option, self.sentence = section, option, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class OptionError(ValueError):
+    """What a part's constructor raises when the value of an option of its own does not fit.
+
+    Attributes:
+        option: its name; None when it is the part as a whole, whatever its options.
+        sentence: what is wrong, and what to do.
+    """
+
+    def __init__(self, option: str | None, sentence: str) -> None:
+        super().__init__(option, sentence)
+        self.option, self.sentence = option, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
     """`", did you mean 'x'?"` for the nearest spelling of `word` in `known`, or the list of what is known."""
-    known = [str(k) for k in known]
-    matches = get_close_matches(str(word), known, n=1, cutoff=0.6)
+    words = [str(k) for k in known]
+    matches = get_close_matches(str(word), words, n=1, cutoff=0.6)
     if matches:
         return f"; did you mean '{matches[0]}'?"
-    return f"; known: {', '.join(known)}" if known else ""
+    return f"; known: {', '.join(words)}" if words else ""

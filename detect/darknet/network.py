@@ -167,4 +167,4 @@ class DarknetNetwork(nn.Module):
         if self.fixed_size and size != self.input_size:
             raise ValueError(f"input is {size[1]}x{size[0]} px; [connected] layers need the cfg's {width}x{height}")
         if size != self.input_size:
-            check_size(images, self.stride)
+            check_size(*size, self.stride)

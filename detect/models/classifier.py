@@ -1,6 +1,6 @@
 """A backbone as an image classifier, the form in which the paper's ImageNet tables count it."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.detector import check_size
 
@@ -12,7 +12,7 @@ class Classifier(nn.Module):
     which returns the layers and their channels (PP-LCNet, the Darknet reference model).
     """
 
-    def __init__(self, backbone, num_classes):
+    def __init__(self, backbone: nn.Module, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.num_classes = num_classes
@@ -23,6 +23,6 @@ class Classifier(nn.Module):
             self.pool, channels = nn.AdaptiveAvgPool2d(1), backbone.channels[-1]
         self.classify = nn.Conv2d(channels, num_classes, 1)
 
-    def forward(self, images):
-        check_size(images, self.stride)
+    def forward(self, images: Tensor) -> Tensor:
+        check_size(*images.shape[-2:], self.stride)
         return self.classify(self.pool(self.backbone(images)[-1])).flatten(1)

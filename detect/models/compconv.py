@@ -1,16 +1,18 @@
 """CompConv, a plug-in convolution that computes a part of its output and copies the rest (arXiv 2106.10486)."""
 
 import math
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.registry import CONVOLUTIONS
 
 MAX_DEPTH = 3  # of the recursion: at 3 the smallest piece has 1/14 of the output's channels
 
 
-def depth_of(in_channels, c0):
+def depth_of(in_channels: int, c0: int) -> int:
     """Depth of the recursion for a convolution of `in_channels`: min(log2(max(1, C_in / C_0)) + 1, 3), eq. 6."""
     return min(int(math.log2(max(1, in_channels / c0))) + 1, MAX_DEPTH)
 
@@ -38,16 +40,18 @@ class CompConv(nn.Module):
         c0: C_0, the strength of the compression: deeper, hence cheaper, where in_channels > c0 (128: CompConv128).
     """
 
-    def __init__(self, in_channels, out_channels, kernel_size=3, stride=1, c0=128):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, c0: int = 128
+    ) -> None:
         super().__init__()
         if not isinstance(c0, int) or c0 < 1:
-            raise ValueError(f"CompConv's c0 is {c0}; it must be a number of channels, like 128")
+            raise OptionError("c0", f"CompConv's c0 is {c0}; it must be a number of channels, like 128")
         self.out_channels = out_channels
         self.depth = depth_of(in_channels, c0)
         self.unit = math.ceil(out_channels / (2 * (2**self.depth - 1)))
         self.widths = [self.unit * 2**level for level in range(self.depth)]  # of the pieces, deepest first
 
-        def conv(in_channels, out_channels, stride=1):
+        def conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
             layer = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
             nn.init.kaiming_normal_(layer.weight, a=0.1, mode="fan_in", nonlinearity="leaky_relu")
             return layer
@@ -59,7 +63,7 @@ class CompConv(nn.Module):
         self.pool = nn.Identity() if stride == 1 else nn.AvgPool2d(stride, ceil_mode=True)
         self.shuffle = nn.ChannelShuffle(2 if out_channels % 2 == 0 else 1)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         b = self.deepest(x)
         pieces = [b]
         for a, transform in zip(self._copies(x), self.transforms, strict=True):
@@ -68,7 +72,7 @@ class CompConv(nn.Module):
         pieces.append(self.tailing(b))
         return self.shuffle(torch.cat(pieces, dim=1)[:, : self.out_channels])
 
-    def _copies(self, x):
+    def _copies(self, x: Tensor) -> Sequence[Tensor]:
         """The X_A that are input channels, deepest first."""
         needed = sum(self.widths[:-1])
         if not needed:

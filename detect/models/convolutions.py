@@ -1,13 +1,15 @@
 """The switch that replaces the 3x3 convolutions of any backbone: `conv: {name: CompConv, c0: 128}`."""
 
+import torch
 from torch import nn
 
 import detect.models.compconv  # noqa: F401  fills CONVOLUTIONS
+from detect.errors import OptionError
 from detect.models.registry import BACKBONES, CONVOLUTIONS
 
 
 @BACKBONES.option_of_all
-def conv(backbone, spec):
+def conv(backbone: nn.Module, spec: object) -> None:
     """Replace every plain 3x3 convolution of `backbone`, in place, by the convolution that `spec` names.
 
     Grouped and dilated convolutions stay, and so does one that reads the image: compressed, it would cost more.
@@ -16,10 +18,14 @@ def conv(backbone, spec):
         spec: `{"name": "CompConv", option: value, ...}`.
 
     Raises:
-        UserError, ValueError: the specification names no convolution or an unknown option.
+        OptionError, PartError: the specification names no convolution, or an option of it is unknown or does not fit.
     """
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
-        raise ValueError(f"conv is '{spec}'; it must be a convolution with its name, like {{name: CompConv, c0: 128}}")
+        raise OptionError(
+            "conv", f"conv is '{spec}'; it must be a convolution with its name, like {{name: CompConv, c0: 128}}"
+        )
+    with torch.device("meta"):  # a mistake is one even where the backbone has nothing to replace
+        CONVOLUTIONS.build(spec, in_channels=4, out_channels=4, kernel_size=3, stride=1)
     for parent in list(backbone.modules()):
         for name, child in parent.named_children():
             if _is_plain_3x3(child):
@@ -28,7 +34,7 @@ def conv(backbone, spec):
                 setattr(parent, name, CONVOLUTIONS.build(spec, **channels, **size))
 
 
-def _is_plain_3x3(module):
+def _is_plain_3x3(module: nn.Module) -> bool:
     return (
         type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)

@@ -1,8 +1,9 @@
 """The cross-stage-partial wrapper (arXiv 1911.11929, section 3.1, Fig. 2, 3 and 5)."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.layers import ConvNormAct
 
 FUSIONS = ("both", "first", "last")
@@ -12,11 +13,11 @@ SPLITS = ("conv", "slice", "bypass", "whole")
 class Slice(nn.Module):
     """Channels `start` to `stop` of a map. [B, C, H, W] -> [B, stop - start, H, W]"""
 
-    def __init__(self, start, stop):
+    def __init__(self, start: int, stop: int) -> None:
         super().__init__()
         self.start, self.stop = start, stop
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x[:, self.start : self.stop]
 
 
@@ -43,26 +44,27 @@ class CrossStagePartial(nn.Module):
         part_activation: of the two parts' convolutions, where it is not `activation`.
 
     Raises:
-        ValueError: the fusion or split is unknown, or slices do not add up to the base map.
+        OptionError: the fusion or an activation is unknown.
+        ValueError: the split is unknown, or slices do not add up to the base map.
 
     [B, in_channels, H, W] -> [B, blocks_channels + part1_channels, H, W]
     """
 
     def __init__(
         self,
-        in_channels,
-        part1_channels,
-        part2_channels,
-        blocks,
-        blocks_channels,
-        fusion="both",
-        activation="leaky_relu",
-        part_activation=None,
-        split="conv",
-    ):
+        in_channels: int,
+        part1_channels: int,
+        part2_channels: int,
+        blocks: nn.Module,
+        blocks_channels: int,
+        fusion: str = "both",
+        activation: str = "leaky_relu",
+        part_activation: str | None = None,
+        split: str = "conv",
+    ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
-            raise ValueError(f"unknown fusion '{fusion}'; known: {', '.join(FUSIONS)}")
+            raise OptionError("fusion", f"unknown fusion '{fusion}'; known: {', '.join(FUSIONS)}")
         if split not in SPLITS:
             raise ValueError(f"unknown split '{split}'; known: {', '.join(SPLITS)}")
         if split in ("slice", "bypass") and part1_channels + part2_channels != in_channels:
@@ -70,7 +72,7 @@ class CrossStagePartial(nn.Module):
         if split == "whole" and part1_channels != in_channels:
             raise ValueError(f"part 1 is the whole base map of {in_channels} channels, not {part1_channels}")
 
-        def part(channels):
+        def part(channels: int) -> ConvNormAct:
             return ConvNormAct(in_channels, channels, activation=part_activation or activation)
 
         self.part1 = part(part1_channels) if split == "conv" else Slice(0, part1_channels)
@@ -81,7 +83,7 @@ class CrossStagePartial(nn.Module):
         )
         self.channels = blocks_channels + part1_channels
 
-    def forward(self, base):
+    def forward(self, base: Tensor) -> Tensor:
         bypass = self.part1(base)
         deep = self.transition(self.blocks(self.part2(base)))
         return torch.cat([deep, bypass], dim=1)

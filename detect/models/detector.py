@@ -1,6 +1,9 @@
 """The figure of the paper as a module: images -> pyramid -> fused -> raw."""
 
-from torch import nn
+from collections.abc import Mapping
+from typing import Any, Self
+
+from torch import Tensor, nn
 
 import detect.models.backbones
 import detect.models.heads
@@ -12,7 +15,7 @@ from detect.models.registry import BACKBONES, HEADS, NECKS
 class Detector(nn.Module):
     """Images [B, 3, H, W], RGB in 0..1, sides multiples of `stride` -> raw maps; `decode` makes boxes of them."""
 
-    def __init__(self, backbone, neck, head):
+    def __init__(self, backbone: nn.Module, neck: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.neck = neck
@@ -20,17 +23,17 @@ class Detector(nn.Module):
         self.stride = max(backbone.strides)
         self.num_classes = head.num_classes
 
-    def forward(self, images):
-        check_size(images, self.stride)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        check_size(*images.shape[-2:], self.stride)
         pyramid = self.backbone(images)  # 4 x [B, C_i, H/s_i, W/s_i]
         fused = self.neck(pyramid)  # 3 x [B, C_i, H/s_i, W/s_i], fine to coarse
         return self.head(fused)  # 3 x [B, A*(5+K), H/s_i, W/s_i]
 
-    def decode(self, raw):
+    def decode(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K]."""
         return self.head.decode(raw)
 
-    def fuse(self):
+    def fuse(self) -> Self:
         """Fold every batch normalisation into its convolution; for inference, puts the model in eval mode."""
         self.eval()
         for module in self.modules():
@@ -39,14 +42,13 @@ class Detector(nn.Module):
         return self
 
 
-def check_size(images, stride):
-    """Raise ValueError unless height and width of `images` [..., H, W] are multiples of `stride`."""
-    height, width = images.shape[-2:]
+def check_size(height: int, width: int, stride: int) -> None:
+    """Raise ValueError unless both sides of an input, px, are multiples of `stride`, and not 0."""
     if height % stride or width % stride or not height or not width:
         raise ValueError(f"input is {width}x{height} px; both sides must be multiples of {stride}")
 
 
-def build_detector(model, num_classes):
+def build_detector(model: Mapping[str, Mapping[str, Any]], num_classes: int) -> Detector:
     """A detector from the specification of its parts.
 
     Args:
@@ -54,7 +56,7 @@ def build_detector(model, num_classes):
         num_classes: number of object classes.
 
     Raises:
-        UserError: a part or one of its options is unknown or does not fit.
+        PartError: a part or one of its options is unknown or does not fit.
     """
     backbone = BACKBONES.build(model["backbone"])
     neck = NECKS.build(model["neck"], in_channels=backbone.channels, strides=backbone.strides)

@@ -2,12 +2,12 @@
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import AddChannels, make_activation
 
 
-def doubled(x, like):
+def doubled(x: Tensor, like: Tensor) -> Tensor:
     """x [B, C, ceil(H/2), ceil(W/2)] repeated to the height and width of `like`. -> [B, C, H, W]"""
     height, width = like.shape[-2:]
     return F.interpolate(x, scale_factor=2.0, mode="nearest")[..., :height, :width]
@@ -22,14 +22,14 @@ class ElasticResidual(nn.Module):
         full, low: the layers of either half; together they return as many channels as the block.
     """
 
-    def __init__(self, full, low, activation):
+    def __init__(self, full: nn.Module, low: nn.Module, activation: str) -> None:
         super().__init__()
         self.full, self.low = full, low
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.add = AddChannels()
         self.act = make_activation(activation)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         a, b = x.chunk(2, dim=1)
         joined = torch.cat([self.full(a), doubled(self.low(self.pool(b)), like=x)], dim=1)
         return self.act(self.add(joined, x))

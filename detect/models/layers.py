@@ -1,11 +1,14 @@
 """Layers that the backbones and necks share. Activations, Maxout and SAM follow Darknet's definitions."""
 
 import functools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from detect.errors import OptionError
 
 ACTIVATIONS = {
     "linear": nn.Identity,
@@ -19,16 +22,25 @@ ACTIVATIONS = {
 }
 
 
-def make_activation(name):
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation '{name}'; known: {', '.join(ACTIVATIONS)}")
+def make_activation(name: str) -> nn.Module:
+    """The activation of that name in `ACTIVATIONS`.  Raises OptionError: there is none."""
+    if not isinstance(name, str) or name not in ACTIVATIONS:
+        raise OptionError("activation", f"unknown activation '{name}'; known: {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]()
 
 
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch normalisation, activation. [B, in, H, W] -> [B, out, H/stride, W/stride]"""
 
-    def __init__(self, in_channels, out_channels, kernel_size=1, stride=1, groups=1, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
@@ -37,10 +49,10 @@ class ConvNormAct(nn.Module):
         self.act = make_activation(activation)
         nn.init.kaiming_normal_(self.conv.weight, a=0.1, mode="fan_in", nonlinearity="leaky_relu")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.act(self.norm(self.conv(x)))
 
-    def fuse(self):
+    def fuse(self) -> None:
         """Fold the normalisation into the convolution, for inference only; a CompConv keeps its norm."""
         if isinstance(self.norm, nn.BatchNorm2d) and isinstance(self.conv, nn.Conv2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
@@ -54,7 +66,7 @@ class AddChannels(nn.Module):
     shape; a y of twice the size is subsampled. Without parameters.
     """
 
-    def forward(self, x, y):
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
         step = y.shape[-1] // x.shape[-1]
         if step > 1:
             y = y[..., ::step, ::step]
@@ -67,13 +79,13 @@ class AddChannels(nn.Module):
 class Residual(nn.Module):
     """act(layers(x) + x), added by `AddChannels`, so that the shapes may differ."""
 
-    def __init__(self, layers, activation):
+    def __init__(self, layers: nn.Module, activation: str) -> None:
         super().__init__()
         self.layers = layers
         self.add = AddChannels()
         self.act = make_activation(activation)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return self.act(self.add(self.layers(x), x))
 
 
@@ -84,13 +96,13 @@ class Maxout(nn.Module):
     the last, incomplete group takes part with the channels it has.  [B, C, H, W] -> [B, channels, H, W]
     """
 
-    def __init__(self, in_channels, channels):
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         if in_channels < channels:
             raise ValueError(f"Maxout cannot make {channels} channels from {in_channels}")
         self.in_channels, self.channels = in_channels, channels
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         missing = -self.in_channels % self.channels
         if missing:
             x = F.pad(x, (0, 0, 0, 0, 0, missing), value=float("-inf"))
@@ -101,7 +113,7 @@ class Maxout(nn.Module):
         return functools.reduce(torch.maximum, parts)  # of slices: five times faster forward than a reduction
 
 
-def compress(in_channels, channels):
+def compress(in_channels: int, channels: int) -> tuple[nn.Module, int]:
     """(layer, its channels): Maxout to `channels`, or nothing where the map has no more channels than that."""
     if in_channels <= channels:
         return nn.Identity(), in_channels
@@ -109,26 +121,26 @@ def compress(in_channels, channels):
 
 
 class SAM(nn.Module):
-    """Spatial attention: x * sigmoid(norm(conv1x1(x))), width unchanged (ARCHITECTURES 6.5: Darknet's `[sam]`)."""
+    """Spatial attention: x * sigmoid(norm(conv1x1(x))), Darknet's `[sam]` (sam_layer.c). [B, C, H, W] -> the same"""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.attention = ConvNormAct(channels, channels, activation="sigmoid")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x * self.attention(x)
 
 
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation (arXiv 1709.01507): per-channel gates from the global average; `gate` makes them 0..1."""
 
-    def __init__(self, channels, reduction, gate="sigmoid"):
+    def __init__(self, channels: int, reduction: int, gate: str = "sigmoid") -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(channels, max(channels // reduction, 1), 1)
         self.excite = nn.Conv2d(max(channels // reduction, 1), channels, 1)
         self.gate = make_activation(gate)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         mean = x.mean((2, 3), keepdim=True)
         return x * self.gate(self.excite(F.relu(self.squeeze(mean))))
 
@@ -136,30 +148,30 @@ class SqueezeExcite(nn.Module):
 class EffectiveSqueezeExcite(nn.Module):
     """eSE of VoVNetV2 (arXiv 1911.06667): per-channel gates by one convolution, so that no information is squeezed."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.excite = nn.Conv2d(channels, channels, 1)
         self.gate = make_activation("h_sigmoid")
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(self.excite(x.mean((2, 3), keepdim=True)))
 
 
 class SPP(nn.Module):
     """Spatial pyramid pooling of YOLOv3-SPP: concat(maxpool 13, 9, 5, x), stride 1. [B, C, H, W] -> [B, 4C, H, W]"""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.pools = nn.ModuleList(nn.MaxPool2d(size, 1, size // 2) for size in (13, 9, 5))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.cat([*(pool(x) for pool in self.pools), x], dim=1)
 
 
 class SamePool(nn.Module):
     """Darknet's max pooling of size 2 and stride 1: each place and its neighbours to the right and below."""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, stride=1)
 
 
@@ -169,7 +181,7 @@ class Resize(nn.Module):
     [B, C, h, w], (H, W) -> [B, C, H, W]; the sizes are multiples of each other.
     """
 
-    def forward(self, x, size):
+    def forward(self, x: Tensor, size: Sequence[int]) -> Tensor:
         factor = x.shape[-1] // size[-1]
         if factor > 1:
             return F.max_pool2d(x, factor)
@@ -179,5 +191,5 @@ class Resize(nn.Module):
 class Upsample(nn.Module):
     """Nearest-neighbour upsampling by 2. [B, C, H, W] -> [B, C, 2H, 2W]"""
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return F.interpolate(x, scale_factor=2.0, mode="nearest")

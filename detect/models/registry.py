@@ -7,15 +7,24 @@ A part joins by its class name, or, where one class builds a whole family, by th
 
     @BACKBONES.register_variants(VARIANTS)  # {"ResNet50": ..., "CSPResNet50": ...}
     class ResNet(nn.Module):
-        def __init__(self, variant, in_channels=3, ...): ...
+        def __init__(self, variant, activation="leaky_relu", ...): ...
 
-and a configuration names it with its keyword arguments: `{name: CSPPeleeNet, partial_ratio: 0.5}`.
+and a configuration names it with its keyword arguments: `{name: CSPPeleeNet, partial_ratio: 0.5}`. A constructor that
+cannot use the value of an option raises `OptionError`, which becomes the user's `PartError`; whatever else it raises is
+a bug of the part and stays as it is.
 """
 
 import functools
 import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
-from detect.errors import PartError, nearest
+from torch import nn
+
+from detect.errors import OptionError, PartError, nearest
+
+PartClass = TypeVar("PartClass", bound=type)
+Change = Callable[[nn.Module, object], None]  # what an option of all parts does to a finished part with its value
 
 
 class Registry:
@@ -25,76 +34,90 @@ class Registry:
     passed by the builder and refused in a configuration.
     """
 
-    def __init__(self, role, wired=()):
+    def __init__(self, role: str, wired: Iterable[str] = ()) -> None:
         self.role = role
         self.wired = frozenset({"variant", *wired})
-        self._classes = {}
-        self._common = {}  # options that every part takes: name -> function(part, value)
+        self._classes: dict[str, Callable[..., nn.Module]] = {}
+        self._common: dict[str, Change] = {}  # options that every part takes
 
-    def register(self, cls, name=None):
-        name = name or cls.__name__
-        if name in self._classes:
-            raise ValueError(f"{self.role} {name} is registered twice")
-        self._classes[name] = cls
+    def register(self, cls: PartClass) -> PartClass:
+        """Class decorator: the part's name is the class's."""
+        self._add(cls.__name__, cls)
         return cls
 
-    def register_variants(self, table):
+    def register_variants(self, table: Iterable[str]) -> Callable[[PartClass], PartClass]:
         """Class decorator: every key of `table` is a name; the constructor gets it as its argument `variant`."""
 
-        def register(cls):
+        def register(cls: PartClass) -> PartClass:
             for name in table:
-                self.register(functools.partial(cls, variant=name), name)
+                self._add(name, functools.partial(cls, variant=name))
             return cls
 
         return register
 
-    def option_of_all(self, change):
+    def _add(self, name: str, make: Callable[..., nn.Module]) -> None:
+        if name in self._classes:
+            raise ValueError(f"{self.role} {name} is registered twice")
+        self._classes[name] = make
+
+    def option_of_all(self, change: Change) -> Change:
         """Decorator: every part takes the option `change.__name__`; when it is given, `change(part, value)` is called
         on the finished part."""
         self._common[change.__name__] = change
         return change
 
-    def names(self):
+    def names(self) -> list[str]:
+        """Names of all parts, in alphabetical order."""
         return sorted(self._classes)
 
-    def get(self, name):
+    def get(self, name: str) -> Callable[..., nn.Module]:
+        """What makes the part `name`.  Raises PartError: no part has this name."""
         if name not in self._classes:
             raise PartError(self.role, "name", f"unknown {self.role} '{name}'{nearest(name, self.names())}")
         return self._classes[name]
 
-    def options(self, name):
-        """Names of the options that a configuration may give to the part `name`."""
+    def options(self, name: str) -> list[str]:
+        """Names of the options that a configuration may give to the part `name`.  Raises PartError as `get`."""
         own = [p for p in inspect.signature(self.get(name)).parameters if p not in self.wired]
         return own + list(self._common)
 
-    def default(self, name, option):
+    def default(self, name: str, option: str) -> object:
         """Default value of an option of the part `name`."""
         if option in self._common:
             return None
         return inspect.signature(self.get(name)).parameters[option].default
 
-    def build(self, spec, **wiring):
-        """The part that `spec` (`{"name": ..., option: value, ...}`) describes, wired with `wiring`."""
+    def build(self, spec: Mapping[str, Any], **wiring: object) -> nn.Module:
+        """The part that `spec` (`{"name": ..., option: value, ...}`) describes, wired with `wiring`.
+
+        Raises:
+            PartError: the name or an option is unknown, or an option's value does not fit.
+        """
         options = dict(spec)
         name = options.pop("name")
         known = self.options(name)
         for option in options:
             if option not in known:
-                raise PartError(
-                    self.role, option, f"{self.role} {name} has no option '{option}'{nearest(option, known)}"
-                )
+                raise PartError(self.role, option, f"{name} has no option '{option}'{nearest(option, known)}")
         changes = {option: options.pop(option) for option in self._common if option in options}
         try:
             part = self.get(name)(**wiring, **options)
             for option, value in changes.items():
                 if value is not None:
-                    self._common[option](part, value)
-            return part
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise PartError(self.role, None, f"{self.role} {name}: {error}") from error
+                    self._change(part, option, value)
+        except OptionError as error:
+            raise PartError(self.role, error.option, f"{self.role} {name}: {error.sentence}") from error
+        return part
+
+    def _change(self, part: nn.Module, option: str, value: object) -> None:
+        """Apply an option of all parts; what is wrong with a part inside its value is wrong with the option."""
+        try:
+            self._common[option](part, value)
+        except PartError as error:
+            raise PartError(self.role, option, error.sentence) from error
 
 
 CONVOLUTIONS = Registry("convolution", wired=("in_channels", "out_channels", "kernel_size", "stride"))
-BACKBONES = Registry("backbone", wired=("in_channels",))
+BACKBONES = Registry("backbone")
 NECKS = Registry("neck", wired=("in_channels", "strides"))
 HEADS = Registry("head", wired=("in_channels", "strides", "num_classes"))

@@ -106,7 +106,7 @@ def test_fused_model_with_it_gives_the_same_maps():
     [
         ("CompConv", "backbone VGG16: conv is 'CompConv'; it must be a convolution with its name"),
         ({"name": "CompCov"}, "unknown convolution 'CompCov'; did you mean 'CompConv'"),
-        ({"name": "CompConv", "c_0": 64}, "convolution CompConv has no option 'c_0'; did you mean 'c0'"),
+        ({"name": "CompConv", "c_0": 64}, "CompConv has no option 'c_0'; did you mean 'c0'"),
         ({"name": "CompConv", "c0": 0}, "convolution CompConv: CompConv's c0 is 0"),
     ],
 )

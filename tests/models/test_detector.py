@@ -127,7 +127,7 @@ def test_same_seed_gives_the_same_detector():
     ("parts", "message"),
     [
         ({"backbone": {"name": "CSPPelenet"}}, "unknown backbone 'CSPPelenet'; did you mean 'CSPPeleeNet'"),
-        ({"neck": {"sma": True}}, "neck EFM has no option 'sma'; did you mean 'sam'"),
+        ({"neck": {"sma": True}}, "EFM has no option 'sma'; did you mean 'sam'"),
         ({"head": {"anchors": "coco"}}, "head YOLOv3: unknown anchors 'coco'"),
     ],
 )

@@ -3,8 +3,9 @@
 import functools
 import itertools
 
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
@@ -15,10 +16,10 @@ from detect.models.registry import BACKBONES
 STAGES = ((1, 64), (2, 128), (8, 256), (8, 512), (4, 1024))
 
 
-def elastic_block(width, activation):
+def elastic_block(width: int, activation: str) -> ElasticResidual:
     """The elastic block of csdarknet53-elastic.cfg: both halves are 1x1, 3x3. [B, width, H, W] -> the same"""
 
-    def half():
+    def half() -> nn.Sequential:
         inner = width // 2
         return nn.Sequential(
             ConvNormAct(inner, inner, activation=activation), ConvNormAct(inner, inner, 3, activation=activation)
@@ -27,7 +28,7 @@ def elastic_block(width, activation):
     return ElasticResidual(half(), half(), "linear")
 
 
-def residual_block(width, inner, activation):
+def residual_block(width: int, inner: int, activation: str) -> Residual:
     """Darknet-53's block: 1x1 to `inner`, 3x3 back to `width`, added without an activation."""
     layers = [ConvNormAct(width, inner, activation=activation), ConvNormAct(inner, width, 3, activation=activation)]
     return Residual(nn.Sequential(*layers), "linear")
@@ -46,29 +47,29 @@ class Darknet(nn.Module):
     strides = (4, 8, 16, 32)
     channels = (128, 256, 512, 1024)
 
-    def __init__(self, variant, in_channels=3, activation="leaky_relu", elastic=False):
+    def __init__(self, variant: str, activation: str = "leaky_relu", elastic: bool = False) -> None:
         super().__init__()
         partial = variant.startswith("CSP")
         if elastic and not partial:
-            raise ValueError(f"elastic is known of CSPDarknet53, not of {variant}")
+            raise OptionError("elastic", f"elastic is known of CSPDarknet53, not of {variant}")
         make_stage = functools.partial(_partial_stage, elastic=elastic) if partial else _plain_stage
-        self.stem = ConvNormAct(in_channels, 32, 3, activation=activation)
+        self.stem = ConvNormAct(3, 32, 3, activation=activation)
         before = (32, *(width for _, width in STAGES))
         self.stages = nn.ModuleList(
             make_stage(channels, width, blocks, activation)
             for channels, (blocks, width) in zip(before, STAGES, strict=False)
         )
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(images))[1:]
 
 
-def _plain_stage(in_channels, width, blocks, activation):
+def _plain_stage(in_channels: int, width: int, blocks: int, activation: str) -> nn.Sequential:
     down = ConvNormAct(in_channels, width, 3, stride=2, activation=activation)
     return nn.Sequential(down, *(residual_block(width, width // 2, activation) for _ in range(blocks)))
 
 
-def _partial_stage(in_channels, width, blocks, activation, elastic):
+def _partial_stage(in_channels: int, width: int, blocks: int, activation: str, elastic: bool) -> nn.Sequential:
     """Half of the width goes through the blocks; the first stage keeps all of it in both parts."""
     first = width == STAGES[0][1]
     part = width if first else width // 2
@@ -97,11 +98,11 @@ class DarknetReference(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant, in_channels=3, activation="leaky_relu"):
+    def __init__(self, variant: str, activation: str = "leaky_relu") -> None:
         super().__init__()
         self.variant, self.activation = variant, activation
         widths = (16, 32, 64, 128, 256, 512)
-        self.stem = ConvNormAct(in_channels, widths[0], 3, activation=activation)
+        self.stem = ConvNormAct(3, widths[0], 3, activation=activation)
         self.stages = nn.ModuleList(
             nn.Sequential(nn.MaxPool2d(2), ConvNormAct(before, width, 3, activation=activation))
             for before, width in itertools.pairwise(widths)
@@ -117,11 +118,11 @@ class DarknetReference(nn.Module):
             self.tail = nn.Identity()
         self.channels = (*widths[2:5], last)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         _, *pyramid, last = outputs_of(self.stages, self.stem(images))
         return [*pyramid, self.tail(last)]
 
-    def classifier_layers(self):
+    def classifier_layers(self) -> tuple[nn.Module, int]:
         """What a classifier has between C5 and its last convolution, and the channels of that."""
         pool = nn.AdaptiveAvgPool2d(1)
         if self.variant != "DarknetRef":

@@ -1,7 +1,7 @@
 """DenseNet-201 (arXiv 1608.06993), with Elastic (arXiv 1812.05262), and cross-stage partial (arXiv 1911.11929)."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import doubled
@@ -17,21 +17,21 @@ ELASTIC_LAYERS = (10, 20, 40, 30)  # the first three blocks are elastic
 class DenseLayer(nn.Module):
     """x -> concat(x, 3x3(1x1(x))), norm and activation behind the convolutions. [B, C, H, W] -> [B, C + 32, H, W]"""
 
-    def __init__(self, in_channels, bottleneck, activation):
+    def __init__(self, in_channels: int, bottleneck: int, activation: str) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             ConvNormAct(in_channels, bottleneck, activation=activation),
             ConvNormAct(bottleneck, GROWTH_RATE, 3, activation=activation),
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.layers(x)], dim=1)
 
 
 class NormAct(nn.Sequential):
     """Batch normalisation and activation, before a convolution."""
 
-    def __init__(self, channels, activation):
+    def __init__(self, channels: int, activation: str) -> None:
         super().__init__(nn.BatchNorm2d(channels), make_activation(activation))
 
 
@@ -41,12 +41,12 @@ class PreActivationDenseLayer(nn.Module):
     `elastic`: two such paths of half the bottleneck's width, one of them on the pooled map, are added.
     """
 
-    def __init__(self, in_channels, elastic, activation):
+    def __init__(self, in_channels: int, elastic: bool, activation: str) -> None:
         super().__init__()
         width = BOTTLENECK // 2 if elastic else BOTTLENECK
         self.norm = NormAct(in_channels, activation)
 
-        def path():
+        def path() -> nn.Sequential:
             return nn.Sequential(
                 nn.Conv2d(in_channels, width, 1, bias=False),
                 NormAct(width, activation),
@@ -56,7 +56,7 @@ class PreActivationDenseLayer(nn.Module):
         self.full = path()
         self.low = nn.Sequential(nn.AvgPool2d(2, ceil_mode=True), *path()) if elastic else None
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         normed = self.norm(x)
         new = self.full(normed)
         if self.low is not None:
@@ -67,7 +67,7 @@ class PreActivationDenseLayer(nn.Module):
 class Transition(nn.Sequential):
     """DenseNet's transition: norm, activation, 1x1. [B, C, H, W] -> [B, channels, H, W]"""
 
-    def __init__(self, in_channels, channels, activation):
+    def __init__(self, in_channels: int, channels: int, activation: str) -> None:
         super().__init__(NormAct(in_channels, activation), nn.Conv2d(in_channels, channels, 1, bias=False))
 
 
@@ -89,10 +89,10 @@ class DenseNet(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant, in_channels=3, activation="relu", elastic=False):
+    def __init__(self, variant: str, activation: str = "relu", elastic: bool = False) -> None:
         super().__init__()
         partial = variant.startswith("CSP")
-        self.stem = nn.Sequential(ConvNormAct(in_channels, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
+        self.stem = nn.Sequential(ConvNormAct(3, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
         self.stages, self.transitions = nn.ModuleList(), nn.ModuleList()
         channels, pyramid = 64, []
         for number, layers in enumerate(ELASTIC_LAYERS if elastic else LAYERS):
@@ -122,7 +122,7 @@ class DenseNet(nn.Module):
         self.norm = NormAct(channels, activation)
         self.channels = tuple(pyramid)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(images)
         pyramid = []
         for number, stage in enumerate(self.stages):

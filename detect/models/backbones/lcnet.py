@@ -1,7 +1,8 @@
 """PP-LCNet (arXiv 2109.15099): depthwise-separable convolutions without shortcuts, made for Intel CPUs."""
 
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, SqueezeExcite, make_activation
 from detect.models.registry import BACKBONES
@@ -15,7 +16,7 @@ STAGES = (
 )
 
 
-def scaled(width, scale):
+def scaled(width: int, scale: float) -> int:
     """`width * scale`, rounded to a multiple of 8, but not down by more than a tenth."""
     wanted = width * scale
     rounded = max(8, int(wanted + 4) // 8 * 8)
@@ -25,7 +26,9 @@ def scaled(width, scale):
 class DepthSepConv(nn.Sequential):
     """Depthwise convolution, [squeeze-and-excitation], 1x1. [B, in, H, W] -> [B, out, H/stride, W/stride]"""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride, squeeze_excite, activation):
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, squeeze_excite: bool, activation: str
+    ) -> None:
         super().__init__(
             ConvNormAct(in_channels, in_channels, kernel_size, stride, groups=in_channels, activation=activation),
             SqueezeExcite(in_channels, reduction=4, gate="h_sigmoid") if squeeze_excite else nn.Identity(),
@@ -50,15 +53,20 @@ class PPLCNet(nn.Module):
     strides = (4, 8, 16, 32)
 
     def __init__(
-        self, in_channels=3, scale=1.0, h_swish=True, large_kernel=True, squeeze_excite=True, wide_classifier=True
-    ):
+        self,
+        scale: float = 1.0,
+        h_swish: bool = True,
+        large_kernel: bool = True,
+        squeeze_excite: bool = True,
+        wide_classifier: bool = True,
+    ) -> None:
         super().__init__()
-        if not 0.05 <= scale <= 20:
-            raise ValueError(f"scale is {scale}; it must lie between 0.05 and 20")
+        if not isinstance(scale, (int, float)) or not 0.05 <= scale <= 20:
+            raise OptionError("scale", f"scale is {scale}; it must lie between 0.05 and 20")
         self.wide_classifier = wide_classifier
         self.activation = "h_swish" if h_swish else "relu"
         channels = scaled(16, scale)
-        self.stem = ConvNormAct(in_channels, channels, 3, stride=2, activation=self.activation)
+        self.stem = ConvNormAct(3, channels, 3, stride=2, activation=self.activation)
         self.stages = nn.ModuleList()
         for blocks in STAGES:
             stage = []
@@ -72,10 +80,10 @@ class PPLCNet(nn.Module):
             self.stages.append(nn.Sequential(*stage))
         self.channels = tuple(scaled(blocks[-1][0], scale) for blocks in STAGES)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(images))
 
-    def classifier_layers(self):
+    def classifier_layers(self) -> tuple[nn.Module, int]:
         """What a classifier has between C5 and its last convolution, and the channels of that."""
         pool = nn.AdaptiveAvgPool2d(1)
         if not self.wide_classifier:

@@ -7,8 +7,9 @@ and the order inside the concatenations (the block's path first, the bypass seco
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.csp import CrossStagePartial
 from detect.models.layers import ConvNormAct, SqueezeExcite
 from detect.models.registry import BACKBONES
@@ -26,9 +27,9 @@ class Stem(nn.Module):
     CSPPeleeNet's has a 1x1 behind the pooling (Fig. 7, layers 0-4), PeleeNet's has one behind the join.
     """
 
-    def __init__(self, in_channels, activation, pooled_conv):
+    def __init__(self, activation: str, pooled_conv: bool) -> None:
         super().__init__()
-        self.conv = ConvNormAct(in_channels, 32, 3, stride=2, activation=activation)
+        self.conv = ConvNormAct(3, 32, 3, stride=2, activation=activation)
         self.pooled = nn.Sequential(
             nn.MaxPool2d(2), ConvNormAct(32, 32, activation=activation) if pooled_conv else nn.Identity()
         )
@@ -36,7 +37,7 @@ class Stem(nn.Module):
             ConvNormAct(32, 16, activation=activation), ConvNormAct(16, 32, 3, stride=2, activation=activation)
         )
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.conv(images)
         return torch.cat([self.pooled(x), self.convolved(x)], dim=1)
 
@@ -48,21 +49,21 @@ class TwoWayDenseLayer(nn.Module):
     `group_width`: channels of a group in the 3x3 convolutions (0: no groups).
     """
 
-    def __init__(self, in_channels, bottleneck, activation, group_width=0):
+    def __init__(self, in_channels: int, bottleneck: int, activation: str, group_width: int = 0) -> None:
         super().__init__()
         half = GROWTH_RATE // 2
 
-        def conv(in_channels, out_channels, kernel_size=1):
+        def conv(in_channels: int, out_channels: int, kernel_size: int = 1) -> ConvNormAct:
             groups = in_channels // group_width if group_width and kernel_size > 1 else 1
             return ConvNormAct(in_channels, out_channels, kernel_size, groups=groups, activation=activation)
 
         self.right = nn.Sequential(conv(in_channels, bottleneck), conv(bottleneck, half, 3), conv(half, half, 3))
         self.left = nn.Sequential(conv(in_channels, bottleneck), conv(bottleneck, half, 3))
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.new_maps(x)], dim=1)
 
-    def new_maps(self, x):
+    def new_maps(self, x: Tensor) -> Tensor:
         """The 32 channels that the layer adds."""
         return torch.cat([self.left(x), self.right(x)], dim=1)
 
@@ -74,7 +75,7 @@ class SparseDenseBlock(nn.Module):
     [B, C, H, W] -> [B, C + 32 * depth, H, W]
     """
 
-    def __init__(self, in_channels, depth, bottleneck, activation):
+    def __init__(self, in_channels: int, depth: int, bottleneck: int, activation: str) -> None:
         super().__init__()
         channels = (in_channels, *(GROWTH_RATE,) * depth)
         self.sources = [_exponentially_before(i) for i in range(1, depth + 1)]
@@ -82,20 +83,20 @@ class SparseDenseBlock(nn.Module):
             TwoWayDenseLayer(sum(channels[j] for j in sources), bottleneck, activation) for sources in self.sources
         )
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         maps = [x]
         for sources, layer in zip(self.sources, self.layers, strict=True):
             maps.append(layer.new_maps(torch.cat([maps[j] for j in sources], dim=1)))
         return torch.cat(maps, dim=1)
 
 
-def _exponentially_before(i):
+def _exponentially_before(i: int) -> list[int]:
     """i - 1, i - 2, i - 4, .. down to 0, ascending."""
     steps = (2**power for power in range(i.bit_length()))
     return sorted(i - step for step in steps)
 
 
-def dense_block(in_channels, depth, bottleneck, activation, group_width=0):
+def dense_block(in_channels: int, depth: int, bottleneck: int, activation: str, group_width: int = 0) -> nn.Sequential:
     """`depth` two-way dense layers, one after another. [B, C, H, W] -> [B, C + 32 * depth, H, W]"""
     return nn.Sequential(
         *(TwoWayDenseLayer(in_channels + i * GROWTH_RATE, bottleneck, activation, group_width) for i in range(depth))
@@ -119,11 +120,9 @@ class PeleeNet(nn.Module):
     strides = (4, 8, 16, 32)
     channels = (128, 256, 512, 704)
 
-    def __init__(self, variant="PeleeNet", in_channels=3, activation="leaky_relu", squeeze_excite=False):
+    def __init__(self, variant: str, activation: str = "leaky_relu", squeeze_excite: bool = False) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            Stem(in_channels, activation, pooled_conv=False), ConvNormAct(64, 32, activation=activation)
-        )
+        self.stem = nn.Sequential(Stem(activation, pooled_conv=False), ConvNormAct(64, 32, activation=activation))
         self.stages = nn.ModuleList()
         before = 32
         for (depth, bottleneck), channels in zip(PELEE_STAGES, self.channels, strict=True):
@@ -137,7 +136,7 @@ class PeleeNet(nn.Module):
             before = channels
         self.down = nn.AvgPool2d(2)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(images)
         pyramid = []
         for stage in self.stages:
@@ -164,11 +163,17 @@ class CSPPeleeNet(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, in_channels=3, partial_ratio=0.5, fusion="both", activation="leaky_relu", squeeze_excite=False):
+    def __init__(
+        self,
+        partial_ratio: float = 0.5,
+        fusion: str = "both",
+        activation: str = "leaky_relu",
+        squeeze_excite: bool = False,
+    ) -> None:
         super().__init__()
-        if not 0 < partial_ratio < 1:
-            raise ValueError(f"partial_ratio is {partial_ratio}; it must lie between 0 and 1")
-        self.stem = Stem(in_channels, activation, pooled_conv=True)
+        if not isinstance(partial_ratio, (int, float)) or not 0 < partial_ratio < 1:
+            raise OptionError("partial_ratio", f"partial_ratio is {partial_ratio}; it must lie between 0 and 1")
+        self.stem = Stem(activation, pooled_conv=True)
         self.stages = nn.ModuleList()
         self.downs = nn.ModuleList()  # pooling and second transition before the next stage
         channels = 64
@@ -176,7 +181,9 @@ class CSPPeleeNet(nn.Module):
             part1 = channels // 2 if number == 1 else int(channels * partial_ratio)
             part2 = channels - part1
             if not 0 < part1 < channels:
-                raise ValueError(f"partial_ratio is {partial_ratio}; it leaves a part without channels")
+                raise OptionError(
+                    "partial_ratio", f"partial_ratio is {partial_ratio}; it leaves a part without channels"
+                )
             blocks = dense_block(part2, depth, bottleneck, activation)
             deep = part2 + depth * GROWTH_RATE
             if squeeze_excite:
@@ -196,7 +203,7 @@ class CSPPeleeNet(nn.Module):
             self.downs.append(nn.Sequential(*down))
         self.channels = (*(stage.channels for stage in self.stages[:-1]), channels)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(images)
         pyramid = []
         for stage, down in zip(self.stages, self.downs, strict=True):

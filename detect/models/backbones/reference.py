@@ -9,7 +9,7 @@ within 1%, except the 0.886 BFLOPs printed for CSPDenseNet Ref., which agrees wi
 
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.backbones.densenet import DenseLayer
 from detect.models.backbones.peleenet import TwoWayDenseLayer
@@ -49,11 +49,11 @@ class CSPReference(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant, in_channels=3, activation="leaky_relu"):
+    def __init__(self, variant: str, activation: str = "leaky_relu") -> None:
         super().__init__()
         table = VARIANTS[variant]
         self.stem = nn.Sequential(
-            ConvNormAct(in_channels, 16, 3, activation=activation),
+            ConvNormAct(3, 16, 3, activation=activation),
             nn.MaxPool2d(2),
             ConvNormAct(16, 32, 3, activation=activation),
             nn.MaxPool2d(2),
@@ -74,7 +74,7 @@ class CSPReference(nn.Module):
         self.last = ConvNormAct(channels, 512, table.last_kernel, activation=activation)
         self.channels = (*pyramid[:-1], 512)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         x = self.stem(images)
         pyramid = []
         for number, stage in enumerate(self.stages):

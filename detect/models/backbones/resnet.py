@@ -6,8 +6,9 @@ Shortcuts carry no parameters: where a block changes the shape, the input is sub
 
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.backbones.stages import outputs_of
 from detect.models.csp import CrossStagePartial
 from detect.models.elastic import ElasticResidual
@@ -44,13 +45,13 @@ VARIANTS = {
 }  # fmt: skip
 
 
-def elastic_block(in_channels, width, groups, activation):
+def elastic_block(in_channels: int, width: int, groups: int, activation: str) -> ElasticResidual:
     """The elastic block of csresnet50-elastic.cfg and csresnext50-elastic.cfg: both halves are 1x1, 3x3, 1x1.
 
     [B, in, H, W] -> [B, width, H, W]
     """
 
-    def half():
+    def half() -> nn.Sequential:
         inner = width // 2
         return nn.Sequential(
             ConvNormAct(in_channels // 2, inner, activation=activation),
@@ -61,7 +62,15 @@ def elastic_block(in_channels, width, groups, activation):
     return ElasticResidual(half(), half(), activation)
 
 
-def residual_block(block, in_channels, inner, width, stride=1, groups=1, activation="leaky_relu"):
+def residual_block(
+    block: str,
+    in_channels: int,
+    inner: int,
+    width: int,
+    stride: int = 1,
+    groups: int = 1,
+    activation: str = "leaky_relu",
+) -> Residual:
     """A residual block, `basic` or `bottleneck`. [B, in, H, W] -> [B, width, H/stride, W/stride]"""
     if block == "basic":
         layers = [
@@ -93,22 +102,22 @@ class ResNet(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant, in_channels=3, activation="leaky_relu", elastic=False):
+    def __init__(self, variant: str, activation: str = "leaky_relu", elastic: bool = False) -> None:
         super().__init__()
         self.table = VARIANTS[variant]
         self.activation, self.elastic = activation, elastic
         if elastic and self.table.joined is None:
-            raise ValueError(f"elastic is known of CSPResNet50 and CSPResNeXt50, not of {variant}")
-        self.stem = nn.Sequential(ConvNormAct(in_channels, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
+            raise OptionError("elastic", f"elastic is known of CSPResNet50 and CSPResNeXt50, not of {variant}")
+        self.stem = nn.Sequential(ConvNormAct(3, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
         make_stage = self._plain_stage if self.table.joined is None else self._partial_stage
         self.stages = nn.ModuleList(make_stage(number) for number in range(4))
         self.channels = tuple(self.table.joined or self.table.widths)
 
-    def _plain_stage(self, number):
+    def _plain_stage(self, number: int) -> nn.Sequential:
         in_channels = 64 if number == 0 else self.table.widths[number - 1]
         return self._blocks(number, in_channels, first_stride=1 if number == 0 else 2)
 
-    def _partial_stage(self, number):
+    def _partial_stage(self, number: int) -> nn.Sequential:
         table, activation = self.table, self.activation
         width, joined = table.widths[number], table.joined[number]
         down, base = nn.Identity(), 64
@@ -125,7 +134,7 @@ class ResNet(nn.Module):
         )  # fmt: skip
         return nn.Sequential(down, csp, ConvNormAct(csp.channels, joined, activation=activation))
 
-    def _blocks(self, number, in_channels, first_stride=1):
+    def _blocks(self, number: int, in_channels: int, first_stride: int = 1) -> nn.Sequential:
         table, width = self.table, self.table.widths[number]
         blocks = []
         for block in range(table.blocks[number]):
@@ -141,7 +150,7 @@ class ResNet(nn.Module):
             in_channels = width
         return nn.Sequential(*blocks)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(images))
 
 
@@ -156,9 +165,9 @@ class CSPResNet10(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, in_channels=3, activation="leaky_relu"):
+    def __init__(self, activation: str = "leaky_relu") -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvNormAct(in_channels, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
+        self.stem = nn.Sequential(ConvNormAct(3, 64, 7, stride=2, activation=activation), nn.MaxPool2d(2))
         self.stages = nn.ModuleList([residual_block("basic", 64, 64, 64, activation=activation)])
         channels = 64
         for width in (128, 128, 256):
@@ -172,5 +181,5 @@ class CSPResNet10(nn.Module):
             channels = csp.channels
         self.channels = (64, 256, 256, 512)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(images))

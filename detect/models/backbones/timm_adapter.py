@@ -3,8 +3,9 @@
 import re
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.registry import BACKBONES
 
 STRIDES = (4, 8, 16, 32)
@@ -23,38 +24,40 @@ class Timm(nn.Module):
         pretrained: start from timm's weights.
 
     Raises:
-        ValueError: timm is not installed, has no such model or cannot fetch its weights, or the model has no maps at
-            these strides.
+        OptionError: timm is not installed, has no such model or cannot fetch its weights, or the model has no maps
+            [B, C, H, W] at these strides.
     """
 
     strides = STRIDES
 
-    def __init__(self, in_channels=3, model="mobilenetv3_large_100", pretrained=False):
+    def __init__(self, model: str = "mobilenetv3_large_100", pretrained: bool = False) -> None:
         super().__init__()
         try:
             import timm
         except ImportError as error:
-            raise ValueError("timm is not installed; pip install 'csp-detect[timm]'") from error
-        if not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", model):  # 'hf-hub:...' would name a stranger's code and place
-            raise ValueError(f"'{model}' is no name of timm's list of models")
+            raise OptionError(None, "timm is not installed; pip install 'csp-detect[timm]'") from error
+        # 'hf-hub:...' would name a stranger's code and place
+        if not isinstance(model, str) or not re.fullmatch(r"[a-z0-9_]+(\.[a-z0-9_]+)?", model):
+            raise OptionError("model", f"'{model}' is no name of timm's list of models")
         on_meta = torch.empty(0).device.type == "meta"
         try:
-            self.net = timm.create_model(
-                model, pretrained=pretrained and not on_meta, features_only=True, in_chans=in_channels
-            )
+            self.net = timm.create_model(model, pretrained=pretrained and not on_meta, features_only=True)
         except OSError as error:
-            raise ValueError(
-                f"timm cannot fetch the weights of {model}; go online once, or set pretrained: false"
-            ) from error
+            sentence = f"timm cannot fetch the weights of {model}; go online once, or set pretrained: false"
+            raise OptionError("pretrained", sentence) from error
+        except RuntimeError as error:  # how timm refuses a name
+            raise OptionError("model", str(error)) from error
         found = self.net.feature_info.reduction()
         if not set(STRIDES) <= set(found):
-            raise ValueError(f"{model} has maps at the strides {found}; a backbone needs {list(STRIDES)}")
+            raise OptionError("model", f"{model} has maps at the strides {found}; a backbone needs {list(STRIDES)}")
+        if getattr(self.net, "output_fmt", "NCHW") != "NCHW":
+            raise OptionError("model", f"{model} has maps [B, H, W, C]; a backbone needs [B, C, H, W]")
         self.indices = [len(found) - 1 - found[::-1].index(stride) for stride in STRIDES]
         self.channels = tuple(self.net.feature_info.channels()[i] for i in self.indices)
         about = getattr(self.net, "default_cfg", {})
-        self.mean, self.std = about.get("mean", (0.0,) * in_channels), about.get("std", (1.0,) * in_channels)
+        self.mean, self.std = about.get("mean", (0.0,) * 3), about.get("std", (1.0,) * 3)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         mean, std = (images.new_tensor(values).view(1, -1, 1, 1) for values in (self.mean, self.std))
         maps = self.net((images - mean) / std)
         return [maps[i] for i in self.indices]

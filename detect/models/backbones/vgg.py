@@ -1,6 +1,6 @@
 """VGG-16 with batch normalisation (arXiv 1409.1556, configuration D), the plain net that CompConv is shown on."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct
@@ -19,15 +19,16 @@ class VGG16(nn.Module):
     strides = (4, 8, 16, 32)
     channels = (128, 256, 512, 512)
 
-    def __init__(self, in_channels=3, activation="relu"):
+    def __init__(self, activation: str = "relu") -> None:
         super().__init__()
+        channels = 3
         self.stages = nn.ModuleList()
         for widths in STAGES:
             layers = []
             for width in widths:
-                layers.append(ConvNormAct(in_channels, width, 3, activation=activation))
-                in_channels = width
+                layers.append(ConvNormAct(channels, width, 3, activation=activation))
+                channels = width
             self.stages.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, images)[1:]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, EffectiveSqueezeExcite
@@ -38,7 +38,7 @@ VARIANTS = {
 }
 
 
-def depthwise_conv(in_channels, out_channels, stride, activation):
+def depthwise_conv(in_channels: int, out_channels: int, stride: int, activation: str) -> nn.Sequential:
     """Depthwise 3x3 without norm and activation, then 1x1, norm, activation, as the authors have it."""
     depthwise = nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False)
     return nn.Sequential(depthwise, ConvNormAct(in_channels, out_channels, activation=activation))
@@ -50,7 +50,17 @@ class OneShotAggregation(nn.Module):
     [B, in, H, W] -> [B, width, H, W]
     """
 
-    def __init__(self, in_channels, inner, width, layers, depthwise, residual, attention, activation):
+    def __init__(
+        self,
+        in_channels: int,
+        inner: int,
+        width: int,
+        layers: int,
+        depthwise: bool,
+        residual: bool,
+        attention: bool,
+        activation: str,
+    ) -> None:
         super().__init__()
         joined = in_channels + layers * inner
         self.reduce = nn.Identity()
@@ -68,7 +78,7 @@ class OneShotAggregation(nn.Module):
         self.attention = EffectiveSqueezeExcite(width) if attention else nn.Identity()
         self.residual = residual
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         maps, deep = [x], self.reduce(x)
         for layer in self.layers:
             deep = layer(deep)
@@ -88,11 +98,11 @@ class VoVNet(nn.Module):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant, in_channels=3, activation="relu"):
+    def __init__(self, variant: str, activation: str = "relu") -> None:
         super().__init__()
         table = VARIANTS[variant]
         self.stem = nn.Sequential(
-            ConvNormAct(in_channels, 64, 3, stride=2, activation=activation),
+            ConvNormAct(3, 64, 3, stride=2, activation=activation),
             *(
                 [depthwise_conv(64, 64, 1, activation), depthwise_conv(64, 64, 2, activation)]
                 if table.depthwise
@@ -115,5 +125,5 @@ class VoVNet(nn.Module):
             self.stages.append(nn.Sequential(*stage))
         self.channels = table.widths
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> list[Tensor]:
         return outputs_of(self.stages, self.stem(images))

@@ -1,11 +1,13 @@
 """The YOLOv3 head (arXiv 1804.02767): raw maps, and their decoding to boxes and scores."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.registry import HEADS
 
 # (width, height) in network pixels, small to large, as in the authors' cfgs; nested ones are given for each scale
@@ -28,10 +30,10 @@ MAX_LOG_SIZE = 10.0  # exp(10) anchors: keeps a wild prediction finite
 class Cells(NamedTuple):
     """Where each of the N predictions of an input size sits. Fields are [N, 2] (x, y) or [N]."""
 
-    position: torch.Tensor  # column, row of the cell
-    anchor: torch.Tensor  # width, height in network px
-    stride: torch.Tensor  # [N] network px per cell
-    scale: torch.Tensor  # [N] Darknet's scale_x_y
+    position: Tensor  # column, row of the cell
+    anchor: Tensor  # width, height in network px
+    stride: Tensor  # [N] network px per cell
+    scale: Tensor  # [N] Darknet's scale_x_y
 
 
 @HEADS.register
@@ -53,11 +55,19 @@ class YOLOv3(nn.Module):
         all_anchors: the different ones among them; anchor_ids: per scale, where its anchors stand there.
     """
 
-    def __init__(self, in_channels, strides, num_classes, anchors="coco9", scale_x_y=1.0):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        num_classes: int,
+        anchors: str | Sequence = "coco9",
+        scale_x_y: float | Sequence[float] = 1.0,
+    ) -> None:
         super().__init__()
         if isinstance(anchors, str):
             if anchors not in ANCHORS:
-                raise ValueError(f"unknown anchors '{anchors}'; known: {', '.join(ANCHORS)}, or a list of [w, h]")
+                known = ", ".join(ANCHORS)
+                raise OptionError("anchors", f"unknown anchors '{anchors}'; known: {known}, or a list of [w, h]")
             anchors = ANCHORS[anchors]
         scales = len(in_channels)
         self.anchors = _per_scale(anchors, scales)
@@ -65,7 +75,8 @@ class YOLOv3(nn.Module):
         self.anchor_ids = [tuple(self.all_anchors.index(anchor) for anchor in scale) for scale in self.anchors]
         scale_x_y = [scale_x_y] * scales if isinstance(scale_x_y, (int, float)) else list(scale_x_y)
         if len(scale_x_y) != scales or not all(isinstance(s, (int, float)) and 1 <= s < 10 for s in scale_x_y):
-            raise ValueError(f"scale_x_y must be one number from 1 on, or one for each of the {scales} scales")
+            sentence = f"scale_x_y must be one number from 1 on, or one for each of the {scales} scales"
+            raise OptionError("scale_x_y", sentence)
 
         self.num_classes = num_classes
         self.strides = tuple(strides)
@@ -76,7 +87,7 @@ class YOLOv3(nn.Module):
         )
         self._init_weights()
 
-    def _init_weights(self):
+    def _init_weights(self) -> None:
         """Start from one object in a hundred cells and equally likely classes, so that early losses are small."""
         for conv, anchors in zip(self.predictions, self.anchors, strict=True):
             nn.init.normal_(conv.weight, std=0.01)
@@ -85,13 +96,13 @@ class YOLOv3(nn.Module):
             bias[:, 5:] = -math.log(max(self.num_classes - 1, 1))
             conv.bias.data.copy_(bias.flatten())
 
-    def check_trainable(self, box):
+    def check_trainable(self, box: str) -> None:
         """Raise UserError where the loss does not fit the head: it always fits this one."""
 
-    def forward(self, fused):
+    def forward(self, fused: list[Tensor]) -> list[Tensor]:
         return [conv(x) for conv, x in zip(self.predictions, fused, strict=True)]
 
-    def flatten(self, raw):
+    def flatten(self, raw: list[Tensor]) -> Tensor:
         """Raw maps -> all predictions of an image in one list: [B, N, 5+K], in the order of `cells`."""
         flat = []
         for level in raw:
@@ -100,7 +111,7 @@ class YOLOv3(nn.Module):
             flat.append(level.permute(0, 1, 3, 4, 2).reshape(batch, -1, 5 + self.num_classes))
         return torch.cat(flat, dim=1)
 
-    def cells(self, raw):
+    def cells(self, raw: list[Tensor]) -> Cells:
         """The `Cells` of raw maps (of their sizes, on their device)."""
         position, anchor, stride, scale = [], [], [], []
         for level, anchors, step, s in zip(raw, self.anchors, self.strides, self.scale_x_y, strict=True):
@@ -117,7 +128,7 @@ class YOLOv3(nn.Module):
         return Cells(torch.cat(position), torch.cat(anchor), torch.cat(stride), torch.cat(scale))
 
     @staticmethod
-    def decode_boxes(logits, cells):
+    def decode_boxes(logits: Tensor, cells: Cells) -> Tensor:
         """Box logits [..., N, 4] (x, y, w, h) -> boxes [..., N, 4] xyxy in network px (Darknet's `[yolo]` layer)."""
         scale = cells.scale[:, None]
         offset = logits[..., :2].sigmoid() * scale - (scale - 1) / 2
@@ -125,31 +136,32 @@ class YOLOv3(nn.Module):
         half = logits[..., 2:4].clamp(max=MAX_LOG_SIZE).exp() * cells.anchor / 2
         return torch.cat([centre - half, centre + half], dim=-1)
 
-    def decode(self, raw):
+    def decode(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K] = objectness x class probability."""
         logits = self.flatten(raw).float()
         boxes = self.decode_boxes(logits[..., :4], self.cells(raw))
         return boxes, logits[..., 4:5].sigmoid() * logits[..., 5:].sigmoid()
 
 
-def _per_scale(anchors, scales):
-    """Tuples of (width, height), one tuple per scale, from a flat or nested list.  Raises ValueError."""
+def _per_scale(anchors: object, scales: int) -> list[tuple]:
+    """Tuples of (width, height), one tuple per scale, from a flat or nested list.  Raises OptionError."""
     given = isinstance(anchors, (list, tuple)) and 0 < len(anchors) <= 100
     if given and len(anchors) == scales and all(_are_sizes(a) for a in anchors):
         return [tuple(map(tuple, scale)) for scale in anchors]
     if not given or not _are_sizes(anchors) or len(anchors) % scales:
-        raise ValueError(
+        raise OptionError(
+            "anchors",
             f"anchors must be [width, height] pairs of positive px, a multiple of {scales} of them, or a list of such "
-            f"pairs for each of the {scales} scales"
+            f"pairs for each of the {scales} scales",
         )
     count = len(anchors) // scales
     return [tuple(map(tuple, anchors[i * count : (i + 1) * count])) for i in range(scales)]
 
 
-def _are_sizes(anchors):
+def _are_sizes(anchors: object) -> bool:
     return isinstance(anchors, (list, tuple)) and 0 < len(anchors) <= 100 and all(map(_is_size, anchors))
 
 
-def _is_size(anchor):
+def _is_size(anchor: object) -> bool:
     numbers = isinstance(anchor, (list, tuple)) and all(isinstance(side, (int, float)) for side in anchor)
     return numbers and len(anchor) == 2 and all(0 < side < 1e5 for side in anchor)

@@ -1,7 +1,10 @@
 """The bottom-up prediction path that GFM and EFM share (arXiv 1911.11929, Fig. 6b and 6c)."""
 
+import functools
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import SAM, ConvNormAct
 
@@ -18,12 +21,9 @@ class BottomUpPrediction(nn.Module):
         sam: spatial attention at the entrance of each scale's branch.
     """
 
-    def __init__(self, fused, widths, sam, activation):
+    def __init__(self, fused: Sequence[int], widths: Sequence[int], sam: bool, activation: str) -> None:
         super().__init__()
-
-        def conv(in_channels, out_channels, kernel_size=1, stride=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         self.down, self.branches = nn.ModuleList(), nn.ModuleList()  # fine to coarse
         self.channels = (*widths[:-1], widths[-2])
         coarsest = len(widths) - 1
@@ -35,7 +35,7 @@ class BottomUpPrediction(nn.Module):
             attention = [SAM(joined)] if sam else []
             self.branches.append(nn.Sequential(*attention, conv(joined, out), conv(out, out, 3)))
 
-    def forward(self, fused):
+    def forward(self, fused: list[Tensor]) -> list[Tensor]:
         maps = [self.branches[0](fused[0])]
         for scale, (down, branch) in enumerate(zip(self.down, self.branches[1:], strict=True), start=1):
             finer = down(maps[-1])

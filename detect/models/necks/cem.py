@@ -1,6 +1,9 @@
 """CEM, ThunderNet's context enhancement module (arXiv 1903.11752), with a YOLO head (arXiv 1911.11929, Table 2)."""
 
-from torch import nn
+import functools
+from collections.abc import Sequence
+
+from torch import Tensor, nn
 
 from detect.models.layers import SAM, ConvNormAct, Resize
 from detect.models.necks.levels import levels_of
@@ -24,15 +27,19 @@ class CEM(nn.Module):
         sam: spatial attention at the entrance of each scale's branch.
     """
 
-    def __init__(self, in_channels, strides, widths=(128, 256), sam=False, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (128, 256),
+        sam: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         _, self.strides = levels_of("CEM", widths, in_channels, strides)
         c4, c5 = in_channels[-2:]
         width = widths[-1]
-
-        def conv(in_channels, out_channels, kernel_size=1, stride=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         self.c4, self.c5 = conv(c4, width), conv(c5, width)
         self.resize = Resize()
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -48,7 +55,7 @@ class CEM(nn.Module):
             before = out
         self.channels = tuple(widths)
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         c4, c5 = pyramid[-2:]
         context = self.c4(c4) + self.resize(self.c5(c5), c4.shape[-2:]) + self.globe(self.pool(c5))
         finest = pyramid[-len(self.strides)]

@@ -1,18 +1,23 @@
 """EFM, the exact fusion model (arXiv 1911.11929, section 3.2, Fig. 6c)."""
 
+import functools
+from collections.abc import Callable, Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import SPP, AddChannels, ConvNormAct, Upsample, compress
 from detect.models.necks.bottom_up import BottomUpPrediction
 from detect.models.necks.levels import levels_of
 from detect.models.registry import NECKS
 
+MakeConv = Callable[..., ConvNormAct]  # (in_channels, out_channels, kernel_size=1, stride=1)
+
 
 class FuseCoarsest(nn.Module):
     """F5 <- L5, L4: 3x3(1x1(L5)) + pool(Maxout(L4)). -> [B, width, H, W] at L5's size"""
 
-    def __init__(self, own, finer, width, conv):
+    def __init__(self, own: int, finer: int, width: int, conv: MakeConv) -> None:
         super().__init__()
         self.own = nn.Sequential(conv(own, width), conv(width, width, 3))
         self.finer, _ = compress(finer, width)
@@ -20,7 +25,7 @@ class FuseCoarsest(nn.Module):
         self.add = AddChannels()
         self.channels = width
 
-    def forward(self, own, finer):
+    def forward(self, own: Tensor, finer: Tensor) -> Tensor:
         return self.add(self.own(own), self.down(self.finer(finer)))
 
 
@@ -30,14 +35,14 @@ class FuseBetween(nn.Module):
     -> [B, 2 * finer_width, H, W] at L4's size
     """
 
-    def __init__(self, coarser, own, finer, width, finer_width, conv):
+    def __init__(self, coarser: int, own: int, finer: int, width: int, finer_width: int, conv: MakeConv) -> None:
         super().__init__()
         self.reduce = nn.Sequential(conv(coarser, width), Upsample())
         self.fuse = nn.Sequential(conv(width + own, width), conv(width, width, 3), conv(width, finer_width))
         self.down = conv(finer, finer_width, 3, stride=2)
         self.channels = 2 * finer_width
 
-    def forward(self, coarser, own, finer):
+    def forward(self, coarser: Tensor, own: Tensor, finer: Tensor) -> Tensor:
         deep = self.fuse(torch.cat([self.reduce(coarser), own], dim=1))
         return torch.cat([deep, self.down(finer)], dim=1)
 
@@ -48,7 +53,7 @@ class FuseFinest(nn.Module):
     `finer` is 0 where the pyramid has no finer level. -> [B, 2 * (width // 2) + width, H, W] at L3's size
     """
 
-    def __init__(self, coarser, own, finer, width, conv):
+    def __init__(self, coarser: int, own: int, finer: int, width: int, conv: MakeConv) -> None:
         super().__init__()
         half = width // 2
         self.own = nn.Sequential(conv(own, half), conv(half, half, 3))
@@ -60,7 +65,7 @@ class FuseFinest(nn.Module):
         self.up = Upsample()
         self.channels = 2 * half + coarser
 
-    def forward(self, coarser, own, finer=None):
+    def forward(self, coarser: Tensor, own: Tensor, finer: Tensor | None = None) -> Tensor:
         maps = [self.own(own)] if finer is None else [self.own(own), self.down(self.finer(finer))]
         g = self.fuse(torch.cat(maps, dim=1))
         return torch.cat([g, self.widen(g), self.up(self.coarser(coarser))], dim=1)
@@ -88,16 +93,21 @@ class EFM(nn.Module):
         spp: spatial pyramid pooling of F5 on its way to the next finer scale.
     """
 
-    def __init__(self, in_channels, strides, widths=(64, 128, 256), sam=False, spp=False, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (64, 128, 256),
+        sam: bool = False,
+        spp: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         levels, self.strides = levels_of("EFM", widths, in_channels, strides)
         scales = len(widths)
         self.finer_levels = len(in_channels) - scales  # below the finest scale
         finer = in_channels[self.finer_levels - 1] if self.finer_levels else 0
-
-        def conv(in_channels, out_channels, kernel_size=1, stride=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         compressed = [compress(level, width) for level, width in zip(levels[:-1], widths, strict=False)]
         self.levels = nn.ModuleList(layer for layer, _ in compressed)
         own = [channels for _, channels in compressed]
@@ -118,7 +128,7 @@ class EFM(nn.Module):
         self.predict = BottomUpPrediction(fused, widths, sam, activation)
         self.channels = self.predict.channels
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         finer, levels = pyramid[: self.finer_levels], pyramid[self.finer_levels :]
         own = [compress(x) for compress, x in zip(self.levels, levels[:-1], strict=True)]
 

@@ -1,22 +1,23 @@
 """FPN as in YOLOv3 (arXiv 1804.02767), and the smaller one of YOLOv3-tiny."""
 
+import functools
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import SPP, ConvNormAct, Upsample
-from detect.models.necks.levels import levels_of
+from detect.models.necks.levels import check_channels, levels_of
 from detect.models.registry import NECKS
 
 
-def five_convolutions(in_channels, width, activation, spp=False):
+def five_convolutions(in_channels: int, width: int, activation: str, spp: bool = False) -> nn.Sequential:
     """1x1, 3x3, 1x1, 3x3, 1x1 of `width`, twice, `width`, ...; with `spp` pooling and a 1x1 after the third.
 
     [B, in_channels, H, W] -> [B, width, H, W]
     """
 
-    def conv(in_channels, out_channels, kernel_size=1):
-        return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
-
+    conv = functools.partial(ConvNormAct, activation=activation)
     pooled = [SPP(), conv(4 * width, width)] if spp else []
     return nn.Sequential(
         conv(in_channels, width), conv(width, 2 * width, 3), conv(2 * width, width),
@@ -39,13 +40,18 @@ class FPN(nn.Module):
         lateral: a 1x1 convolution of each level before it is joined; YOLOv3 joins the levels as they are.
     """
 
-    def __init__(self, in_channels, strides, widths=(128, 256, 512), spp=False, lateral=False, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (128, 256, 512),
+        spp: bool = False,
+        lateral: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         in_channels, self.strides = levels_of("FPN", widths, in_channels, strides)
-
-        def conv(in_channels, out_channels, kernel_size=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         self.top = five_convolutions(in_channels[-1], widths[-1], activation, spp)
         self.reduce, self.laterals, self.fuse = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()  # coarse to fine
         for channels, width, coarser in reversed(list(zip(in_channels, widths, widths[1:], strict=False))):
@@ -58,7 +64,7 @@ class FPN(nn.Module):
         self.lateral = lateral
         self.channels = tuple(2 * width for width in widths)
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         *levels, top = pyramid[-len(self.strides) :]
         deep = self.top(top)
         fused = [self.predict[-1](deep)]
@@ -87,20 +93,19 @@ class TinyFPN(nn.Module):
 
     def __init__(
         self,
-        in_channels,
-        strides,
-        widths=(256, 512),
-        top_width=256,
-        up_width=128,
-        joined=False,
-        activation="leaky_relu",
-    ):
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (256, 512),
+        top_width: int = 256,
+        up_width: int = 128,
+        joined: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         in_channels, self.strides = levels_of("TinyFPN", widths, in_channels, strides)
-
-        def conv(in_channels, out_channels, kernel_size=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
-
+        check_channels("top_width", top_width)
+        check_channels("up_width", up_width)
+        conv = functools.partial(ConvNormAct, activation=activation)
         self.reduce_top = conv(in_channels[-1], top_width)
         self.predict_top = conv(top_width, widths[-1], 3)
         self.reduce, self.predict = nn.ModuleList(), nn.ModuleList()  # coarse to fine
@@ -114,7 +119,7 @@ class TinyFPN(nn.Module):
         beside = [up_width + channels for channels in in_channels[:-1]] if joined else [0] * (len(widths) - 1)
         self.channels = tuple(width + more for width, more in zip(widths, [*beside, 0], strict=True))
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         *levels, top = pyramid[-len(self.strides) :]
         coarser = self.reduce_top(top)
         fused = [self.predict_top(coarser)]

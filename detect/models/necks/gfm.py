@@ -1,7 +1,10 @@
 """GFM, the global fusion model that the CSPNet paper compares EFM with (arXiv 1911.11929, Fig. 6b)."""
 
+import functools
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import ConvNormAct, Resize, compress
 from detect.models.necks.bottom_up import BottomUpPrediction
@@ -25,14 +28,18 @@ class GFM(nn.Module):
         sam: spatial attention at the entrance of each prediction branch.
     """
 
-    def __init__(self, in_channels, strides, widths=(64, 128, 256), sam=False, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (64, 128, 256),
+        sam: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         _, self.strides = levels_of("GFM", widths, in_channels, strides)
         width = widths[-2]
-
-        def conv(in_channels, out_channels, kernel_size=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         *finer, top = in_channels
         compressed = [compress(channels, width) for channels in finer]
         self.levels = nn.ModuleList([*(layer for layer, _ in compressed), conv(top, width)])
@@ -46,7 +53,7 @@ class GFM(nn.Module):
         self.predict = BottomUpPrediction(fused, widths, sam, activation)
         self.channels = self.predict.channels
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         size = pyramid[-2].shape[-2:]
         maps = [self.resize(level(x), size) for level, x in zip(self.levels, pyramid, strict=True)]
         globe = self.globe(self.pool(pyramid[-1]))

@@ -1,9 +1,11 @@
 """PANet-SPP, the neck of CSPResNeXt50-PANet-SPP and YOLOv4 (arXiv 1803.01534; the authors' cfgs)."""
 
+import functools
 import itertools
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import SAM, ConvNormAct, Upsample
 from detect.models.necks.fpn import five_convolutions
@@ -26,14 +28,20 @@ class PANet(nn.Module):
             SAM model is not published; the place follows their other cfgs with SAM (inferred).
     """
 
-    def __init__(self, in_channels, strides, widths=(128, 256, 512), spp=True, sam=False, activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (128, 256, 512),
+        spp: bool = True,
+        sam: bool = False,
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         in_channels, self.strides = levels_of("PANet", widths, in_channels, strides)
+        conv = functools.partial(ConvNormAct, activation=activation)
 
-        def conv(in_channels, out_channels, kernel_size=1, stride=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, stride, activation=activation)
-
-        def fuse(width, attention=False):
+        def fuse(width: int, attention: bool) -> nn.Module:
             convolutions = five_convolutions(2 * width, width, activation)
             return nn.Sequential(SAM(2 * width), convolutions) if attention else convolutions
 
@@ -51,7 +59,7 @@ class PANet(nn.Module):
         self.up = Upsample()
         self.channels = tuple(2 * width for width in widths)
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         *levels, top = pyramid[-len(self.strides) :]
         n = [self.top(top)]
         for level, reduce, lateral, fuse in zip(

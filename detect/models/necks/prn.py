@@ -1,8 +1,10 @@
 """PRN, the partial residual network's neck for small detectors (arXiv 1911.11929 compares with it; PRN's own cfgs)."""
 
+import functools
 import itertools
+from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from detect.models.layers import AddChannels, ConvNormAct, Upsample, make_activation
 from detect.models.necks.levels import levels_of
@@ -21,13 +23,16 @@ class PRN(nn.Module):
         widths: one per scale, fine to coarse.
     """
 
-    def __init__(self, in_channels, strides, widths=(128, 256), activation="leaky_relu"):
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        strides: Sequence[int],
+        widths: Sequence[int] = (128, 256),
+        activation: str = "leaky_relu",
+    ) -> None:
         super().__init__()
         in_channels, self.strides = levels_of("PRN", widths, in_channels, strides)
-
-        def conv(in_channels, out_channels, kernel_size=1):
-            return ConvNormAct(in_channels, out_channels, kernel_size, activation=activation)
-
+        conv = functools.partial(ConvNormAct, activation=activation)
         self.reduce_top = conv(in_channels[-1], widths[-1])
         self.predict_top = conv(widths[-1], widths[-1], 3)
         self.reduce, self.predict = nn.ModuleList(), nn.ModuleList()  # coarse to fine
@@ -39,7 +44,7 @@ class PRN(nn.Module):
         self.act = make_activation(activation)
         self.channels = tuple(widths)
 
-    def forward(self, pyramid):
+    def forward(self, pyramid: list[Tensor]) -> list[Tensor]:
         *levels, top = pyramid[-len(self.strides) :]
         reduced = self.reduce_top(top)
         deep = self.predict_top(reduced)
