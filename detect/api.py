@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import torch
-
 from detect import config
 from detect.errors import UserError
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime, pick_device
 from detect.models.detector import build_detector
 from detect.weights.files import load_model
 
@@ -17,7 +16,8 @@ def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, d
     """A `Predictor` with the detector in `weights`::
 
         model = detect.load("weights/csppelee_efm_coco3k.safetensors")
-        for result in model.predict("video.mp4"):
+        result = model("photo.jpg")
+        for result in model.stream("video.mp4"):
             result.boxes, result.scores, result.labels, result.names
 
     Args:
@@ -28,7 +28,7 @@ def load(weights=RELEASED, *, cfg=None, names=None, size=None, min_score=None, d
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
         device: torch device; CUDA by default where there is one.
         batch: images that go through the detector at once.
-        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.detections_from`, instead of the configured.
+        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.nms`, instead of the configured.
 
     Raises:
         UserError: the weights cannot be used, or an argument is out of range.
@@ -47,14 +47,12 @@ def load_file(weights=RELEASED, cfg=None, names=None):
 def predictor_of(model, *, size=None, min_score=None, max_detections=None, device=None, batch=1, **nms):
     """The `Predictor` of a `LoadedModel`; arguments as in `load`."""
     predict = model.settings.predict
+    size = model.settings.input.size if size is None else size
     return Predictor(
-        model.network,
-        model.names,
-        model.settings.input.size if size is None else size,
+        TorchRuntime(model.network, model.names, size, pick_device(device)),
         min_score=predict.min_score if min_score is None else min_score,
         nms=predict.nms_options() | nms,
         max_detections=predict.max_detections if max_detections is None else max_detections,
-        device=pick_device(device),
         batch=batch,
     )
 
@@ -74,17 +72,3 @@ def build(source, num_classes=80):
         if not isinstance(model.get(part), dict) or "name" not in model[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
     return build_detector(model, num_classes)
-
-
-def pick_device(name=None):
-    """torch device of that name; CUDA where there is one, else the CPU, for None.  Raises UserError."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda"):
-            raise UserError(f"--device {name}: give cpu, cuda, cuda:1, ...")
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"--device {name}: not there ({str(error).splitlines()[0]})") from error
-    return device

@@ -172,7 +172,7 @@ class PredictSettings:
     max_detections: int = setting(100, low=1, high=10_000)
 
     def nms_options(self):
-        """Keyword arguments for `detect.ops.nms.detections_from`."""
+        """Keyword arguments for `detect.ops.nms.nms`."""
         return {
             "overlap": self.nms,
             "threshold": self.nms_threshold,

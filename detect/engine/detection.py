@@ -9,6 +9,7 @@ from detect.errors import UserError
 from detect.evaluation.coco import load_ground_truth
 from detect.evaluation.evaluate import EVERYTHING, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.yolo import YOLOLoss
 
 
@@ -54,10 +55,8 @@ class DetectionTask(Task):
 
     def evaluate(self, model, device):
         names = tuple(category["name"] for category in self.categories)
-        predictor = Predictor(
-            model, names, self.settings.input.size,
-            nms=self.settings.predict.nms_options(), device=device, **EVERYTHING,
-        )  # fmt: skip
+        runtime = TorchRuntime(model, names, self.settings.input.size, device)
+        predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVERYTHING)
         report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
         return report.metrics
 
