@@ -26,7 +26,18 @@ _HOMES = {
     "Result": "detect.inference.result",
     "UserError": "detect.errors",
 }
-__all__ = ["Detector", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load", "train"]
+__all__ = [
+    "Detector",
+    "Predictor",
+    "Result",
+    "UserError",
+    "__version__",
+    "build",
+    "evaluate",
+    "export",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

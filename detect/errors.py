@@ -19,12 +19,6 @@ class UserError(Exception):
 
 
 class PartError(UserError):
-    def __init__(self, section, option, sentence):
-        super().__init__(sentence)
-        self.section, self.option, self.sentence = section, option, sentence
-
-
-class PartError(UserError):
     """A part of a model that cannot be made of its specification.
 
     Attributes:
@@ -34,11 +28,8 @@ class PartError(UserError):
     """
 
     def __init__(self, section: str, option: str | None, sentence: str) -> None:
-        super().__init__(section, option, sentence)
+        super().__init__(sentence)
         self.section, self.option, self.sentence = section, option, sentence
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 class OptionError(ValueError):

@@ -112,7 +112,7 @@ class DarknetNetwork(nn.Module):
 
     @property
     def nms(self):
-        """The cfg's suppression as keyword arguments of `detect.ops.nms.detections_from`.
+        """The cfg's suppression as keyword arguments of `detect.ops.nms.nms`.
 
         OpenCV's layers suppress nothing; its `NMSBoxes` is `overlap="iou"`.
         """

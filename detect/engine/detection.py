@@ -10,6 +10,7 @@ from detect.errors import UserError
 from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.yolo import YOLOLoss
 
 
@@ -55,10 +56,8 @@ class DetectionTask(Task):
 
     def evaluate(self, model, device):
         names = tuple(category["name"] for category in self.categories)
-        predictor = Predictor(
-            model, names, self.settings.input.size,
-            nms=self.settings.predict.nms_options(), device=device, **EVALUATION_THRESHOLDS,
-        )  # fmt: skip
+        runtime = TorchRuntime(model, names, self.settings.input.size, device)
+        predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
         report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
         return report.metrics
 

@@ -7,6 +7,7 @@ import numpy as np
 from pycocotools.coco import COCO
 
 from detect.evaluation.coco import Detection, evaluate_detections, indexed
+from detect.ops.boxes import iou
 
 SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each
 NETWORK_SIZES = (*range(320, 865, 32), 896, 960, 1024, 1280)  # px
@@ -243,12 +244,8 @@ def _sample(ground_truth: COCO, detections: list[Detection]) -> _Sample | None:
 
 def _pair_ious(sample: _Sample, boxes: np.ndarray) -> np.ndarray:
     """IoU [p] of every pair; boxes [d, 4] xywh px instead of the sample's own."""
-    ours, mine = sample.objects[sample.pair_object], boxes[sample.pair_box]
-    ends = np.minimum(ours[:, :2] + ours[:, 2:], mine[:, :2] + mine[:, 2:])
-    width_height = (ends - np.maximum(ours[:, :2], mine[:, :2])).clip(min=0)
-    intersection = width_height.prod(axis=1)
-    union = ours[:, 2:].prod(axis=1) + mine[:, 2:].clip(min=0).prod(axis=1) - intersection
-    return intersection / union.clip(min=1e-9)
+    ours, mine = (np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], axis=1) for b in (sample.objects, boxes))
+    return iou(ours[sample.pair_object], mine[sample.pair_box])
 
 
 def _best_ious(sample: _Sample, boxes: np.ndarray) -> np.ndarray:

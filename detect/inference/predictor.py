@@ -1,51 +1,101 @@
-"""From images to detections in image px, with PyTorch: the shared core of prediction and evaluation."""
+"""From images of any size to detections in image px, whatever runs the network: the core of prediction, evaluation."""
 
-import copy
+import glob
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from typing import Any, overload
 
 import numpy as np
-import torch
+from PIL import Image
 
 from detect.errors import UserError, nearest
+from detect.files import printable
 from detect.inference.result import Result
-from detect.inference.sources import find_items, raise_error, read_frames
+from detect.inference.runtime import Runtime
+from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames
 from detect.ops.letterbox import Letterbox
-from detect.ops.nms import OVERLAPS, Detections, detections_from
+from detect.ops.nms import OVERLAPS, Candidates, nms
 
 NMS_OPTIONS = ("overlap", "threshold", "beta", "per_class")
+
+OneImage = str | os.PathLike[str] | np.ndarray | Image.Image
 
 
 class Predictor:
     """Runs a detector over images of any size.
 
     Args:
-        detector: a `detect.models.detector.Detector`; it stays as it is, a copy is fused and put in eval mode.
-        names: the K class names.
-        size: side of the network's square input in px, a multiple of `detector.stride`.
+        runtime: the network, see `detect.inference.runtime.Runtime`.
         min_score: detections at or below it are left out (0.001 for evaluation).
-        nms: keyword arguments for `detections_from`: overlap, threshold, beta, per_class.
+        nms: keyword arguments for `detect.ops.nms.nms`: overlap, threshold, beta, per_class.
         max_detections: per image.
-        device: where the detector runs.
-        batch: images that are read and go through the detector together (on the CPU one after the other, so that
-            the results do not depend on it); live sources always go one by one.
+        batch: images that are read and go through the network together; live sources always go one by one.
 
     Raises:
         UserError: an argument is out of its range.
     """
 
-    def __init__(self, detector, names, size, min_score=0.25, nms=None, max_detections=100, device="cpu", batch=1):
-        self.names = tuple(str(name) for name in names)
-        self.size = size
+    def __init__(
+        self,
+        runtime: Runtime,
+        min_score: float = 0.25,
+        nms: Mapping[str, Any] | None = None,
+        max_detections: int = 100,
+        batch: int = 1,
+    ) -> None:
+        self.runtime = runtime
         self.min_score = min_score
         self.max_detections = max_detections
         self.batch = batch
         self.nms = dict(nms or {})
-        self._check(detector)
-        self.device = torch.device(device)
-        model = copy.deepcopy(detector).eval().fuse()
-        self.model = model.requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self._check()
 
-    def predict(self, source, on_error=None):
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the K classes."""
+        return self.runtime.names
+
+    @property
+    def size(self) -> int:
+        """Side of the network's square input, px."""
+        return self.runtime.size
+
+    def to(self, device: Any) -> "Predictor":
+        """Move the network to another device (`cpu`, `cuda`, `cuda:1`, `mps`); returns itself.
+
+        Raises:
+            UserError: there is no such device, or this runtime cannot move.
+        """
+        move = getattr(self.runtime, "to", None)
+        if move is None:
+            raise UserError(f"{type(self.runtime).__name__} cannot move to {device}; it runs where it was made")
+        move(device)
+        return self
+
+    @overload
+    def __call__(self, source: list[Any] | tuple[Any, ...]) -> list[Result]: ...
+
+    @overload
+    def __call__(self, source: OneImage) -> Result: ...
+
+    def __call__(self, source: OneImage | list[Any] | tuple[Any, ...]) -> Result | list[Result]:
+        """What is found in an image, a file or uint8 RGB [height, width, 3] or a Pillow image; a list gives a list.
+
+        Raises:
+            UserError: an image cannot be read, or is none.
+        """
+        many = isinstance(source, (list, tuple))
+        for entry in source if many else [source]:
+            _check_not_many(entry)
+        items = find_items(source)
+        for item in items:
+            if item.medium != "image":
+                raise _not_one_image(item.name)
+        results = list(self.predict_items(items))
+        return results if many else results[0]
+
+    def stream(self, source: Any, on_error: Callable[[UserError], Any] | None = None) -> Iterator[Result]:
         """An iterator over the `Result` of every image of `source` (see `sources.find_items`), in order.
 
         A file that cannot be read, or breaks off, is given to `on_error` as a `UserError` and the others go on; without
@@ -54,10 +104,12 @@ class Predictor:
         on_error = on_error or raise_error
         return self.predict_items(find_items(source, on_error), on_error)
 
-    def predict_items(self, items, on_error=raise_error):
-        """`predict` for sources that `find_items` has found."""
+    def predict_items(
+        self, items: Iterable[Item], on_error: Callable[[UserError], Any] = raise_error
+    ) -> Generator[Result, None, None]:
+        """`stream` for sources that `find_items` has found."""
         with closing(read_frames(items, on_error)) as frames:
-            waiting = []
+            waiting: list[Frame] = []
             for frame in frames:
                 waiting.append(frame)
                 if len(waiting) >= self.batch or frame.medium == "live":
@@ -65,38 +117,23 @@ class Predictor:
                     waiting = []
             yield from self._results(waiting)
 
-    @torch.inference_mode()
-    def detect_batch(self, images):
-        """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> their `Detections` as NumPy arrays, boxes in image px."""
+    def detect_batch(self, images: Sequence[np.ndarray]) -> list[Candidates]:
+        """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px."""
         if not images:
             return []
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
         squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
-        inputs = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)  # [B, 3, size, size], channels last
-        # The CPU's convolutions round differently for other batch sizes: one by one, a batch changes no result there.
-        at_once = 1 if self.device.type == "cpu" else len(images)
-        decoded = [self.model.decode(self.model(part.float() / 255)) for part in inputs.split(at_once)]
-        boxes, scores = (torch.cat(parts) for parts in zip(*decoded, strict=True))
         found = []
-        for frame, boxes_of_one, scores_of_one in zip(frames, boxes, scores, strict=True):
-            kept = detections_from(boxes_of_one, scores_of_one, self.min_score, limit=self.max_detections, **self.nms)
-            boxes_of_one, scores_of_one, labels = (field.cpu().numpy() for field in kept)
-            found.append(Detections(frame.undo(boxes_of_one), scores_of_one.astype(np.float32), labels))
+        for frame, candidates in zip(frames, self.runtime(squares, self.min_score), strict=True):
+            kept = nms(candidates, limit=self.max_detections, **self.nms)
+            found.append(kept._replace(boxes=frame.undo(kept.boxes)))
         return found
 
-    def _results(self, frames):
+    def _results(self, frames: list[Frame]) -> Iterator[Result]:
         for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
             yield Result(*found, self.names, frame)
 
-    def _check(self, detector):
-        stride = detector.stride
-        if not isinstance(self.size, int) or self.size <= 0 or self.size % stride:
-            raise UserError(f"size is {self.size} px; give a multiple of {stride}, such as {_near(self.size, stride)}")
-        if len(self.names) != detector.num_classes:
-            raise UserError(
-                f"there are {len(self.names)} class names for a detector of {detector.num_classes} classes; "
-                "give the names it was trained with"
-            )
+    def _check(self) -> None:
         if not 0 <= self.min_score <= 1:
             raise UserError(f"min_score is {self.min_score}; give a number from 0 to 1")
         for name in ("max_detections", "batch"):
@@ -112,6 +149,14 @@ class Predictor:
             raise UserError(f"nms overlap is '{overlap}'{nearest(overlap, OVERLAPS)}")
 
 
-def _near(size, stride):
-    """The positive multiple of `stride` nearest to `size`, if that is a number at all."""
-    return max(round(size / stride), 1) * stride if isinstance(size, (int, float)) else 13 * stride
+def _check_not_many(source: Any) -> None:
+    """Raise UserError for a folder or a pattern."""
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        is_pattern = glob.has_magic(path) and "://" not in path and not os.path.isfile(path)
+        if is_pattern or os.path.isdir(path):
+            raise _not_one_image(path)
+
+
+def _not_one_image(name: str) -> UserError:
+    return UserError(f"{printable(name)}: not an image; use stream for videos, folders, patterns and live sources")

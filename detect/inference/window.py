@@ -38,7 +38,8 @@ class WindowSink:
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
             raise UserError(
-                "no window can be opened here (no display, or OpenCV without one); run without a window", argument="show"
+                "no window can be opened here (no display, or OpenCV without one); run without a window",
+                argument="show",
             ) from error
         if key in (ord("q"), ESCAPE):
             raise WindowClosed

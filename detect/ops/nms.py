@@ -1,77 +1,83 @@
-"""Non-maximum suppression: from all scored boxes of an image to its detections."""
+"""Non-maximum suppression: from all scored boxes of an image to its detections. One for every runtime, in NumPy."""
 
 from typing import NamedTuple
 
-import torch
-from torchvision.ops import batched_nms
+import numpy as np
+
+from detect.ops.boxes import diou, iou
 
 OVERLAPS = ("iou", "diou", "diou_beta")
-MAX_CANDIDATES = 20_000  # best-scored (box, class) pairs that enter the suppression
+MAX_CANDIDATES = 20_000  # best-scored candidates that take part
+BLOCK = 120  # candidates compared at once: their matrix stays small enough for memory that is used again and again
 
 
-class Detections(NamedTuple):
-    """Detections of one image, best first. Frames: network px until `Letterbox.undo`."""
+class Candidates(NamedTuple):
+    """Scored boxes of one image; what NMS leaves of them comes best first. Frames: network px until `Letterbox.undo`.
 
-    boxes: torch.Tensor  # [n, 4] xyxy
-    scores: torch.Tensor  # [n]
-    labels: torch.Tensor  # [n] int64, 0..K-1
+    A box may stand here several times, once for each of its classes.
+    """
+
+    boxes: np.ndarray  # float32 [n, 4] xyxy
+    scores: np.ndarray  # float32 [n], 0..1
+    labels: np.ndarray  # int64 [n], 0..K-1
 
 
-def detections_from(boxes, scores, min_score=0.25, overlap="iou", threshold=0.45, beta=0.6, per_class=True, limit=100):
-    """Boxes [N, 4] xyxy and scores [N, K] of one image -> `Detections`.
-
-    A box may be detected as several classes: each (box, class) pair above `min_score` is a candidate.
+def nms(
+    candidates: Candidates,
+    overlap: str = "iou",
+    threshold: float = 0.45,
+    beta: float = 0.6,
+    per_class: bool = True,
+    limit: int = 100,
+) -> Candidates:
+    """The candidates that no better one overlaps too much, best first; of equal scores the first counts as better.
 
     Args:
         overlap: overlap that suppresses a lower-scored box when it exceeds `threshold`: `iou` (greedy, Darknet's
-            default), `diou` (Darknet's greedynms: IoU - d/c) or `diou_beta` (its diounms: IoU - (d/c)^beta), where d
-            is the squared distance of the centres and c the squared diagonal of the enclosing box (arXiv 1911.08287).
+            default), `diou` (Darknet's greedynms: IoU - d/c) or `diou_beta` (its diounms: IoU - (d/c)^beta), see
+            `detect.ops.boxes.diou`.
         per_class: suppress within a class only.
-        limit: detections kept at the most.
+        limit: candidates kept at the most.
     """
     if overlap not in OVERLAPS:
         raise ValueError(f"unknown overlap of NMS '{overlap}'; known: {', '.join(OVERLAPS)}")
-    index, labels = (scores > min_score).nonzero(as_tuple=True)
-    scores = scores[index, labels]
-    if len(scores) > MAX_CANDIDATES:
-        scores, best = scores.topk(MAX_CANDIDATES)
-        index, labels = index[best], labels[best]
-    boxes = boxes[index]
-    groups = labels if per_class else torch.zeros_like(labels)
-    if overlap == "iou":
-        keep = _iou_nms(boxes, scores, groups, threshold)
-    else:
-        keep = _diou_nms(boxes, scores, groups, threshold, beta if overlap == "diou_beta" else 1.0, limit)
-    keep = keep[:limit]
-    return Detections(boxes[keep], scores[keep], labels[keep])
+    order = _best_first(candidates.scores)[:MAX_CANDIDATES]
+    boxes = np.ascontiguousarray(candidates.boxes[order].T, dtype=np.float64)  # [4, n]
+    groups = candidates.labels[order] if per_class else np.zeros_like(order)
+
+    def suppresses(better: np.ndarray, worse: np.ndarray) -> np.ndarray:
+        """Which of `better` [m] overlap which of `worse` [n] too much: bool [m, n]."""
+        a, b = boxes[:, better].T[:, None], boxes[:, worse].T[None]
+        overlaps = iou(a, b) if overlap == "iou" else diou(a, b, beta if overlap == "diou_beta" else 1.0)
+        return (overlaps > threshold) & (groups[better][:, None] == groups[worse])
+
+    kept = order[:0]  # places in `order`
+    for start in range(0, len(order), BLOCK):
+        if len(kept) >= limit:
+            break
+        block = np.arange(start, min(start + BLOCK, len(order)))
+        if len(kept):
+            block = block[~suppresses(kept, block).any(axis=0)]
+        kept = np.concatenate([kept, block[_greedy(suppresses(block, block))]])
+    chosen = order[kept[:limit]]
+    return Candidates(candidates.boxes[chosen], candidates.scores[chosen], candidates.labels[chosen])
 
 
-def _iou_nms(boxes, scores, groups, threshold):
-    """torchvision's suppression, kept right for boxes beyond the image: it parts the groups by shifting boxes by
-    multiples of the largest coordinate, which needs coordinates from 0 on, and digits."""
-    if not len(boxes):
-        return torch.zeros(0, dtype=torch.int64, device=boxes.device)
-    boxes = boxes.double()
-    return batched_nms(boxes - boxes.min(), scores.double(), groups, threshold)
+def _best_first(scores: np.ndarray) -> np.ndarray:
+    """Indices [n] of scores, none below 0, in falling order; of equal scores the first comes first.
+
+    The bits of such floats rise with them. With the index below, they sort several times faster than a stable argsort.
+    """
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.uint32)
+    keys = (~bits).astype(np.uint64) << np.uint64(32) | np.arange(len(bits), dtype=np.uint64)
+    return (np.sort(keys) & np.uint64(2**32 - 1)).astype(np.int64)
 
 
-def _diou_nms(boxes, scores, groups, threshold, beta, limit):
-    """Greedy suppression by DIoU; stops once `limit` boxes are kept. Returns kept indices, best first."""
-    order = scores.argsort(descending=True, stable=True)
-    keep = []
-    while len(order) and len(keep) < limit:
-        best, rest = order[0], order[1:]
-        keep.append(best)
-        overlap = diou(boxes[best], boxes[rest], beta)
-        order = rest[(overlap <= threshold) | (groups[rest] != groups[best])]
-    return torch.stack(keep) if keep else order
-
-
-def diou(box, others, beta=1.0):
-    """IoU - (d/c)^beta of `box` [4] with `others` [n, 4], xyxy -> [n]."""
-    size = (torch.minimum(box[2:], others[:, 2:]) - torch.maximum(box[:2], others[:, :2])).clamp(min=0)
-    intersection = size.prod(-1)
-    union = (box[2:] - box[:2]).prod() + (others[:, 2:] - others[:, :2]).prod(-1) - intersection
-    enclosing = torch.maximum(box[2:], others[:, 2:]) - torch.minimum(box[:2], others[:, :2])
-    distance = ((box[:2] + box[2:] - others[:, :2] - others[:, 2:]) / 2).square().sum(-1)
-    return intersection / union.clamp(min=1e-9) - (distance / enclosing.square().sum(-1).clamp(min=1e-9)) ** beta
+def _greedy(suppresses: np.ndarray) -> np.ndarray:
+    """Which of n candidates, best first, stay (bool [n]) where i `suppresses` [n, n] j; one that goes suppresses none."""
+    suppresses = np.triu(suppresses, 1)
+    stays = np.ones(len(suppresses), dtype=bool)
+    for i in np.flatnonzero(suppresses.any(axis=1)):
+        if stays[i]:
+            stays &= ~suppresses[i]
+    return stays
