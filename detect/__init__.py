@@ -27,17 +27,8 @@ _HOMES = {
     "UserError": "detect.errors",
 }
 __all__ = [
-    "Detector",
-    "Predictor",
-    "Result",
-    "UserError",
-    "__version__",
-    "build",
-    "evaluate",
-    "export",
-    "load",
-    "train",
-]
+    "Detector", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

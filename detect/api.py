@@ -243,15 +243,15 @@ def evaluate(
     for note in loaded.notes:
         warn(note)
     predictor = predictor_of(loaded, size=size, device=device, batch=batch, **(nms | EVALUATION_THRESHOLDS))
-    described = None if images else _data_of(loaded, data)
+    described: Any = None if images else _data_of(loaded, data)
     folder = evaluation_folder(weights, out)
     with removed_if_empty(None if out else folder):
         if split == "test-dev" and described:
             return report_test_dev(predictor, described, loaded.categories, folder, name, batch, log)
-        if described:
-            dataset = CocoDataset.of_split(described, split)
-        else:
+        if annotations and images:
             dataset = CocoDataset(annotations, images, bad_boxes="drop")
+        else:
+            dataset = CocoDataset.of_split(described, split)
         return report_split(predictor, dataset, loaded.categories, folder, batch, log)
 
 

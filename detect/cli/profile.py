@@ -1,6 +1,7 @@
 """`detect profile`: what a model counts, layer by layer, and the paper's numbers beside ours."""
 
 import argparse
+from typing import Any
 
 from detect.cli.common import answer, say_of, set_option, whole
 from detect.errors import UserError
@@ -43,7 +44,7 @@ def _count(args: argparse.Namespace) -> None:
     settings = config.load(args.config, args.set, needs_data=False, settings_type=None, override_name="--set")
     usual = 1000 if isinstance(settings, ClassifierSettings) else 80
     with torch.device("meta"):  # neither memory nor a download of pretrained weights
-        network = build(settings, args.classes or usual)
+        network: Any = build(settings, args.classes or usual)
         if args.classifier and not hasattr(network, "backbone"):
             raise UserError("--classifier: a .cfg has no backbone of its own to count")
         if args.classifier:

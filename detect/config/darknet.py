@@ -222,7 +222,7 @@ def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     """The options of `[yolo]` that say how a detector of ours was trained and what its NMS is."""
     if not isinstance(settings, Settings):
         return {}
-    options = {"jitter": settings.augment.jitter, "random": int(settings.input.train_sizes is not None)}
+    options: dict[str, Any] = {"jitter": settings.augment.jitter, "random": int(settings.input.train_sizes is not None)}
     options |= {"truth_thresh": 1} | {OPTIONS.get(name, name): getattr(settings.loss, name) for name in LOSS}
     darknets = {overlap: name for name, overlap in NMS_OVERLAPS.items()}
     options |= {"nms_kind": darknets[settings.predict.nms], "beta_nms": settings.predict.nms_beta}

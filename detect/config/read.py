@@ -208,9 +208,7 @@ def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, orig
     return value
 
 
-def _merge(
-    base: dict[str, Any], child: dict[str, Any], base_origins: Origins, child_origins: Origins, name: str
-) -> None:
+def _merge(base: Any, child: dict[str, Any], base_origins: Origins, child_origins: Origins, name: str) -> None:
     for key, value in child.items():
         dotted = f"{name}.{key}" if name else key
         old = base.get(key)
@@ -279,4 +277,5 @@ def _change_length(train: dict[str, Any], old: dict[str, Any], new: Any) -> None
 
 
 def _scaled(value: Any, factor: float) -> Any:
-    return value if number_of(value) is None else number_of(value) * factor
+    number = number_of(value)
+    return value if number is None else number * factor

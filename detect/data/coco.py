@@ -1,6 +1,7 @@
 """Detection data in COCO's JSON format: a checked list of images with boxes, labels 0..K-1 inside."""
 
 import itertools
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class CocoDataset(DetectionData):
         UserError: the file is not COCO JSON, or a record in it cannot be used.
     """
 
-    def __init__(self, annotations: str | Path, images: str | Path, bad_boxes: str = "stop") -> None:
+    def __init__(self, annotations: str | PathLike[str], images: str | PathLike[str], bad_boxes: str = "stop") -> None:
         self.source = Path(annotations)
         self.notes = []
         reader = open_reader(self.source, Path(images))

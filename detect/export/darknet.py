@@ -1,5 +1,6 @@
 """A model as Darknet's files: .weights with the .cfg and .names beside it."""
 
+from os import PathLike
 from pathlib import Path
 
 from detect.config.darknet import net_options, yolo_options
@@ -12,7 +13,7 @@ from detect.files import printable, write_text
 from detect.weights.files import Weights
 
 
-def write_darknet(path: str | Path, weights: Weights) -> list[Path]:
+def write_darknet(path: str | PathLike[str], weights: Weights) -> list[Path]:
     """Write `weights` as `path` (.weights), with the .cfg and .names beside it.  Returns the three paths.
 
     A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed images, which their

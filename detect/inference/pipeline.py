@@ -35,7 +35,8 @@ class Summary(TypedDict):
 class ItemPredictor(Protocol):
     """What `detect_files` asks of a `detect.inference.predictor.Predictor`."""
 
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
     def predict_items(self, items: list[Item], on_error: OnError) -> Generator[Result, None, None]: ...
 
