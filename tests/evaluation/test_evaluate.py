@@ -208,7 +208,7 @@ def test_any_data_set_with_a_ground_truth_is_evaluated(dataset):
     assert evaluate_dataset(predictor, Handmade(dataset), CATEGORIES) == evaluate_dataset(
         predictor, dataset, CATEGORIES
     )
-    with pytest.raises(UserError, match="^by hand: none of its classes"):
+    with pytest.raises(UserError, match=r"^by hand: none of its classes"):
         evaluate_dataset(predictor, Handmade(dataset), [{"id": 1, "name": "cat"}])
 
 
