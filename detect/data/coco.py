@@ -45,6 +45,7 @@ class CocoDataset(DetectionData):
         self.notes = []
         reader = open_reader(self.source, Path(images))
         self._read(reader, bad_boxes)
+        reader.content.clear()  # gigabytes, for COCO's
         self.categories = reader.categories
         self.images = sorted(reader.images, key=lambda image: image.id)
         self._annotations = reader.annotations
@@ -95,7 +96,7 @@ class CocoDataset(DetectionData):
         places, labels, boxes, _, crowds = reader.annotations
         rows = np.flatnonzero(~(crowds | reader.bad))
         rows = rows[np.argsort(places[rows], kind="stable")]
-        places, labels, boxes = places[rows], labels[rows], boxes[rows]
+        places, labels, boxes = places[rows], labels[rows].astype(np.int64), boxes[rows]
         sizes = np.array([(image.width, image.height) for image in reader.images])
         limits = sizes[places]
         beyond = np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - limits).max(axis=1)

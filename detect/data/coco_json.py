@@ -44,7 +44,7 @@ class Fault:
 class Annotations(NamedTuple):
     """The annotations of a file in its order, boxes as they are written there.
 
-    places: int64 [n], of their images in the list of images;  labels: int64 [n];  boxes: float64 [n, 4] xywh in image
+    places: int32 [n], of their images in the list of images;  labels: int32 [n];  boxes: float64 [n, 4] xywh in image
     px;  areas: float64 [n] px², the box's own where the file gives none;  crowds: bool [n].
     """
 
@@ -157,7 +157,7 @@ class CocoReader:
     def _read_annotations(self) -> Generator[Fault, None, np.ndarray]:
         """Fill `annotations`; return the place [n] of each in the file's list."""
         labels = {category["id"]: label for label, category in enumerate(self.categories)}
-        columns = numbers, places, found_labels, boxes, areas, crowds = [array(code) for code in "qqqddb"]
+        columns = numbers, places, found_labels, boxes, areas, crowds = [array(code) for code in "iiiddb"]
         for number, record in (yield from self._records("annotations", "image_id", "category_id", "bbox")):
             faults = self._annotation_faults(number, record, labels)
             yield from faults
@@ -174,7 +174,7 @@ class CocoReader:
             areas.append(box[2] * box[3] if area is None else area)
             crowds.append(bool(record.get("iscrowd")))
         numbers, places, found_labels, boxes, areas, crowds = map(np.asarray, columns)
-        self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.astype(bool))
+        self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool))
         return numbers
 
     def _annotation_faults(self, number: int, record: dict[str, Any], labels: dict[int, int]) -> list[Fault]:

@@ -63,8 +63,7 @@ def evaluate_detections(
 ) -> CocoReport:
     """pycocotools' verdict on `detections` (COCO's results) -> CocoReport.
 
-    Detections of other images than `image_ids`, or of none in the ground truth, have no say. `detections` stays as it
-    is.
+    Detections of other images than these, or not in the ground truth, have no say. `detections` stays as it is.
 
     Args:
         ground_truth: from `indexed`.

@@ -220,7 +220,10 @@ def test_impossible_file_names_are_a_sentence(load):
 def test_missing_files_are_named(load, tmp_path):
     load(valid())
     message = error_of(CocoDataset, tmp_path / "sett.json", tmp_path / "images")
-    assert message.startswith(f"{tmp_path / 'sett.json'}: no such file") and "'set.json'" in message
+    assert (
+        message.startswith(f"{tmp_path / 'sett.json'}: no such file or folder (tried {tmp_path / 'sett.json'})")
+        and "'set.json'" in message
+    )
     assert "image'" not in error_of(CocoDataset, tmp_path / "set.json", tmp_path / "image")
     (tmp_path / "images" / "a.png").unlink()
     assert str(tmp_path / "images" / "a.png") in error_of(load(valid()).sample, 0)

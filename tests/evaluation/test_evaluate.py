@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.data.coco import CocoDataset
+from detect.data.detection import DetectionData
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS
 from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
@@ -189,3 +190,38 @@ def test_a_image_of_another_size_than_recorded_is_refused(dataset):
 
 def test_no_images_give_no_detections():
     assert detect_images(random_predictor(), [], [3, 7, 90]) == []
+
+
+class Handmade(DetectionData):
+    """A data set of no file's format."""
+
+    def __init__(self, of):
+        self.source, self.images, self.categories, self.notes = "by hand", of.images, of.categories, []
+        self.truth = of.ground_truth()
+
+    def ground_truth(self):
+        return self.truth
+
+
+def test_any_data_set_with_a_ground_truth_is_evaluated(dataset):
+    predictor = random_predictor()
+    assert evaluate_dataset(predictor, Handmade(dataset), CATEGORIES) == evaluate_dataset(
+        predictor, dataset, CATEGORIES
+    )
+    with pytest.raises(UserError, match=r"^by hand: none of its classes"):
+        evaluate_dataset(predictor, Handmade(dataset), [{"id": 1, "name": "cat"}])
+
+
+def test_the_ground_truth_is_there_before_anything_is_detected(dataset):
+    handmade = Handmade(dataset)
+    del handmade.truth
+    oracle = Oracle(dataset, CATEGORIES)
+    with pytest.raises(AttributeError, match="truth"):
+        evaluate_dataset(oracle, handmade, CATEGORIES)
+    assert oracle.batches == []
+
+
+def test_the_annotations_are_read_once(dataset):
+    dataset.source.unlink()
+    report, _ = evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+    assert report.metrics["AP"] == 1
