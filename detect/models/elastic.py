@@ -16,7 +16,7 @@ def doubled(x: Tensor, like: Tensor) -> Tensor:
 class ElasticResidual(nn.Module):
     """act(concat(full(A), up(low(pool(B)))) + x), where A and B are the two halves of x's channels.
 
-    The idiom of the authors' csresnet50-elastic.cfg.
+    The idiom of the authors' csresnet50-elastic.cfg. [B, C, H, W] -> [B, C', H, W], C' as `full` and `low` return.
 
     Args:
         full, low: the layers of either half; together they return as many channels as the block.

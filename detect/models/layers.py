@@ -77,7 +77,7 @@ class AddChannels(nn.Module):
 
 
 class Residual(nn.Module):
-    """act(layers(x) + x), added by `AddChannels`, so that the shapes may differ."""
+    """act(layers(x) + x), added by `AddChannels`, so that the shapes may differ. [B, C, H, W] -> as `layers` gives"""
 
     def __init__(self, layers: nn.Module, activation: str) -> None:
         super().__init__()
@@ -132,7 +132,10 @@ class SAM(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (arXiv 1709.01507): per-channel gates from the global average; `gate` makes them 0..1."""
+    """Squeeze-and-excitation (arXiv 1709.01507): per-channel gates from the global average; `gate` makes them 0..1.
+
+    [B, C, H, W] -> the same
+    """
 
     def __init__(self, channels: int, reduction: int, gate: str = "sigmoid") -> None:
         super().__init__()
@@ -146,7 +149,10 @@ class SqueezeExcite(nn.Module):
 
 
 class EffectiveSqueezeExcite(nn.Module):
-    """eSE of VoVNetV2 (arXiv 1911.06667): per-channel gates by one convolution, so that no information is squeezed."""
+    """eSE of VoVNetV2 (arXiv 1911.06667): per-channel gates by one convolution, so that no information is squeezed.
+
+    [B, C, H, W] -> the same
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -169,7 +175,10 @@ class SPP(nn.Module):
 
 
 class SamePool(nn.Module):
-    """Darknet's max pooling of size 2 and stride 1: each place and its neighbours to the right and below."""
+    """Darknet's max pooling of size 2 and stride 1: each place and its neighbours to the right and below.
+
+    [B, C, H, W] -> the same
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.max_pool2d(F.pad(x, (0, 1, 0, 1), value=float("-inf")), 2, stride=1)

@@ -1,6 +1,7 @@
 """A timm model as a backbone: the same contract, no network where no weights are wanted."""
 
 import socket
+import sys
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import yaml
 from torch.testing import assert_close
 
 from detect.cli.main import main
-from detect.errors import UserError
+from detect.errors import PartError
 from detect.models.detector import build_detector
 from detect.models.registry import BACKBONES
 
@@ -68,10 +69,10 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
         raise FileNotFoundError("cannot find the requested files in the local cache")
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(
-        UserError, match="timm cannot fetch the weights of lcnet_050; go online once, or set pretrained"
-    ):
+    message = "timm cannot fetch the weights of lcnet_050; go online once, or set pretrained"
+    with pytest.raises(PartError, match=message) as caught:
         BACKBONES.build({"name": "Timm", "model": "lcnet_050", "pretrained": True})
+    assert caught.value.option == "pretrained"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +81,19 @@ def test_weights_that_cannot_be_fetched_are_one_sentence(monkeypatch):
         ("hf-hub:someone/model", "'hf-hub:someone/model' is no name of timm's list"),
         ("../lcnet_050", "is no name of timm's list"),
         ("lcnet_051", "Unknown model \\(lcnet_051\\)"),
+        ("lcnet_050.no_such_tag", "Invalid pretrained tag \\(no_such_tag\\)"),
+        ("swin_tiny_patch4_window7_224", "has maps \\[B, H, W, C\\]; a backbone needs \\[B, C, H, W\\]"),
         ("vit_tiny_patch16_224", "has maps at the strides \\[16, 16, 16\\]; a backbone needs \\[4, 8, 16, 32\\]"),
     ],
 )
 def test_models_that_cannot_serve_are_refused(model, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(PartError, match=message) as caught:
         BACKBONES.build({"name": "Timm", "model": model})
+    assert caught.value.option == "model"
+
+
+def test_without_timm_the_part_as_a_whole_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(PartError, match=r"timm is not installed; pip install 'csp-detect\[timm\]'") as caught:
+        BACKBONES.build({"name": "Timm"})
+    assert caught.value.option is None

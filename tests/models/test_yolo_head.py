@@ -30,7 +30,7 @@ def sigmoid(x):
 
 
 def darknet_decode(level, anchors, net_width, net_height, num_classes, scale_x_y):
-    """One map [A*(5+K), H, W] of Darknet's `[yolo]`, number after number (ARCHITECTURES 7.3).
+    """One map [A*(5+K), H, W] of Darknet's `[yolo]`, number after number (its yolo_layer.c).
 
     bx = (sig(tx)*s - (s-1)/2 + column) / W, bw = exp(tw) * anchor / net width, both as shares of the input.
     """

@@ -29,7 +29,7 @@ class DenseLayer(nn.Module):
 
 
 class NormAct(nn.Sequential):
-    """Batch normalisation and activation, before a convolution."""
+    """Batch normalisation and activation, before a convolution. [B, C, H, W] -> the same"""
 
     def __init__(self, channels: int, activation: str) -> None:
         super().__init__(nn.BatchNorm2d(channels), make_activation(activation))

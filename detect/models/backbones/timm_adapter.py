@@ -46,7 +46,7 @@ class Timm(nn.Module):
             sentence = f"timm cannot fetch the weights of {model}; go online once, or set pretrained: false"
             raise OptionError("pretrained", sentence) from error
         except RuntimeError as error:  # how timm refuses a name
-            raise OptionError("model", str(error)) from error
+            raise OptionError("model", str(error).splitlines()[0]) from error
         found = self.net.feature_info.reduction()
         if not set(STRIDES) <= set(found):
             raise OptionError("model", f"{model} has maps at the strides {found}; a backbone needs {list(STRIDES)}")
