@@ -5,14 +5,13 @@ from typing import Any
 import torch
 from torch import nn
 
-import detect.models.detector  # noqa: F401  fills the registries
 from detect.config.check import Origins, check_value, error_at, origin_of
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Settings
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.errors import PartError, UserError, nearest
 from detect.models.classifier import Classifier
-from detect.models.detector import build_detector
+from detect.models.detector import build_detector, fits
 from detect.models.registry import BACKBONES, HEADS, NECKS
 
 REGISTRIES = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
@@ -99,7 +98,7 @@ def _check_sizes(settings: Settings | ClassifierSettings, stride: int) -> None:
     """Raise UserError unless the network takes inputs of the configured sizes."""
     sizes = {"size": [settings.input.size], "train_sizes": settings.input.train_sizes or []}
     for name, size in ((name, size) for name, of_name in sizes.items() for size in of_name):
-        if size % stride:
+        if not fits(size, stride):
             sentence = f"input.{name} {size} px is no multiple of the model's stride {stride}"
             raise error_at(settings.origins, f"input.{name}", sentence)
     smallest = min(sizes["train_sizes"] or sizes["size"])

@@ -102,7 +102,7 @@ class DetectionImages(TrainingImages):
             boxes.append(torch.from_numpy(letterbox.apply_boxes(sample.boxes)))
         labels = [torch.from_numpy(sample.labels) for sample in samples]
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
-        return Batch(pixels, boxes, labels, [sample.image_id for sample in samples], plan.step)
+        return Batch(pixels, boxes, labels, [sample.image_id for sample in samples])
 
     def _sample(self, index: int, position: int, plan: Plan) -> Sample:
         rng = self.rng(position)
@@ -132,7 +132,7 @@ class ClassificationImages(TrainingImages):
         indices = [index for index, _ in plan.images]
         labels = torch.from_numpy(self.dataset.labels[indices])
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
-        return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices], plan.step)
+        return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices])
 
 
 def training_batches(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 
 @dataclass
@@ -23,24 +24,22 @@ class Batch:
     """Several images as the network takes them.
 
     images: uint8 tensor [B, 3, H, W];  boxes: per image float32 [n, 4] xyxy in network px;  labels: per image int64
-    [n];  image_ids: list of B;  step: the optimizer step the batch belongs to.
+    [n];  image_ids: list of B.
     """
 
-    images: object
-    boxes: list
-    labels: list
-    image_ids: list
-    step: int
+    images: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    image_ids: list[int]
 
 
 @dataclass
 class ClassifiedBatch:
     """Several images of one class each, as the network takes them.
 
-    images: uint8 tensor [B, 3, H, W];  labels: int64 [B], 0..K-1;  image_ids: list of B file names;  step: as above.
+    images: uint8 tensor [B, 3, H, W];  labels: int64 [B], 0..K-1;  image_ids: list of B file names.
     """
 
-    images: object
-    labels: object
-    image_ids: list
-    step: int
+    images: Tensor
+    labels: Tensor
+    image_ids: list[str]

@@ -15,6 +15,7 @@ from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.errors import UserError
+from detect.models.detector import as_input
 from detect.weights.files import write_checkpoint
 from detect.weights.start import load_matching
 
@@ -174,7 +175,7 @@ class Trainer:
 
     def _forward(self, batch):
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
-        images = batch.images.to(self.device).to(torch.float32, memory_format=layout) / 255
+        images = as_input(batch.images.to(self.device), layout)
         amp = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
             outputs = self.model(images)

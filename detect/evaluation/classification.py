@@ -11,6 +11,7 @@ from detect.data.image_folder import ImageFolder
 from detect.data.views import centre_crop, ten_crops
 from detect.files import printable
 from detect.models.classifier import Classifier
+from detect.models.detector import as_input
 
 VIEWS_AT_ONCE = 40  # crops that go through the network together
 
@@ -45,7 +46,7 @@ def class_scores(
                 pending.append([readers.submit(lambda i: views(images.read(i)), i) for i in ahead])
             crops = np.stack([future.result() for future in pending.pop(0)])  # [n, crops, size, size, 3]
             inputs = torch.from_numpy(crops).flatten(0, 1).to(parameter.device).permute(0, 3, 1, 2)
-            probabilities = model(inputs.float() / 255).float().softmax(1)
+            probabilities = model(as_input(inputs)).float().softmax(1)
             scores.append(probabilities.unflatten(0, crops.shape[:2]).mean(1).cpu().numpy())
             bar.update(len(chunk))
     return np.concatenate(scores)

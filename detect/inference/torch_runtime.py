@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from detect.errors import UserError
+from detect.models.detector import as_input, fits
 from detect.ops.decode import Decoder, Functions
 from detect.ops.nms import Candidates
 
@@ -55,11 +56,11 @@ class TorchRuntime:
     def raw(self, squares: np.ndarray) -> list[np.ndarray]:
         """uint8 RGB [B, size, size, 3] -> the head's raw maps, float32 [B, A*(5+K), H_i, W_i]."""
         images = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)  # [B, 3, size, size], channels last
-        return [level.float().cpu().numpy() for level in self.model(images.float() / 255)]
+        return [level.float().cpu().numpy() for level in self.model(as_input(images))]
 
     def _check(self, detector: Any) -> None:
         stride = detector.stride
-        if not isinstance(self.size, int) or self.size <= 0 or self.size % stride:
+        if not fits(self.size, stride):
             raise UserError(f"size is {self.size} px; give a multiple of {stride}, such as {_near(self.size, stride)}")
         if len(self.names) != detector.num_classes:
             raise UserError(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 import detect.models.backbones
@@ -42,9 +43,19 @@ class Detector(nn.Module):
         return self
 
 
+def as_input(images: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+    """uint8 RGB images [B, 3, H, W] as networks take them: float32 in 0..1."""
+    return images.to(torch.float32, memory_format=memory_format) / 255
+
+
+def fits(size: object, stride: int) -> bool:
+    """Whether `size`, px, is one that a side of an input may have: a whole multiple of `stride`."""
+    return isinstance(size, int) and size > 0 and size % stride == 0
+
+
 def check_size(height: int, width: int, stride: int) -> None:
-    """Raise ValueError unless both sides of an input, px, are multiples of `stride`, and not 0."""
-    if height % stride or width % stride or not height or not width:
+    """Raise ValueError unless both sides of an input, px, fit the `stride`."""
+    if not (fits(height, stride) and fits(width, stride)):
         raise ValueError(f"input is {width}x{height} px; both sides must be multiples of {stride}")
 
 
