@@ -121,5 +121,6 @@ def with_option(error: UserError, args: argparse.Namespace | None) -> str:
     if args is None or error.argument is None:
         return str(error)
     if hasattr(args, error.argument):
-        return f"--{error.argument.replace('_', '-')}: {error}"
+        says_value = str(error).startswith(str(getattr(args, error.argument)))
+        return f"--{error.argument.replace('_', '-')}{' ' if says_value else ': '}{error}"
     return f"{error}; give it with --set {error.argument}=..." if hasattr(args, "set") else str(error)

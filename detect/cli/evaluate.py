@@ -3,6 +3,7 @@
 import argparse
 
 from detect.cli.common import answer, complain, darknet_options, predictor_arguments, predictor_options, say_of
+from detect.errors import UserError
 
 HELP = "COCO AP of a detector, by pycocotools"
 
@@ -22,6 +23,8 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from detect import api
 
+    if bool(args.images) != bool(args.annotations) or (args.images and args.data):
+        raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
     options = where | {"name": args.name, "log": say_of(args), "warn": complain}
     answer(args, api.evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

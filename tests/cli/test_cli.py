@@ -19,10 +19,10 @@ import torch
 import yaml
 from pycocotools.coco import COCO
 
-from detect import verbs
 from detect.analysis.paper import published
 from detect.cli.main import main
 from detect.evaluation.coco import METRICS
+from detect.files import new_folder
 from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
@@ -583,7 +583,7 @@ def test_a_bug_is_not_the_users_fault(monkeypatch):
     def broken(_):
         raise KeyError("oops")
 
-    monkeypatch.setattr(verbs, "profile", broken)
+    monkeypatch.setattr("detect.cli.profile.run", broken)
     ran = detect("profile", PAPER)
     assert ran.status == 2 and ran.err.startswith("bug: KeyError") and ran.err.count("\n") == 1
     with pytest.raises(KeyError):
@@ -608,7 +608,7 @@ def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    assert [verbs.new_folder(tmp_path, "x").name for _ in range(2)] == ["x-1", "x-2"]
+    assert [new_folder(tmp_path, "x").name for _ in range(2)] == ["x-1", "x-2"]
 
 
 def test_version_and_help(capsys):
