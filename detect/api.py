@@ -285,9 +285,7 @@ def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Setti
     """The data settings to evaluate on: of `data`, or those that the weights were trained on."""
     described = config.read_data(data, settings_type) if data else weights.settings.data
     if described is None:
-        raise UserError(
-            f"{weights.path}: does not say which data to evaluate it on; name a data folder", argument="data"
-        )
+        raise UserError(f"{weights.path}: does not say which data to evaluate it on", argument="data")
     return described
 
 

@@ -120,7 +120,9 @@ def with_option(error: UserError, args: argparse.Namespace | None) -> str:
     """The error's sentence, with the option of the command line that it is about."""
     if args is None or error.argument is None:
         return str(error)
-    if hasattr(args, error.argument):
-        says_value = str(error).startswith(str(getattr(args, error.argument)))
-        return f"--{error.argument.replace('_', '-')}{' ' if says_value else ': '}{error}"
-    return f"{error}; give it with --set {error.argument}=..." if hasattr(args, "set") else str(error)
+    if not hasattr(args, error.argument):
+        return f"{error}; give it with --set {error.argument}=..." if hasattr(args, "set") else str(error)
+    option, value = f"--{error.argument.replace('_', '-')}", getattr(args, error.argument)
+    if value is None:
+        return f"{error}; give {option}"
+    return f"{option} {error}" if str(error).startswith(str(value)) else f"{option}: {error}"

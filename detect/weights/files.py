@@ -141,7 +141,7 @@ def _read_darknet(
     override_name: str,
 ) -> Weights:
     if cfg is None:
-        raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are; name it", argument="cfg")
+        raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are", argument="cfg")
     text, parsed = cfg_settings.read(cfg)
     values, origins = cfg_settings.values_of(str(cfg), text, parsed, training=False)
     settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
