@@ -294,12 +294,13 @@ def field_of_view(args):
 
 def benchmark(args):
     from detect import config
-    from detect.analysis.benchmark import benchmark_inference, benchmark_training, table
+    from detect.analysis.benchmark import benchmark_inference, benchmark_postprocess, benchmark_training, table
 
     settings = config.load(args.config, args.set, needs_data=False)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
         "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.image),
+        "postprocess": benchmark_postprocess(args.rounds),
         "training": benchmark_training(settings, args.size, args.batch, args.steps),
     }
     _say(args)(table(result))
