@@ -5,7 +5,7 @@ import platform
 
 from detect.cli.common import answer, say_of, set_option, whole
 
-HELP = "measure this machine: stages of inference, and training"
+HELP = "measure this machine: stages of inference, decoding and NMS alone, and training"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
@@ -21,12 +21,13 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from detect import config
-    from detect.analysis.benchmark import benchmark_inference, benchmark_training, table
+    from detect.analysis.benchmark import benchmark_inference, benchmark_postprocess, benchmark_training, table
 
     settings = config.load(args.config, args.set, needs_data=False, override_name="--set")
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
         "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.image),
+        "postprocess": benchmark_postprocess(args.rounds),
         "training": benchmark_training(settings, args.size, args.batch, args.steps),
     }
     say_of(args)(table(result))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -34,17 +35,6 @@ class Functions(NamedTuple):
     softmax: Callable[[np.ndarray], np.ndarray] = softmax
 
 
-class _Rows(NamedTuple):
-    """The n predictions of an image whose objectness can pass, and where they sit; all float32."""
-
-    logits: np.ndarray  # [n, 5+K]
-    position: np.ndarray  # [n, 2] column, row of the cell
-    anchor: np.ndarray  # [n, 2] width, height in network px
-    stride: np.ndarray  # [n, 1] network px per cell
-    scale: np.ndarray  # [n, 1] scale_x_y
-    squared: np.ndarray  # [n, 1] 1: new_coords, 0: none
-
-
 @dataclass(frozen=True)
 class Decoder:
     """Raw maps [B, A*(5+K), H_i, W_i], one for each scale -> the `Candidates` of each image, in network px.
@@ -72,39 +62,26 @@ class Decoder:
 
     def _candidates(self, levels: list[np.ndarray], min_score: float) -> Candidates:
         """Those of one image, whose maps are [A*(5+K), H_i, W_i]."""
-        rows = self._gather(levels, _logit(min_score - SLACK))
-        scores = self._scores(rows.logits)
-        boxes = self._boxes(rows)
-        scores[~np.isfinite(boxes).all(axis=1)] = 0
-        index, labels = np.nonzero(scores > np.float32(min_score))
-        return Candidates(boxes[index], scores[index, labels], labels)
+        rows = [self._gather(scale, level, _logit(min_score - SLACK)) for scale, level in enumerate(levels)]
+        logits, position, anchor = (np.ascontiguousarray(np.concatenate(part)) for part in zip(*rows, strict=True))
+        scores = self._scores(logits)
+        chosen = np.flatnonzero(scores > np.float32(min_score))  # faster than nonzero, as take is than an index
+        row, labels = np.divmod(chosen, self.num_classes)
+        boxes = self._boxes(logits[:, :4].take(row, axis=0), position.take(row, axis=0), anchor.take(row))
+        candidates = Candidates(boxes, scores.take(chosen), labels)
+        finite = np.isfinite(boxes)
+        return candidates if finite.all() else Candidates(*(field[finite.all(axis=1)] for field in candidates))
 
-    def _gather(self, levels: list[np.ndarray], threshold: float) -> _Rows:
-        """The predictions whose objectness logit is above `threshold`; a NaN is not."""
-        parts = []
-        for level, anchors, *constants in zip(
-            levels, self.anchors, self.strides, self.scale_x_y, self.new_coords, strict=True
-        ):
-            grid = level.reshape(len(anchors), 5 + self.num_classes, *level.shape[1:]).transpose(0, 2, 3, 1)
-            passing = grid[..., 4] > np.float32(threshold)
-            anchor, row, column = np.unravel_index(np.flatnonzero(passing), passing.shape)
-            columns = [np.full((len(row), 1), constant, dtype=np.float32) for constant in constants]
-            position = np.stack([column, row], axis=1, dtype=np.float32, casting="unsafe")
-            parts.append((grid[anchor, row, column], position, np.array(anchors, dtype=np.float32)[anchor], *columns))
-        return _Rows(*(np.ascontiguousarray(np.concatenate(field)) for field in zip(*parts, strict=True)))
+    def _gather(self, scale: int, level: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The predictions of one scale whose objectness logit is above `threshold`; a NaN is not.
 
-    def _boxes(self, rows: _Rows) -> np.ndarray:
-        """float32 [n, 4] xyxy."""
-        xy, wh, scale = rows.logits[:, :2], rows.logits[:, 2:4], rows.scale
-        offset = self.functions.sigmoid(xy) * scale - (scale - 1) / 2
-        centre = (offset + rows.position) * rows.stride
-        half = self.functions.exp(np.minimum(wh, np.float32(MAX_LOG_SIZE))) * rows.anchor / 2
-        boxes = np.concatenate([centre - half, centre + half], axis=1)
-        if any(self.new_coords):
-            centre = (boxes[:, :2] + boxes[:, 2:]) / 2  # rounded as in the head
-            half = 2 * np.square(self.functions.sigmoid(wh)) * rows.anchor
-            boxes = np.where(rows.squared > 0, np.concatenate([centre - half, centre + half], axis=1), boxes)
-        return boxes
+        Returns their logits [n, 5+K], column and row of the cell [n, 2], and the anchor's number among all scales' [n].
+        """
+        grid = level.reshape(len(self.anchors[scale]), 5 + self.num_classes, *level.shape[1:]).transpose(0, 2, 3, 1)
+        passing = np.flatnonzero(grid[..., 4] > np.float32(threshold))
+        anchor, row, column = np.unravel_index(passing, grid.shape[:3])
+        before = sum(map(len, self.anchors[:scale]))
+        return grid[anchor, row, column], np.stack([column, row], axis=1), anchor + before
 
     def _scores(self, logits: np.ndarray) -> np.ndarray:
         """Logits [n, 5+K] -> objectness x class probability, float32 [n, K]."""
@@ -113,6 +90,28 @@ class Decoder:
             objectness = np.where(objectness >= 0.5, objectness, np.float32(0))
         of_classes = self.functions.softmax if self.exclusive_classes else self.functions.sigmoid
         return objectness * of_classes(logits[:, 5:])
+
+    def _boxes(self, logits: np.ndarray, position: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+        """Logits [n, 4] of x, y, w, h, cells [n, 2] and anchors [n] as from `_gather` -> float32 [n, 4] xyxy."""
+        size, stride, scale, squared = (values.take(anchor, axis=0) for values in self._of_anchors)  # each [n, 2]
+        xy, wh = logits[:, :2], logits[:, 2:]
+        offset = self.functions.sigmoid(xy) * scale - (scale - 1) / 2
+        centre = (offset + position.astype(np.float32)) * stride
+        half = self.functions.exp(np.minimum(wh, np.float32(MAX_LOG_SIZE))) * size / 2
+        boxes = np.concatenate([centre - half, centre + half], axis=1)
+        if any(self.new_coords):
+            centre = (boxes[:, :2] + boxes[:, 2:]) / 2  # rounded as in the head
+            half = 2 * np.square(self.functions.sigmoid(wh)) * size
+            boxes = np.where(squared[:, :1] == 1, np.concatenate([centre - half, centre + half], axis=1), boxes)
+        return boxes
+
+    @cached_property
+    def _of_anchors(self) -> tuple[np.ndarray, ...]:
+        """Size, stride, scale_x_y and new_coords of all scales' anchors: float32 [anchors, 2] each, for x and y."""
+        counts = [len(scale) for scale in self.anchors]
+        sizes = np.array([size for scale in self.anchors for size in scale], dtype=np.float32)
+        per_scale = np.array([self.strides, self.scale_x_y, self.new_coords], dtype=np.float32)  # [3, scales]
+        return sizes, *np.repeat(per_scale, counts, axis=1)[..., None].repeat(2, axis=-1)
 
 
 def _logit(probability: float) -> float:

@@ -8,7 +8,8 @@ from detect.ops.boxes import diou, iou
 
 OVERLAPS = ("iou", "diou", "diou_beta")
 MAX_CANDIDATES = 20_000  # best-scored candidates that take part
-BLOCK = 120  # candidates compared at once: their matrix stays small enough for memory that is used again and again
+BLOCK = 64  # candidates compared at once: large enough for NumPy, small enough for the processor's caches
+LATER = np.triu(np.ones((BLOCK, BLOCK), dtype=bool), 1)  # [i, j]: whether j comes after i
 
 
 class Candidates(NamedTuple):
@@ -47,9 +48,13 @@ def nms(
 
     def suppresses(better: np.ndarray, worse: np.ndarray) -> np.ndarray:
         """Which of `better` [m] overlap which of `worse` [n] too much: bool [m, n]."""
-        a, b = boxes[:, better].T[:, None], boxes[:, worse].T[None]
+        found = groups.take(better)[:, None] == groups.take(worse)
+        pairs = np.flatnonzero(found)
+        first, second = np.divmod(pairs, len(worse))
+        a, b = boxes.take(better.take(first), axis=1).T, boxes.take(worse.take(second), axis=1).T
         overlaps = iou(a, b) if overlap == "iou" else diou(a, b, beta if overlap == "diou_beta" else 1.0)
-        return (overlaps > threshold) & (groups[better][:, None] == groups[worse])
+        found.put(pairs, overlaps > threshold)
+        return found
 
     kept = order[:0]  # places in `order`
     for start in range(0, len(order), BLOCK):
@@ -74,10 +79,10 @@ def _best_first(scores: np.ndarray) -> np.ndarray:
 
 
 def _greedy(suppresses: np.ndarray) -> np.ndarray:
-    """Which of n candidates, best first, stay (bool [n]) where i `suppresses` [n, n] j; one that goes suppresses none."""
-    suppresses = np.triu(suppresses, 1)
-    stays = np.ones(len(suppresses), dtype=bool)
-    for i in np.flatnonzero(suppresses.any(axis=1)):
+    """Which of n candidates, best first, stay: bool [n]. Candidate i, unless it goes, `suppresses` [n, n] j."""
+    spares = ~(suppresses & LATER[: len(suppresses), : len(suppresses)])
+    stays = np.ones(len(spares), dtype=bool)
+    for i in np.flatnonzero(~spares.all(axis=1)):
         if stays[i]:
-            stays &= ~suppresses[i]
+            stays &= spares[i]
     return stays

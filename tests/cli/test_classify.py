@@ -1,7 +1,7 @@
 """`detect classify` and `detect crop_boxes` as a user meets them."""
 
-import io
 import csv
+import io
 import json
 from contextlib import redirect_stderr, redirect_stdout
 from types import SimpleNamespace
