@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from detect import config
-from detect.config.build import build as build_network
+from detect.config.build import build_model
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, Settings
 from detect.data.coco import CocoDataset
 from detect.data.image_folder import ImageFolder
@@ -114,7 +114,7 @@ def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
         UserError: the configuration is wrong.
     """
     if not isinstance(source, dict):
-        return build_network(config.load(source, needs_data=False), num_classes)
+        return build_model(config.load(source, needs_data=False), num_classes)
     for part in ("backbone", "neck", "head"):
         if not isinstance(source.get(part), dict) or "name" not in source[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")

@@ -15,9 +15,9 @@ def net(width=32, height=24, channels=3):
     return section("net", width=width, height=height, channels=channels)
 
 
-def section(kind, **options):
+def section(section_type, **options):
     """`from_` stands for the option `from`, a Python word."""
-    return f"[{kind}]\n" + "".join(f"{name.rstrip('_')}={value}\n" for name, value in options.items())
+    return f"[{section_type}]\n" + "".join(f"{name.rstrip('_')}={value}\n" for name, value in options.items())
 
 
 def conv(filters=8, size=3, activation="leaky", batch_normalize=1, pad=1, **options):

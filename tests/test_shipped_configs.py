@@ -24,7 +24,7 @@ def header(path):
 
 def counts(settings, num_classes):
     with torch.device("meta"):
-        return profile(config.build(settings, num_classes), settings.input.size)
+        return profile(config.build_model(settings, num_classes), settings.input.size)
 
 
 @pytest.mark.parametrize("path", [p for p in MODELS if p.parent == CONFIGS], ids=lambda path: path.stem)

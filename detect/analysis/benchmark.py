@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from detect.config.build import build
+from detect.config.build import build_model
 from detect.config.schema import DataSettings, Settings
 from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
@@ -42,7 +42,7 @@ def benchmark_inference(
         {"letterbox", "forward", "decode", "nms": ms, "detections", "overhead": (letterbox + decode + nms) / forward,
         "fps"}
     """
-    network = read(weights).network if weights else build(settings, CLASSES)
+    network = read(weights).network if weights else build_model(settings, CLASSES)
     runtime = TorchRuntime(network, range(network.num_classes), size, pick_device())
     predict = settings.predict
     image = read_image(path) if path else generated_image(np.random.default_rng(0))

@@ -31,7 +31,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from detect.analysis.profile import aligned
-from detect.config.build import build
+from detect.config.build import build_model
 from detect.errors import UserError
 
 CLASSES = 80  # of a detector without training, as in COCO
@@ -109,7 +109,7 @@ def untrained(settings, seed=0):
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(settings, CLASSES).eval()
+        return build_model(settings, CLASSES).eval()
 
 
 def measure(source, weights, network, size, inputs):

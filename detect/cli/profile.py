@@ -37,14 +37,14 @@ def _count(args: argparse.Namespace) -> None:
 
     from detect import config
     from detect.analysis.profile import profile
-    from detect.config.build import build
+    from detect.config.build import build_model
     from detect.config.schema import ClassifierSettings
     from detect.models.classifier import Classifier
 
     settings = config.load(args.config, args.set, needs_data=False, settings_type=None, override_name="--set")
     usual = 1000 if isinstance(settings, ClassifierSettings) else 80
     with torch.device("meta"):  # neither memory nor a download of pretrained weights
-        network: Any = build(settings, args.classes or usual)
+        network: Any = build_model(settings, args.classes or usual)
         if args.classifier and not hasattr(network, "backbone"):
             raise UserError("--classifier: a .cfg has no backbone of its own to count")
         if args.classifier:

@@ -32,7 +32,7 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         args.config, args.resume, args.set, not args.print_config, settings_type=settings_type, override_name="--set"
     )
     if args.print_config:
-        config.check(settings)
+        config.check_model(settings)
         answer(args, config.to_dict(settings))
         if not args.json:
             print(config.dump(settings, show_origins=not args.resume), end="")

@@ -17,7 +17,7 @@ from detect.models.registry import BACKBONES, HEADS, NECKS
 REGISTRIES = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
 
 
-def build(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Module:
+def build_model(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Module:
     """The untrained network that settings describe: a `Detector`, `DarknetNetwork` or `Classifier`.
 
     A .cfg says itself how many classes there are, whatever `num_classes`.
@@ -39,10 +39,10 @@ def build(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Modul
     return network
 
 
-def check(settings: Settings | ClassifierSettings) -> None:
-    """Raise the UserError that `build` would raise; takes no memory."""
+def check_model(settings: Settings | ClassifierSettings) -> None:
+    """Raise the UserError that `build_model` would raise; takes no memory."""
     with torch.device("meta"):
-        build(settings, num_classes=1)
+        build_model(settings, num_classes=1)
 
 
 def title(settings: Settings | ClassifierSettings) -> str:

@@ -32,7 +32,7 @@ class ClassificationTask(Task):
             self.val_set = ImageFolder.of_split(settings.data, "val", classes)
 
     def build(self):
-        return config.build(self.settings, len(self.categories))
+        return config.build_model(self.settings, len(self.categories))
 
     def batches(self, total_steps, stride, start):
         return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages)

@@ -35,7 +35,7 @@ class DetectionTask(Task):
             images.check_files()
 
     def build(self):
-        model = config.build(self.settings, len(self.categories))
+        model = config.build_model(self.settings, len(self.categories))
         if model.num_classes != len(self.categories):
             raise UserError(
                 f"{self.source}: has {len(self.categories)} classes, the .cfg {model.num_classes}; set classes= in its "

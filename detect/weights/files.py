@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from detect import config
 from detect.config import darknet as cfg_settings
-from detect.config.build import build
+from detect.config.build import build_model
 from detect.config.schema import ClassifierSettings, Settings
 from detect.darknet import weights as darknet_weights
 from detect.darknet.names import read_names
@@ -71,7 +71,7 @@ class Weights:
     def _built(self) -> nn.Module:
         try:
             with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
-                network = build(self.settings, len(self.categories))
+                network = build_model(self.settings, len(self.categories))
             tensors = {name: t.float() if t.is_floating_point() else t for name, t in self.tensors.items()}
             network.load_state_dict(tensors, assign=True)
         except (RuntimeError, TypeError, AttributeError) as error:

@@ -336,7 +336,7 @@ def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path)
 
     settings = config.load(ROOT / "configs" / "yolov3_tiny.yaml", needs_data=False)
     settings.input.size = 96
-    ours = config.build(settings, 3)
+    ours = config.build_model(settings, 3)
     model = Weights.of(ours, settings, [{"id": i, "name": str(i)} for i in range(3)], tmp_path)
     _, cfg, _ = write_darknet(tmp_path / "net.weights", model)
     counted, expected = profile(darknet.load(cfg), 96), profile(ours, 96)

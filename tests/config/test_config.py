@@ -50,7 +50,7 @@ def other_neck(monkeypatch):
 
 def error_of(path, *overrides):
     with pytest.raises(UserError) as caught:
-        config.check(config.load(path, overrides, override_name="--set"))
+        config.check_model(config.load(path, overrides, override_name="--set"))
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -462,7 +462,7 @@ def test_shipped_configs_load_and_build(path, request):
         return
     settings = config.load(path, needs_data=path.parent.name != "imagenet", settings_type=None)
     with torch.device("meta"):
-        model = config.build(settings, 80)
+        model = config.build_model(settings, 80)
     assert settings.input.size % model.stride == 0
     assert settings.train.epochs or settings.train.steps
 
@@ -532,7 +532,7 @@ def test_a_classifiers_backbone_and_size_are_checked(write):
     ):
         path = write(text)
         with pytest.raises(UserError) as caught:
-            config.check(config.load(path, settings_type=ClassifierSettings))
+            config.check_model(config.load(path, settings_type=ClassifierSettings))
         assert str(caught.value).startswith(f"{path}:{expected}")
 
 

@@ -77,7 +77,7 @@ def test_settings_go_through_a_checkpoint_and_build_the_same_network(cfg):
     settings = config.load(cfg(TRAINING + HEAD), needs_data=False)
     again = config.from_dict(config.to_dict(settings))
     assert again == settings
-    network = config.build(again, None)
+    network = config.build_model(again, None)
     assert (network.num_classes, network.stride, network.head.strides) == (3, 8, (8,))
 
 
@@ -107,7 +107,7 @@ def test_overrides_apply_to_a_cfg(cfg):
 )
 def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
     with pytest.raises(UserError, match=message):
-        config.check(config.load(cfg(text), needs_data=False))
+        config.check_model(config.load(cfg(text), needs_data=False))
 
 
 def test_layers_that_darknet_does_not_train_are_frozen(cfg):
@@ -120,7 +120,7 @@ def test_layers_that_darknet_does_not_train_are_frozen(cfg):
         f"  freeze: [layers.0, layers.1, layers.3]  # {path}:{line}"
         in config.dump(settings, show_origins=True).splitlines()
     )
-    freeze(config.build(settings, None), settings.train.freeze)
+    freeze(config.build_model(settings, None), settings.train.freeze)
 
 
 def test_a_cfg_is_no_classifier(cfg):
@@ -139,4 +139,4 @@ def test_lines_are_kept_whatever_they_hold(cfg):
     path.write_bytes((TRAINING + "# gr\u00fc\u00df \u2028 \x07\r\n\tfoo".replace("\tfoo", "") + HEAD).encode("utf-8"))
     settings = config.load(path, needs_data=False)
     assert config.from_dict(config.to_dict(settings)) == settings
-    assert config.build(settings, None).num_classes == 3
+    assert config.build_model(settings, None).num_classes == 3

@@ -39,7 +39,7 @@ def loaded(name, num_classes=3, size=64):
     torch.manual_seed(0)
     settings = config.load(CONFIGS / f"{name}.yaml", needs_data=False, settings_type=None)
     settings.input.size = size
-    network = config.build(settings, num_classes).eval()
+    network = config.build_model(settings, num_classes).eval()
     randomise_norms(network)
     return Weights.of(network, settings, [{"id": i, "name": f"thing {i}"} for i in range(num_classes)], Path(name))
 
@@ -148,7 +148,7 @@ def test_named_classifiers_take_the_weights_and_give_the_recorded_outputs(shared
 )
 def test_named_detectors_take_the_weights_and_give_what_the_cfg_gives(shared, tmp_path, name, settings, convolutions):
     _, path, images = published(shared, tmp_path, name)
-    model = config.build(config.load(CONFIGS / f"{settings}.yaml", needs_data=False), 80)
+    model = config.build_model(config.load(CONFIGS / f"{settings}.yaml", needs_data=False), 80)
     report = darknet.load_weights(model, path, images.shape[-1])
     assert report == f"{convolutions} of {convolutions} convolutions from {path}"
     network = darknet.load(shared / "darknet" / f"{name}.cfg", path)  # equal to the goldens: test_equal_to_opencv
@@ -166,7 +166,7 @@ def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path)
     whole = darknet.load(cfg, path)
     weights.write(first, whole, cutoff=81)  # layers 0 to 80
     torch.manual_seed(0)
-    model = config.build(config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False), 80)
+    model = config.build_model(config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False), 80)
     head = model.head.predictions[0].weight.clone()
     assert darknet.load_weights(model, first) == f"59 of 97 convolutions from {first}"
     assert_close(model.head.predictions[0].weight, head, rtol=0, atol=0)

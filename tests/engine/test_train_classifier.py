@@ -236,7 +236,7 @@ def test_a_classifier_starts_from_a_classifier(run):
     source = read(run, settings_type=None)
     for names, same in ((source.names, True), (("a", "b", "c"), False), (("a", "b"), False)):
         torch.manual_seed(5)
-        model = config.build(source.settings, len(names))
+        model = config.build_model(source.settings, len(names))
         before = model.classify.weight.clone()
         report = load_matching(model, [{"id": i, "name": name} for i, name in enumerate(names)], run)
         assert_same(dict(model.backbone.state_dict()), dict(source.network.backbone.state_dict()))

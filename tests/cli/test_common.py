@@ -1,0 +1,76 @@
+"""The table of verbs, and how the command line adds its options to the library's errors."""
+
+import argparse
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from detect.cli.common import with_option
+from detect.cli.main import VERBS, parser
+from detect.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_verb_has_a_script_of_its_own_name():
+    named = {re.search(r'main\(\["(\w+)"', path.read_text())[1] for path in (ROOT / "tools").glob("*.py")
+             if path.name != "demo.py"}  # fmt: skip
+    assert named == VERBS.keys()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_is_a_file_with_help_arguments_and_run(verb):
+    module = VERBS[verb]
+    assert module.__name__ == f"detect.cli.{verb}" and module.HELP
+    for part in getattr(module, "VERBS", {verb: module}).values():
+        assert callable(part.arguments) and callable(part.run) and part.HELP
+    with pytest.raises(SystemExit) as stopped:
+        parser().parse_args([verb, "--help"])
+    assert stopped.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence", "argument", "expected"),
+    [
+        ({"device": "gpu"}, "gpu: not there", "device", "--device gpu: not there"),
+        ({"half": True}, "32 bits only", "half", "--half: 32 bits only"),
+        ({"min_side": 9}, "no box is so large", "min_side", "--min-side: no box is so large"),
+        ({"cfg": None}, "x.weights: need the .cfg", "cfg", "x.weights: need the .cfg; give --cfg"),
+        ({"set": []}, "data is missing", "data", "data is missing; give it with --set data=..."),
+        ({}, "data is missing", "data", "data is missing"),
+        ({"data": "x"}, "something else", None, "something else"),
+    ],
+)
+def test_errors_name_the_option_of_the_verb(given, sentence, argument, expected):
+    assert with_option(UserError(sentence, argument), argparse.Namespace(**given)) == expected
+
+
+def test_an_error_before_the_arguments_are_known_is_told_as_it_is():
+    assert with_option(UserError("x", "data"), None) == "x"
+
+
+def strings_of(path):
+    """Text constants of a file that are no docstrings."""
+    tree = ast.parse(path.read_text())
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_no_error_of_the_library_names_an_option_of_the_command_line():
+    files = [path for path in (ROOT / "detect").rglob("*.py") if path.parent.name != "cli"]
+    assert len(files) > 80
+    named = {
+        (path.name, text) for path in files for text in strings_of(path)
+        if re.search(r"(?<![\w-])--[a-z]", text) and path.name != "document.py"
+    }  # fmt: skip
+    assert not named
