@@ -131,7 +131,7 @@ class DarknetNetwork(nn.Module):
         """
         last = self.head.sections[-1]
         overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type == "yolo" else "iou"
-        options = {"overlap": overlap, "threshold": NMS_THRESHOLD}
+        options: dict[str, str | float] = {"overlap": overlap, "threshold": NMS_THRESHOLD}
         return options | {"beta": last["beta_nms"]} if overlap == "diou_beta" else options
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
