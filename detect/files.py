@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 from detect.errors import UserError, nearest
 
@@ -13,7 +14,7 @@ MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: str | Path) -> Iterator[Path]:
     """Yield the path of a new file beside `path`; it takes `path`'s place if the block succeeds, else it is removed.
 
     The file is flushed to the disk before it is renamed, so that at any moment, a crash or kill -9 included, `path`
@@ -38,13 +39,13 @@ def replacing(path):
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all.  Raises UserError."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path):
+def read_json(path: str | Path) -> Any:
     """What the JSON file holds; UserError with file, line and column when it cannot be read."""
     path = Path(path)
     try:
@@ -60,7 +61,7 @@ def read_json(path):
         raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
 
 
-def stays_inside(name):
+def stays_inside(name: object) -> bool:
     """Whether `name`, from a stranger's file, is a relative path that stays in the folder it is joined to."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         return False
@@ -68,12 +69,12 @@ def stays_inside(name):
     return not path.anchor and ".." not in path.parts
 
 
-def printable(name):
+def printable(name: object) -> str:
     """`name` fit for a terminal: file names from strangers may hold control characters or broken Unicode."""
     return "".join(c if c.isprintable() else "?" for c in str(name))
 
 
-def nearest_file(path):
+def nearest_file(path: str | Path) -> str:
     """`"; did you mean 'x'?"` for a file or folder beside the missing `path` with nearly its name, else nothing."""
     try:
         hint = nearest(Path(path).name, sorted(os.listdir(Path(path).parent)))
@@ -82,7 +83,7 @@ def nearest_file(path):
     return printable(hint) if "did you mean" in hint else ""
 
 
-def missing(path):
+def missing(path: str | Path) -> UserError:
     """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists."""
     wrong = Path(path).absolute()
     while not wrong.parent.is_dir():  # the first part of the path that is wrong
@@ -91,14 +92,14 @@ def missing(path):
     return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
 
 
-def cannot_read(path, error):
+def cannot_read(path: str | Path, error: OSError) -> UserError:
     """The `UserError` for a file that the system does not let us read."""
     if isinstance(error, FileNotFoundError):
         return missing(path)
     return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
 
 
-def cannot_write(path, error):
+def cannot_write(path: str | Path, error: Exception) -> UserError:
     """The `UserError` for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
     return UserError(

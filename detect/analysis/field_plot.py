@@ -1,13 +1,21 @@
 """Fields of view as an image: a row per detector, a column per stride (extra `plot`)."""
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 
-from detect.analysis.plots import new_figure
+from detect.analysis.field_of_view import Field, Measured
+from detect.analysis.plots import new_figure, write_figure
 from detect.errors import UserError
-from detect.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Rectangle
 
 PANEL = 3.3  # inches
 SMOOTH = 5  # px of the input that a pixel of the image is the mean of, on each side
@@ -15,35 +23,33 @@ DARKEST = 1e-3  # share of the largest gradient
 ANCHORS, HALF, MOST = "#4fd1ff", "#ffffff", "#ffd23f"
 
 
-def check_plot(path):
+def check_plot(path: str | Path) -> None:
     """Raise UserError unless an image can be drawn and `path` is a PNG file's; to be asked before long work."""
     if Path(path).suffix.lower() != ".png":
-        raise UserError(f"--plot {path}: must end in .png")
+        raise UserError(f"{path}: must end in .png")
     if not Path(path).absolute().parent.is_dir():
-        raise UserError(f"--plot {path}: its folder is not there; make it first")
+        raise UserError(f"{path}: its folder is not there; make it first")
     new_figure(1, 1)
 
 
-def plot_fields(path, models):
+def plot_fields(path: str | Path, detectors: Sequence[Measured]) -> None:
     """Write the image of `Measured` detectors to the PNG file `path`.  Raises UserError."""
-    png = io.BytesIO()
-    fields_figure(models).savefig(png, format="png")
-    with replacing(path) as temporary:
-        temporary.write_bytes(png.getvalue())
+    write_figure(path, fields_figure(detectors))
 
 
-def fields_figure(models):
+def fields_figure(detectors: Sequence[Measured]) -> "Figure":
     """Each field as a heat map around its cell's centre, with the anchors and the squares that hold 50% and 95% of it.
 
     The panels of a column show the same px, so that detectors can be compared; grey is outside of the input.
     """
-    strides = sorted({field.stride for measured in models for field in measured.fields})
-    figure = new_figure(PANEL * len(strides) + 1, PANEL * len(models) + 1)
-    panels = figure.subplots(len(models), len(strides), squeeze=False)
+    fields = [field for measured in detectors for field in measured.fields]
+    strides = sorted({field.stride for field in fields})
+    figure = new_figure(PANEL * len(strides) + 1, PANEL * len(detectors) + 1)
+    panels = figure.subplots(len(detectors), len(strides), squeeze=False)
     for axes in panels.flat:
         axes.set_visible(False)
-    half = {stride: max(_reach(f) for m in models for f in m.fields if f.stride == stride) / 2 for stride in strides}
-    for row, measured in zip(panels, models, strict=True):
+    half = {stride: max(_reach(field) for field in fields if field.stride == stride) / 2 for stride in strides}
+    for row, measured in zip(panels, detectors, strict=True):
         for number, field in enumerate(measured.fields):
             axes = row[strides.index(field.stride)]
             image = _draw(axes, field, half[field.stride])
@@ -55,12 +61,12 @@ def fields_figure(models):
     return figure
 
 
-def _reach(field):
+def _reach(field: Field) -> float:
     """px that a panel must show at least."""
     return 1.06 * max(field.side(0.95), *(side for anchor in field.anchors for side in anchor))
 
 
-def _draw(axes, field, half):
+def _draw(axes: "Axes", field: Field, half: float) -> "AxesImage":
     """One panel, from -half to half px around the cell's centre; returns the image."""
     from matplotlib.colors import LogNorm
 
@@ -80,14 +86,15 @@ def _draw(axes, field, half):
     return image
 
 
-def _box(width, height, colour, style="-"):
+def _box(width: float, height: float, colour: str, style: str = "-") -> "Rectangle":
     """The outline of a box around the origin."""
     from matplotlib.patches import Rectangle
 
     return Rectangle((-width / 2, -height / 2), width, height, fill=False, edgecolor=colour, linestyle=style, lw=1.4)
 
 
-def _handles():
+def _handles() -> list["Line2D"]:
+    """The legend's lines."""
     from matplotlib.lines import Line2D
 
     lines = ((ANCHORS, "-", "anchors"), (HALF, "--", "50% of the gradient"), (MOST, "-", "95% of the gradient"))

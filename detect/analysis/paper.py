@@ -8,16 +8,17 @@ Every number has a status:
 """
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from detect.analysis.profile import aligned, profile
+from detect.analysis.profile import Profile, aligned, profile
 from detect.models.classifier import Classifier
-from detect.models.detector import build_detector
+from detect.models.detector import Detector, build_detector
 from detect.models.registry import BACKBONES
 
-TABLES = ("Table 1", "Table 2", "Table 3", "Table 4", "cfg", "VoVNet", "PP-LCNet")
 # nets in Tables 3 and 4 that belong to other works and are not built here
 NOT_COUNTED = (
     "EfficientNet-B0", "HarDNet-138s", "DenseNet-264-32", "ResNet-152", "Res2Net-50", "Res2NeXt-50", "LRF", "SSD",
@@ -32,9 +33,9 @@ class Published:
     name: str
     table: str
     size: int  # side of the input, px
-    backbone: dict
+    backbone: dict[str, Any]
     status: str
-    neck: dict | None = None
+    neck: dict[str, Any] | None = None
     parameters: float | None = None  # millions
     convention: str = "conv_weights"  # what `parameters` counts: conv_weights, floats or parameters
     bflops: float | None = None
@@ -42,7 +43,7 @@ class Published:
     anchors: str = "coco9"
     note: str = ""
 
-    def model(self):
+    def model(self) -> Classifier | Detector:
         """The model on the meta device."""
         with torch.device("meta"):
             if self.neck is None:
@@ -51,28 +52,52 @@ class Published:
             return build_detector(parts, num_classes=80)
 
 
-def _with_elementwise(counted):
+def _of_convolutions(counted: Profile) -> float:
+    return sum(layer.bflops for layer in counted.layers if layer.is_convolution)
+
+
+def _with_elementwise(counted: Profile) -> float:
     """Convolutions, and for every element two operations of norm, one of ReLU, one of average pooling, all doubled."""
-    convolutions = sum(layer.bflops for layer in counted.layers if layer.is_convolution)
     normalised = sum(layer.memory / 4 for layer in counted.layers if layer.type == "norm")
     pooled = sum(math.prod(layer.input) for layer in counted.layers if layer.type == "avgpool 2x2/2")
-    return convolutions + 2 * (3 * normalised + pooled) / 1e9
+    return _of_convolutions(counted) + 2 * (3 * normalised + pooled) / 1e9
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, Callable[[Profile], float]] = {
     "darknet": lambda counted: counted.bflops,
-    "convolutions": lambda counted: sum(layer.bflops for layer in counted.layers if layer.is_convolution),
+    "convolutions": _of_convolutions,
     "elementwise": _with_elementwise,
     "ten crops": lambda counted: 10 * counted.bflops,
 }
 
 
-def _classifier(name, table, status, parameters, bflops, size=224, backbone=None, **more):
+def _classifier(
+    name: str,
+    table: str,
+    status: str,
+    parameters: float | None,
+    bflops: float | None,
+    size: int = 224,
+    backbone: dict[str, Any] | None = None,
+    **more: Any,
+) -> Published:
+    """A classifier as a table prints it; its backbone is by default the one of its name."""
     backbone = {"name": name} if backbone is None else backbone
     return Published(name, table, size, backbone, status, parameters=parameters, bflops=bflops, **more)
 
 
-def _detector(name, table, status, backbone, neck, bflops, parameters=None, size=416, **more):
+def _detector(
+    name: str,
+    table: str,
+    status: str,
+    backbone: str | dict[str, Any],
+    neck: dict[str, Any],
+    bflops: float,
+    parameters: float | None = None,
+    size: int = 416,
+    **more: Any,
+) -> Published:
+    """A detector as a table prints it; its floats are counted unless `more` says otherwise."""
     backbone = {"name": backbone} if isinstance(backbone, str) else backbone
     options = {"convention": "floats"} | more
     if neck["name"] in ("PRN", "CEM", "TinyFPN") and len(neck.get("widths", (0, 0))) == 2:
@@ -91,7 +116,7 @@ RESNET_50 = "9.74 is the figure of Darknet's author, which the authors' README r
 TIMM = "timm's count; PaddleClas prints 1.52, 1.65, 1.89, 2.37, 2.96, 4.52, 6.54 and 9.04, up to 0.5% more"
 
 
-def _table_1():
+def _table_1() -> Iterator[Published]:
     for name, status, bflops in (
         ("PeleeNet", "established", 1.017), ("SPeleeNet", "recovered", 0.904), ("PeleeNeXt", "recovered", 0.837),
     ):  # fmt: skip
@@ -106,7 +131,7 @@ def _table_1():
             yield _classifier(f"{name}, ratio {ratio}", "Table 1", status, None, bflops, backbone=backbone)
 
 
-def _table_2():
+def _table_2() -> Iterator[Published]:
     csp = {"name": "CSPPeleeNet"}
     for name, status, backbone, neck, bflops in (
         ("PRN", "recovered", csp, PRN, 3.590),
@@ -123,8 +148,10 @@ def _table_2():
         yield _detector(f"CSPPeleeNet-{name}", "Table 2", status, backbone, neck, bflops)
 
 
-def _table_3():
-    def row(name, status, parameters, bflops, backbone=None, **more):
+def _table_3() -> Iterator[Published]:
+    def row(
+        name: str, status: str, parameters: float, bflops: float, backbone: dict[str, Any] | None = None, **more: Any
+    ) -> Published:
         backbone = {"name": name} if backbone is None else backbone
         return _classifier(name, "Table 3", status, parameters, bflops, backbone=backbone, **more)
 
@@ -155,8 +182,11 @@ def _table_3():
     yield row("CSPDenseNet-201-Elastic", "inferred", 20.17, 7.13, {"name": "CSPDenseNet201", "elastic": True})
 
 
-def _table_4():
-    def row(name, status, backbone, neck, size, bflops, parameters, **more):
+def _table_4() -> Iterator[Published]:
+    def row(
+        name: str, status: str, backbone: str, neck: dict[str, Any], size: int, bflops: float, parameters: float,
+        **more: Any,
+    ) -> Published:  # fmt: skip
         return _detector(name, "Table 4", status, backbone, neck, bflops, parameters, size, **more)
 
     yield row("YOLOv3", "established", "Darknet53", {"name": "FPN"}, 608, 140.7, 62.3)
@@ -179,10 +209,10 @@ def _table_4():
     yield row("CSPDenseNetb Ref.-PRN", "inferred", "CSPDenseNetbRef", PRN, 320, 1.59, 1.87)
 
 
-def _cfgs():
+def _cfgs() -> Iterator[Published]:
     """Nets whose cfgs the authors published, counted from those."""
 
-    def row(name, parameters, bflops, **options):
+    def row(name: str, parameters: float, bflops: float, **options: bool) -> Published:
         backbone = {"name": name} | options
         label = name + "-elastic" * bool(options)
         more = {"size": 256, "operations": "convolutions"}
@@ -213,7 +243,7 @@ def _cfgs():
         yield _detector(name, "cfg", "established", backbone, neck, bflops, parameters)
 
 
-def _readmes():
+def _readmes() -> Iterator[Published]:
     """Nets of the authors' READMEs whose cfgs are not published."""
     yield _classifier("CSPPeleeNetb Ref.", "README", "inferred", 2.01, 0.897, backbone={"name": "CSPPeleeNetbRef"})
     yield _classifier("CSPDenseNetb Ref.", "README", "inferred", 1.38, 0.631, backbone={"name": "CSPDenseNetbRef"})
@@ -222,7 +252,7 @@ def _readmes():
     yield _detector("PeleeNet-FPN", "README", "recovered", "PeleeNet", fpn, 4.84, 3.75)
 
 
-def _neighbours():
+def _neighbours() -> Iterator[Published]:
     for name, parameters in (
         ("VoVNet27Slim", 3.526), ("VoVNet39", 22.600), ("VoVNet57", 36.640), ("VoVNet99", 61.231),
         ("VoVNetV2-19SlimDW", 1.898), ("VoVNetV2-19DW", 6.543), ("VoVNetV2-19Slim", 3.166), ("VoVNetV2-19", 11.205),
@@ -240,39 +270,42 @@ def _neighbours():
         yield _classifier(name, "PP-LCNet", "established", parameters, None, backbone=backbone, **more)
 
 
-def published():
+def published() -> list[Published]:
     """Every `Published` model, table by table."""
     return [*_table_1(), *_table_2(), *_table_3(), *_table_4(), *_cfgs(), *_readmes(), *_neighbours()]
 
 
-def rows(models=None):
+def rows(models: Iterable[Published] | None = None) -> Iterator[dict[str, Any]]:
     """Yield a row per published number of `models` (all), as a mapping.
 
     name, table, size (px), quantity (`BFLOPs`, or `M` and what is counted), published, counted, difference (relative),
     status, note.
     """
     for model in published() if models is None else models:
-        counted = profile(model.model(), model.size)
-        numbers = []
-        if model.parameters is not None:
-            numbers.append((f"M {model.convention}", model.parameters, getattr(counted, model.convention) / 1e6))
-        if model.bflops is not None:
-            numbers.append(("BFLOPs", model.bflops, OPERATIONS[model.operations](counted)))
-        for quantity, number, ours in numbers:
+        for quantity, number, counted in _numbers(model):
             yield {
                 "name": model.name,
                 "table": model.table,
                 "size": model.size,
                 "quantity": quantity,
                 "published": number,
-                "counted": round(ours, 6),
-                "difference": ours / number - 1,
+                "counted": round(counted, 6),
+                "difference": counted / number - 1,
                 "status": model.status,
                 "note": model.note,
             }
 
 
-def table(found):
+def _numbers(model: Published) -> Iterator[tuple[str, float, float]]:
+    """(quantity, published, counted) of each number that is printed of a model."""
+    counted = profile(model.model(), model.size)
+    if model.parameters is not None:
+        yield f"M {model.convention}", model.parameters, getattr(counted, model.convention) / 1e6
+    if model.bflops is not None:
+        yield "BFLOPs", model.bflops, OPERATIONS[model.operations](counted)
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> str:
     """Aligned plain text of `rows`, notes below."""
     heading = ("table", "model", "size", "quantity", "published", "counted", "difference", "status")
     notes = list(dict.fromkeys(row["note"] for row in found if row["note"]))

@@ -21,7 +21,9 @@ written by each convolution, whatever its groups. The CSPNet paper's Fig. 8 coun
 
 import copy
 import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +32,8 @@ from detect.darknet.layers import Pool as DarknetPool
 from detect.errors import UserError
 from detect.models.layers import ConvNormAct, Maxout, Resize, SamePool, Upsample
 
+Rule = Callable[[Any, torch.Tensor, torch.Tensor], tuple[str, int]]  # (module, input, output) -> (type, operations)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,8 +41,8 @@ class Layer:
 
     name: str  # path of the module, 'backbone.stages.0.part1'
     type: str  # 'conv 3x3/2', 'maxpool 2x2/2', 'maxout', ...
-    input: list  # [C, H, W]
-    output: list  # [C, H, W]
+    input: list[int]  # [C, H, W]
+    output: list[int]  # [C, H, W]
     conv_weights: int
     floats: int
     parameters: int
@@ -46,12 +50,13 @@ class Layer:
     cio: int  # elements read and written, of convolutions and poolings
 
     @property
-    def memory(self):
+    def memory(self) -> int:
         """Bytes of the output at 32 bits."""
         return 4 * math.prod(self.output)
 
     @property
-    def is_convolution(self):
+    def is_convolution(self) -> bool:
+        """Whether it is one, bare or with norm and activation."""
         return self.type.startswith("conv ")
 
 
@@ -62,45 +67,46 @@ class Profile:
     size: int
     layers: list[Layer]
 
-    def total(self, quantity):
-        """Sum of a quantity over the layers: `conv_weights`, `floats`, `parameters`, `bflops`, `cio` or `memory`."""
-        return sum(getattr(layer, quantity) for layer in self.layers)
+    @property
+    def conv_weights(self) -> int:
+        """Weights of the convolutions."""
+        return sum(layer.conv_weights for layer in self.layers)
 
     @property
-    def conv_weights(self):
-        return self.total("conv_weights")
+    def floats(self) -> int:
+        """Numbers in a Darknet .weights file."""
+        return sum(layer.floats for layer in self.layers)
 
     @property
-    def floats(self):
-        return self.total("floats")
+    def parameters(self) -> int:
+        """What is learned, as PyTorch counts it."""
+        return sum(layer.parameters for layer in self.layers)
 
     @property
-    def parameters(self):
-        return self.total("parameters")
+    def bflops(self) -> float:
+        """Billions of operations."""
+        return sum(layer.bflops for layer in self.layers)
 
     @property
-    def bflops(self):
-        return self.total("bflops")
+    def cio(self) -> int:
+        """Elements that convolutions and poolings read and write."""
+        return sum(layer.cio for layer in self.layers)
 
     @property
-    def cio(self):
-        return self.total("cio")
-
-    @property
-    def conv_cio(self):
+    def conv_cio(self) -> int:
         """CIO of the convolutions alone, HarDNet's definition."""
         return sum(layer.cio for layer in self.layers if layer.is_convolution)
 
     @property
-    def memory(self):
+    def memory(self) -> int:
         """Bytes of all layers' outputs together."""
-        return self.total("memory")
+        return sum(layer.memory for layer in self.layers)
 
-    def share(self, layer):
+    def share(self, layer: Layer) -> float:
         """A layer's share of the BFLOPs, 0..1."""
         return layer.bflops / (self.bflops or 1)
 
-    def as_json(self):
+    def as_json(self) -> dict[str, Any]:
         """The totals and the layers as a dict of plain lists and numbers."""
         totals = ("conv_weights", "floats", "parameters", "bflops", "cio", "conv_cio", "memory")
         return {
@@ -109,7 +115,7 @@ class Profile:
             "layers": [asdict(layer) | {"memory": layer.memory, "share": self.share(layer)} for layer in self.layers],
         }
 
-    def table(self):
+    def table(self) -> str:
         """Aligned plain text, one line per layer, totals in millions and BFLOPs at the end."""
         heading = (
             "#", "layer", "type", "input", "output", "weights", "floats", "BFLOPs", "share", "CIO", "memory KiB",
@@ -130,16 +136,18 @@ class Profile:
             )
             for number, layer in enumerate(self.layers)
         ]
-        totals = (
+        return "\n".join([*aligned([heading, *rows], left=(1, 2)), self._totals()])
+
+    def _totals(self) -> str:
+        return (
             f"input {self.size}x{self.size}: {self.conv_weights / 1e6:.4f} M conv weights, "
             f"{self.floats / 1e6:.4f} M floats, {self.parameters / 1e6:.4f} M parameters, {self.bflops:.4f} BFLOPs, "
             f"CIO {self.cio / 1e6:.3f} M (convolutions alone {self.conv_cio / 1e6:.3f} M), "
             f"{self.memory / 2**20:.1f} MiB of activations"
         )
-        return "\n".join([*aligned([heading, *rows], left=(1, 2)), totals])
 
 
-def profile(model, size, channels=3):
+def profile(model: nn.Module, size: int, channels: int = 3) -> Profile:
     """Count `model` (a detector, classifier, backbone or any part) for inputs of `size` x `size` px -> `Profile`.
 
     Runs a copy of the model on the meta device: nothing is computed and no feature map takes memory; the model itself
@@ -155,10 +163,12 @@ def profile(model, size, channels=3):
     model = copy.deepcopy(model).to("meta").eval()
     uncounted = _state(model)
     dtype = next((tensor.dtype for tensor in uncounted.values()), torch.float32)
-    layers = []
+    layers: list[Layer] = []
 
-    def hook_for(name, rule):
-        def hook(module, inputs, named, output):
+    def hook_for(name: str, rule: Rule) -> Callable[..., None]:
+        def hook(
+            module: nn.Module, inputs: Sequence[torch.Tensor], named: dict[str, torch.Tensor], output: torch.Tensor
+        ) -> None:
             x = next(iter([*inputs, *named.values()]))
             layers.append(_row(name, module, rule, x, output, uncounted))
 
@@ -176,20 +186,20 @@ def profile(model, size, channels=3):
     return Profile(size, layers)
 
 
-def _stride(model):
+def _stride(model: nn.Module) -> int:
     """The number that input sizes must be multiples of: the model's own, or its coarsest map's, or 1."""
     return getattr(model, "stride", None) or max(getattr(model, "strides", (1,)))
 
 
-def _state(model):
+def _state(model: nn.Module) -> dict[str, torch.Tensor]:
     """Every tensor that a weights file must hold, by name: parameters and running statistics, shared ones once."""
     saved = model.state_dict().keys()
-    tensors = dict(model.named_parameters())
+    tensors: dict[str, torch.Tensor] = dict(model.named_parameters())
     tensors |= {n: b for n, b in model.named_buffers() if n in saved and not n.endswith("num_batches_tracked")}
     return tensors
 
 
-def _counted_modules(module, name=""):
+def _counted_modules(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module, Rule]]:
     """(path, module, rule) of the outermost modules that a rule counts: a ConvNormAct, not the parts inside it.
 
     A ConvNormAct around a CompConv is no single convolution: its parts are counted.
@@ -204,7 +214,9 @@ def _counted_modules(module, name=""):
         yield from _counted_modules(child, f"{name}.{child_name}" if name else child_name)
 
 
-def _row(name, module, rule, x, y, uncounted):
+def _row(
+    name: str, module: nn.Module, rule: Rule, x: torch.Tensor, y: torch.Tensor, uncounted: dict[str, torch.Tensor]
+) -> Layer:
     """The `Layer` of one execution, `x` -> `y`; takes the module's tensors off the `uncounted` ones."""
     own = {id(tensor) for tensor in [*module.parameters(), *module.buffers()]}
     names = [n for n, tensor in uncounted.items() if id(tensor) in own]
@@ -223,54 +235,53 @@ def _row(name, module, rule, x, y, uncounted):
     )
 
 
-def _conv(conv, x, y):
+def _conv(conv: nn.Conv2d, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     return _conv_type(conv), 2 * conv.weight[0].numel() * y[0].numel()
 
 
-def _linear(linear, x, y):
+def _linear(linear: nn.Linear, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     return "linear", 2 * linear.in_features * y[0].numel()
 
 
-def _conv_norm_act(module, x, y):
+def _conv_norm_act(module: ConvNormAct, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     return _conv(module.conv, x, y)
 
 
-def _conv_type(conv):
+def _conv_type(conv: nn.Conv2d) -> str:
     groups = f" g{conv.groups}" if conv.groups > 1 else ""
     return f"conv {_window(conv.kernel_size, conv.stride)}{groups}"
 
 
-def _pool(layer_type):
-    def rule(pool, x, y):
+def _pool(layer_type: str) -> Rule:
+    def rule(pool: nn.MaxPool2d | nn.AvgPool2d, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
         height, width = _pair(pool.kernel_size)
         return f"{layer_type} {_window(pool.kernel_size, pool.stride)}", height * width * y[0].numel()
 
     return rule
 
 
-def _darknet_pool(pool, x, y):
+def _darknet_pool(pool: DarknetPool, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     layer_type = "avgpool" if pool.average else "maxpool"
     return f"{layer_type} {_window(pool.size, pool.strides)}", pool.size**2 * y[0].numel()
 
 
-def _maxout(module, x, y):
+def _maxout(module: Maxout, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     return "maxout", x[0].numel()
 
 
-def _resize(module, x, y):
+def _resize(module: Resize, x: torch.Tensor, y: torch.Tensor) -> tuple[str, int]:
     factor = x.shape[-1] // y.shape[-1]
     if factor > 1:
         return f"maxpool {factor}x{factor}/{factor}", factor * factor * y[0].numel()
     return "upsample", 0
 
 
-def _free(layer_type):
+def _free(layer_type: str) -> Rule:
     return lambda module, x, y: (layer_type, 0)
 
 
-# How each kind of layer is counted: (module, input, output) -> (type, operations). A layer inside one of these is not
-# counted again; later kinds join here.
-RULES = {
+# How each kind of layer is counted. A layer inside one of these is not counted again; later kinds join here.
+RULES: dict[type[nn.Module], Rule] = {
     ConvNormAct: _conv_norm_act,
     nn.Conv2d: _conv,
     nn.Linear: _linear,
@@ -287,11 +298,12 @@ RULES = {
 }
 
 
-def _pair(value):
-    return (value, value) if isinstance(value, int) else tuple(value)
+def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    height, width = (value, value) if isinstance(value, int) else value
+    return height, width
 
 
-def _window(kernel_size, stride):
+def _window(kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...]) -> str:
     """'3x3/2'; a stride of 1 is left out."""
     height, width = _pair(kernel_size)
     steps = _pair(stride)
@@ -299,11 +311,11 @@ def _window(kernel_size, stride):
     return f"{height}x{width}" + ("" if steps == (1, 1) else f"/{step}")
 
 
-def _shape(shape):
+def _shape(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def aligned(rows, left):
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> Iterator[str]:
     """Lines of the rows' cells in columns; those numbered in `left` start together, the others end together."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

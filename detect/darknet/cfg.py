@@ -6,10 +6,12 @@ option, text where a number belongs) is refused.
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, NET
+from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, NET, Option
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
 
@@ -24,15 +26,16 @@ class Section:
     type: str  # the long name, without brackets
     line: int
     source: str  # name of the file
-    values: dict
-    lines: dict = field(default_factory=dict)  # line of each option that the file gives
+    values: dict[str, Any]
+    lines: dict[str, int] = field(default_factory=dict)  # line of each option that the file gives
 
-    def __getitem__(self, option):
+    def __getitem__(self, option: str) -> Any:
         return self.values[option]
 
-    def error(self, sentence, option=None):
+    def error(self, sentence: str, option: str | None = None) -> UserError:
         """The `UserError` at this section, or at the line of one of its options."""
-        return UserError(f"{self.source}:{self.lines.get(option, self.line)}: [{self.type}] {sentence}")
+        line = self.line if option is None else self.lines.get(option, self.line)
+        return UserError(f"{self.source}:{line}: [{self.type}] {sentence}")
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,16 @@ class Cfg:
 
     source: str
     net: Section
-    layers: tuple
-    notes: tuple
+    layers: tuple[Section, ...]
+    notes: tuple[str, ...]
 
 
-def read(path):
+def read(path: str | Path) -> Cfg:
     """The `Cfg` in a file.  Raises UserError with file and line."""
     return parse(read_text(path), printable(path))
 
 
-def read_text(path):
+def read_text(path: str | Path) -> str:
     """The text of a .cfg file.  Raises UserError."""
     path = Path(path)
     try:
@@ -63,74 +66,89 @@ def read_text(path):
     return data.decode("utf-8-sig", errors="replace")
 
 
-def parse(text, source="cfg"):
+def parse(text: str, source: str = "cfg") -> Cfg:
     """The `Cfg` of a text; `source` names it in errors.  Raises UserError."""
-    found = _split(text, source)
-    if not found or found[0][0] != "net":
-        raise UserError(f"{source}:{found[0][1] if found else 1}: the first section must be [net]")
-    if len(found) == 1:
-        raise UserError(f"{source}:{found[0][1]}: there is no layer after [net]")
-    if len(found) > MAX_LAYERS + 1:
-        raise UserError(f"{source}:{found[MAX_LAYERS + 1][1]}: there are more than {MAX_LAYERS} layers")
-    training, notes = set(), []
-    sections = [_typed(*section, source, training, notes) for section in found]
+    written = _split(text, source)
+    if not written or written[0].type != "net":
+        raise UserError(f"{source}:{written[0].line if written else 1}: the first section must be [net]")
+    if len(written) == 1:
+        raise UserError(f"{source}:{written[0].line}: there is no layer after [net]")
+    if len(written) > MAX_LAYERS + 1:
+        raise UserError(f"{source}:{written[MAX_LAYERS + 1].line}: there are more than {MAX_LAYERS} layers")
+    training: set[str] = set()
+    notes: list[str] = []
+    sections = [_typed(section, source, training, notes) for section in written]
     if training:
         notes.append(f"{source}: only for training: {', '.join(sorted(training))}")
     return Cfg(source, sections[0], tuple(sections[1:]), tuple(notes))
 
 
-def _split(text, source):
-    """[(section type, line, [(option, text, line)])] of every section."""
-    found = []
+class _Written(NamedTuple):
+    """A section as it is written."""
+
+    type: str
+    line: int
+    options: list[tuple[str, str, int]]  # (option, text, line)
+
+
+def _split(text: str, source: str) -> list[_Written]:
+    """The sections of a .cfg, in order.  Raises UserError."""
+    written: list[_Written] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        line = re.sub(r"\s+", "", re.split(r"[#;]", line, maxsplit=1)[0])
-        if not line:
-            continue
-        where = f"{source}:{number}"
+        line, where = re.sub(r"\s+", "", re.split(r"[#;]", line, maxsplit=1)[0]), f"{source}:{number}"
         if line.startswith("["):
-            section_type = line[1:-1]
-            section_type = ALIASES.get(section_type, section_type)
-            known = LAYERS if found else ("net",)
-            if not line.endswith("]") or section_type not in known:
-                raise UserError(
-                    f"{where}: section '{_short(line)}' is not supported here{nearest(section_type, known)}"
-                )
-            found.append((section_type, number, []))
-            continue
-        option, equals, value = line.partition("=")
-        if not found:
-            raise UserError(f"{where}: '{_short(line)}' stands before the first section; begin with [net]")
-        if not equals or not option or not value:
-            raise UserError(f"{where}: '{_short(line)}' is no option; write option=value")
-        found[-1][2].append((option, value, number))
-    return found
+            known = LAYERS if written else ("net",)
+            written.append(_Written(_section_type(line, known, where), number, []))
+        elif line:
+            option, equals, value = line.partition("=")
+            if not written:
+                raise UserError(f"{where}: '{_short(line)}' stands before the first section; begin with [net]")
+            if not equals or not option or not value:
+                raise UserError(f"{where}: '{_short(line)}' is no option; write option=value")
+            written[-1].options.append((option, value, number))
+    return written
 
 
-def _typed(section_type, line, options, source, training, notes):
-    known = NET if section_type == "net" else LAYERS[section_type]
+def _section_type(line: str, known: Collection[str], where: str) -> str:
+    """The long name of the section that `line` opens, one of `known`.  Raises UserError."""
+    section_type = line[1:-1]
+    section_type = ALIASES.get(section_type, section_type)
+    if not line.endswith("]") or section_type not in known:
+        raise UserError(f"{where}: section '{_short(line)}' is not supported here{nearest(section_type, known)}")
+    return section_type
+
+
+def _typed(written: _Written, source: str, training: set[str], notes: list[str]) -> Section:
+    """The `Section` of a written one; its options for training only join `training`, sentences for the user `notes`."""
+    known = NET if written.type == "net" else LAYERS[written.type]
     values, lines = {name: option.default for name, option in known.items()}, {}
-    for name, text, number in options:
+    for name, text, number in written.options:
+        where = f"{source}:{number}"
         if name not in known:
-            raise UserError(
-                f"{source}:{number}: [{section_type}] has no option '{_short(name)}'{nearest(name[:50], known)}"
-            )
-        option = known[name]
-        try:
-            value = option.read(text)
-        except ValueError:
-            value = None
-        if value is None or not option.allowed(value):
-            raise UserError(f"{source}:{number}: [{section_type}] {name}={_short(text)} must be {option.expected}")
+            raise UserError(f"{where}: [{written.type}] has no option '{_short(name)}'{nearest(name[:50], known)}")
+        value = _value(known[name], text)
+        if value is None:
+            expected = known[name].expected
+            raise UserError(f"{where}: [{written.type}] {name}={_short(text)} must be {expected}")
         if name in lines:
             if value != values[name]:
-                notes.append(f"{source}:{number}: {name} is given twice in [{section_type}]; Darknet takes the first")
+                notes.append(f"{where}: {name} is given twice in [{written.type}]; Darknet takes the first")
             continue
         values[name], lines[name] = value, number
-        if option.training:
-            training.add(f"[{section_type}] {name}")
-    return Section(section_type, line, source, values, lines)
+        if known[name].training:
+            training.add(f"[{written.type}] {name}")
+    return Section(written.type, written.line, source, values, lines)
 
 
-def _short(text):
+def _value(option: Option, text: str) -> Any:
+    """What `text` says, or None where it is not what the option may be."""
+    try:
+        value = option.read(text)
+    except ValueError:
+        return None
+    return value if option.allowed(value) else None
+
+
+def _short(text: str) -> str:
     text = printable(text)
     return text if len(text) <= 40 else text[:37] + "..."

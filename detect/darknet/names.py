@@ -17,24 +17,13 @@ COCO = {
 }
 
 
-def read_names(path, count):
+def read_names(path: str | Path, count: int) -> list[str]:
     """The `count` names in the file; those of Darknet's coco.names as COCO's annotations have them.
 
     Raises:
         UserError: the file cannot be read or holds another number of names.
     """
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a list of class names?")
-        lines = data.decode("utf-8-sig").split("\n")
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{printable(path)}: is no UTF-8 text; write one class name a line") from error
-    names = [printable(line.strip()) for line in lines if line.strip()]
+    names = [printable(line.strip()) for line in _read_text(Path(path)).split("\n") if line.strip()]
     if len(names) != count:
         raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
     twice = [name for name in names if names.count(name) > 1]
@@ -43,3 +32,16 @@ def read_names(path, count):
     if count == 80 and COCO.keys() <= set(names):
         return [COCO.get(name, name) for name in names]
     return names
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a list of class names?")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{printable(path)}: is no UTF-8 text; write one class name a line") from error

@@ -13,21 +13,27 @@ Where Darknet and OpenCV 4.14's reader of its files differ, `forward` follows Da
 """
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
 
+import numpy as np
 import torch
 from torch import nn
 
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
 from detect.darknet.head import DarknetHead
-from detect.darknet.plan import DETECTIONS, IMAGES, plan
+from detect.darknet.place import DETECTIONS, IMAGES, Layer
+from detect.darknet.plan import plan
+from detect.darknet.weights import Header
 from detect.models.detector import check_size
 
 NMS_OVERLAPS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
 NMS_THRESHOLD = 0.45  # Darknet's own, whatever the cfg says
 
 
-def load(cfg, weights=None, cutoff=None):
+def load(cfg: str | Path, weights: str | Path | None = None, cutoff: int | None = None) -> "DarknetNetwork":
     """The network of a .cfg, in eval mode, with the numbers of a .weights file or, without one, random ones.
 
     Args:
@@ -64,29 +70,27 @@ class DarknetNetwork(nn.Module):
         header: the `Header` of the .weights file it was read from, or None.
     """
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: cfg_file.Cfg) -> None:
         super().__init__()
         planned = plan(cfg)
         detections = [i for i, layer in enumerate(planned) if layer.section.type in DETECTIONS]
-        self.cfg, self.header = cfg, None
+        self.cfg = cfg
+        self.header: Header | None = None
         self.sources = [layer.sources for layer in planned]
         self.outputs = detections or [len(planned) - 1]
         self.layers = nn.ModuleList(layer.make() for layer in planned)
         self.input_size = (cfg.net["height"], cfg.net["width"])
         self.fixed_size = any(layer.section.type == "connected" for layer in planned)
         self.stride = math.lcm(*(s.numerator for layer in planned for s in layer.scale or ()), 1)
-        self.head = None
+        self.head: DarknetHead | None = None
         self.num_classes = math.prod(planned[-1].shape)
         if detections:
             self._add_head([planned[i] for i in detections])
         self._leave_logits(planned)
-        self.unneeded_after = [[] for _ in planned]  # maps that no layer after this one takes
-        last_user = {source: i for i, sources in enumerate(self.sources) for source in sources}
-        for source, user in last_user.items():
-            if source not in self.outputs:
-                self.unneeded_after[user].append(source)
+        self.unneeded_after = self._unneeded_after()
 
-    def _add_head(self, planned):
+    def _add_head(self, planned: Sequence[Layer]) -> None:
+        """The head of the detection layers `planned`.  Raises UserError where they do not go together."""
         sections = [layer.section for layer in planned]
         for section in sections[1:]:
             if section["classes"] != sections[0]["classes"]:
@@ -96,7 +100,7 @@ class DarknetNetwork(nn.Module):
         self.head = DarknetHead(sections, [int(layer.scale[0]) for layer in planned])
         self.num_classes = self.head.num_classes
 
-    def _leave_logits(self, planned):
+    def _leave_logits(self, planned: Sequence[Layer]) -> None:
         """A [yolo] with new_coords takes what a convolution with logistic activation gives; ours takes logits."""
         for layer in planned:
             if layer.section.type == "yolo" and layer.section["new_coords"]:
@@ -110,19 +114,27 @@ class DarknetNetwork(nn.Module):
                     )
                 self.layers[before].act = nn.Identity()
 
-    @property
-    def nms(self):
-        """The cfg's suppression as keyword arguments of `detect.ops.nms.nms`.
+    def _unneeded_after(self) -> list[list[int]]:
+        """By layer, the maps that no layer after it takes."""
+        unneeded: list[list[int]] = [[] for _ in self.sources]
+        last_user = {source: i for i, sources in enumerate(self.sources) for source in sources}
+        for source, user in last_user.items():
+            if source not in self.outputs:
+                unneeded[user].append(source)
+        return unneeded
 
-        OpenCV's layers suppress nothing; its `NMSBoxes` is `overlap="iou"`.
+    @property
+    def nms(self) -> dict[str, str | float]:
+        """The cfg's NMS as keyword arguments of `detect.ops.nms.nms`.
+
+        OpenCV's layers have none; its `NMSBoxes` is `overlap="iou"`.
         """
         last = self.head.sections[-1]
         overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type == "yolo" else "iou"
-        return {"overlap": overlap, "threshold": NMS_THRESHOLD} | (
-            {"beta": last["beta_nms"]} if overlap == "diou_beta" else {}
-        )
+        options: dict[str, str | float] = {"overlap": overlap, "threshold": NMS_THRESHOLD}
+        return options | {"beta": last["beta_nms"]} if overlap == "diou_beta" else options
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
         self._check(images)
         maps = {IMAGES: images}
         for index, layer in enumerate(self.layers):
@@ -132,12 +144,12 @@ class DarknetNetwork(nn.Module):
         found = [maps[index] for index in self.outputs]
         return found if self.head else found[0]  # [B, A*(5+K), H/s_i, W/s_i] in the cfg's order, or [B, C, H, W]
 
-    def decode(self, raw):
+    def decode(self, raw: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw maps -> boxes [B, N, 4] xyxy in network px, scores [B, N, K]."""
         return self.head.decode(raw)
 
     @torch.no_grad()
-    def region_outputs(self, images):
+    def region_outputs(self, images: torch.Tensor) -> list[np.ndarray]:
         """One NumPy array a detection layer (or the last layer's map), as OpenCV's Darknet reader gives them.
 
         Images are float32 RGB [B, C, H, W] in 0..1, stretched to that size: OpenCV and Darknet (but for letter_box=1)
@@ -150,7 +162,7 @@ class DarknetNetwork(nn.Module):
         rows = [level.cpu().numpy() for level in self.head.rows(raw)]
         return [level[0] for level in rows] if len(images) == 1 else rows
 
-    def fuse(self):
+    def fuse(self) -> Self:
         """Fold every batch normalisation into its layer; for inference, puts the network in eval mode."""
         self.eval()
         for layer in self.layers:
@@ -158,7 +170,7 @@ class DarknetNetwork(nn.Module):
                 layer.fuse()
         return self
 
-    def _check(self, images):
+    def _check(self, images: torch.Tensor) -> None:
         """Raise ValueError unless images have the cfg's size and channels; other multiples of the stride do as well."""
         (height, width), channels = self.input_size, self.cfg.net["channels"]
         size = tuple(images.shape[-2:])

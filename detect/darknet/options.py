@@ -1,13 +1,14 @@
 """Which options each section of a .cfg may have, with types, ranges and Darknet's defaults.
 
-Four kinds of options: those that the network is built from, those with the one value that is supported (another would
+Four sorts of options: those that the network is built from, those with the one value that is supported (another would
 change the result and is refused), those that matter for training only, and those of what comes after the network
 (`nms_kind`). Everything else is unknown and refused.
 """
 
 import math
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 MAX_SIDE = 1 << 14  # px of an input's side, and the greatest padding or kernel
 MAX_CHANNELS = 1 << 17
@@ -18,20 +19,22 @@ MAX_LIST = 4096
 class Option(NamedTuple):
     """One option: how its text is read, what it is when absent, what it may be; `training` alone needs it."""
 
-    read: object  # text -> value, ValueError when the text is of another kind
+    read: Callable[[str], Any]  # text -> value, ValueError when the text says something else
     expected: str  # what it must be, for the error message
-    default: object = None
-    allowed: object = lambda value: True
+    default: Any = None
+    allowed: Callable[[Any], bool] = lambda value: True
     training: bool = False
 
 
-def read_whole(text):
+def read_whole(text: str) -> int:
+    """The whole number in `text`.  Raises ValueError."""
     if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
         raise ValueError(text)
     return int(text)
 
 
-def read_number(text):
+def read_number(text: str) -> float:
+    """The finite number in `text`.  Raises ValueError."""
     if not re.fullmatch(r"[+-]?([0-9]{1,40}\.?[0-9]{0,60}|\.[0-9]{1,60})([eE][+-]?[0-9]{1,3})?", text):
         raise ValueError(text)
     value = float(text)
@@ -40,54 +43,53 @@ def read_number(text):
     return value
 
 
-def read_list(text, read):
+def read_list(text: str, read: Callable[[str], int | float]) -> tuple[int | float, ...]:
+    """The numbers in `text`, with commas between, each read by `read`.  Raises ValueError."""
     items = text.split(",")
     if len(items) > MAX_LIST:
         raise ValueError(text)
     return tuple(read(item) for item in items)
 
 
-def whole(default, low, high):
+def whole(default: int | None, low: int, high: int) -> Option:
     """A whole number from `low` to `high`."""
     return Option(read_whole, f"a whole number from {low} to {high}", default, lambda value: low <= value <= high)
 
 
-def number(default, low=-1e30, high=1e30):
+def number(default: float = 0.0, low: float = -1e30, high: float = 1e30) -> Option:
     """A number from `low` to `high`."""
     return Option(read_number, f"a number from {low:g} to {high:g}", default, lambda value: low <= value <= high)
 
 
-def word(default, *choices):
+def word(default: str, *choices: str) -> Option:
     """One of `choices`."""
     return Option(str, "one of " + ", ".join(choices), default, choices.__contains__)
 
 
-def only(value):
+def only(value: int) -> Option:
     """An option that changes the result; `value` is the only one supported."""
     expected = f"{value}, the only value supported"
     return Option(read_number, expected, value, lambda given: given == value)
 
 
-def refused(expected):
+def refused(expected: str) -> Option:
     """An option that changes the result in a way that is not supported at all."""
     return Option(str, expected, None, lambda given: False)
 
 
-def wholes(default=None):
-    return Option(lambda text: read_list(text, read_whole), "whole numbers with commas between", default)
+def wholes() -> Option:
+    """Whole numbers; absent unless given."""
+    return Option(lambda text: read_list(text, read_whole), "whole numbers with commas between")
 
 
-def numbers(default=None):
-    return Option(lambda text: read_list(text, read_number), "numbers with commas between", default)
+def numbers() -> Option:
+    """Numbers; absent unless given."""
+    return Option(lambda text: read_list(text, read_number), "numbers with commas between")
 
 
-def training(**options):
+def training(**options: Option) -> dict[str, Option]:
     """`options` as those that matter for training only."""
     return {name: option._replace(training=True) for name, option in options.items()}
-
-
-def any_number(default=0.0):
-    return number(default)
 
 
 ACTIVATION_NAMES = (
@@ -109,15 +111,15 @@ OF_EVERY_LAYER = {
     "dontload": only(0),
     "dontloadscales": only(0),
     **training(
-        clip=any_number(),
+        clip=number(),
         onlyforward=FLAG,
         dont_update=FLAG,
-        burnin_update=any_number(),
+        burnin_update=number(),
         stopbackward=FLAG,
         train_only_bn=FLAG,
-        learning_rate=any_number(1.0),
-        stream=any_number(-1.0),  # how a GPU shares out its work
-        wait_stream=any_number(-1.0),
+        learning_rate=number(1.0),
+        stream=number(-1.0),  # how a GPU shares out its work
+        wait_stream=number(-1.0),
     ),
 }
 
@@ -145,8 +147,8 @@ NET = {
         scales=numbers(),
         seq_scales=numbers(),
         gamma=number(1.0),
-        sgdr_cycle=any_number(),
-        sgdr_mult=any_number(2.0),
+        sgdr_cycle=number(),
+        sgdr_mult=number(2.0),
         adam=FLAG,
         B1=number(0.9),
         B2=number(0.999),
@@ -154,8 +156,8 @@ NET = {
         max_crop=whole(None, 0, MAX_SIDE * 2),
         min_crop=whole(None, 0, MAX_SIDE),
         flip=FLAG._replace(default=1),
-        blur=any_number(),
-        gaussian_noise=any_number(),
+        blur=number(),
+        gaussian_noise=number(),
         mixup=whole(0, 0, 4),
         cutmix=FLAG,
         mosaic=FLAG,
@@ -169,27 +171,27 @@ NET = {
         ema_alpha=number(0.0),
         resize_step=number(32.0),
         track=FLAG,
-        augment_speed=any_number(2.0),
-        sequential_subdivisions=any_number(),
+        augment_speed=number(2.0),
+        sequential_subdivisions=number(),
         try_fix_nan=FLAG,
-        weights_reject_freq=any_number(),
-        equidistant_point=any_number(),
-        badlabels_rejection_percentage=any_number(),
-        num_sigmas_reject_badlabels=any_number(),
-        use_cuda_graph=any_number(),
-        loss_scale=any_number(1.0),
-        dynamic_minibatch=any_number(),
-        optimized_memory=any_number(),
-        workspace_size_limit_MB=any_number(1024.0),
+        weights_reject_freq=number(),
+        equidistant_point=number(),
+        badlabels_rejection_percentage=number(),
+        num_sigmas_reject_badlabels=number(),
+        use_cuda_graph=number(),
+        loss_scale=number(1.0),
+        dynamic_minibatch=number(),
+        optimized_memory=number(),
+        workspace_size_limit_MB=number(1024.0),
         contrastive=FLAG,
         contrastive_jit_flip=FLAG,
         contrastive_color=FLAG,
         unsupervised=FLAG,
         attention=FLAG,
-        adversarial_lr=any_number(),
-        max_chart_loss=any_number(20.0),
-        show_receptive_field=any_number(),
-        cudnn_half=any_number(),
+        adversarial_lr=number(),
+        max_chart_loss=number(20.0),
+        show_receptive_field=number(),
+        cudnn_half=number(),
     ),
 }
 
@@ -210,7 +212,7 @@ CONVOLUTIONAL = {
     **{name: only(0) for name in ("sway", "rotate", "stretch", "stretch_sway", "reverse")},
     "share_index": refused("left out: sharing weights between layers is not supported"),
     **training(
-        assisted_excitation=any_number(), angle=any_number(15.0), grad_centr=FLAG, dot=any_number()
+        assisted_excitation=number(), angle=number(15.0), grad_centr=FLAG, dot=number()
     ),  # the first three act on gradients or during training, `dot` on the loss
 }
 
@@ -255,13 +257,13 @@ YOLO = {
         label_smooth_eps=number(0.0),
         objectness_smooth=FLAG,
         counters_per_class=wholes(),
-        show_details=any_number(1.0),
-        track_history_size=any_number(5.0),
-        sim_thresh=any_number(0.8),
-        dets_for_track=any_number(1.0),
-        dets_for_show=any_number(1.0),
-        track_ciou_norm=any_number(0.01),
-        embedding_layer=any_number(),
+        show_details=number(1.0),
+        track_history_size=number(5.0),
+        sim_thresh=number(0.8),
+        dets_for_track=number(1.0),
+        dets_for_show=number(1.0),
+        track_ciou_norm=number(0.01),
+        embedding_layer=number(),
     ),
 }
 
@@ -277,21 +279,21 @@ REGION = {
     "map": refused("left out: renumbering classes is not supported"),
     **OF_THE_LOSS,
     **training(
-        log=any_number(),
-        sqrt=any_number(),
-        rescore=any_number(),
+        log=number(),
+        sqrt=number(),
+        rescore=number(),
         thresh=number(0.5),
-        absolute=any_number(),
-        coord_scale=any_number(1.0),
-        object_scale=any_number(1.0),
-        noobject_scale=any_number(1.0),
-        mask_scale=any_number(1.0),
-        class_scale=any_number(1.0),
-        bias_match=any_number(),
+        absolute=number(),
+        coord_scale=number(1.0),
+        object_scale=number(1.0),
+        noobject_scale=number(1.0),
+        mask_scale=number(1.0),
+        class_scale=number(1.0),
+        bias_match=number(),
     ),
 }
 
-LAYERS = {
+OF_THE_SECTIONS: dict[str, dict[str, Option]] = {
     "convolutional": CONVOLUTIONAL,
     "maxpool": {
         **POOLING,
@@ -322,8 +324,8 @@ LAYERS = {
     "dropout": training(
         probability=number(0.2, 0, 1),
         dropblock=FLAG,
-        dropblock_size_rel=any_number(),
-        dropblock_size_abs=any_number(),
+        dropblock_size_rel=number(),
+        dropblock_size_abs=number(),
     ),
     "connected": {
         "output": whole(1, 1, MAX_CHANNELS),
@@ -337,11 +339,11 @@ LAYERS = {
         "tree": refused("left out: trees of classes are not supported"),
         **training(noloss=FLAG),
     },
-    "cost": training(type=Option(str, "a word", "sse"), scale=any_number(1.0), ratio=any_number()),
+    "cost": training(type=Option(str, "a word", "sse"), scale=number(1.0), ratio=number()),
     "yolo": YOLO,
     "region": REGION,
 }
-LAYERS = {section_type: options | OF_EVERY_LAYER for section_type, options in LAYERS.items()}
+LAYERS = {section_type: options | OF_EVERY_LAYER for section_type, options in OF_THE_SECTIONS.items()}
 
 ALIASES = {
     "network": "net",

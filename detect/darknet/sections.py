@@ -4,7 +4,6 @@ Each function takes a `Section` and the `Place` in the network where it stands, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 
 from torch import nn
@@ -12,23 +11,11 @@ from torch import nn
 from detect.darknet import layers
 from detect.darknet.cfg import Section
 from detect.darknet.head import mask_of
+from detect.darknet.place import Layer, Place, Scale, shown, size
 from detect.models.layers import Maxout
 
 
-@dataclass(frozen=True)
-class Layer:
-    """One planned layer; `make()` builds its module."""
-
-    section: Section
-    sources: tuple  # indices of earlier layers, IMAGES for the network's input
-    shape: tuple  # channels, height, width of its map at the cfg's input size
-    scale: tuple | None  # input px per px of its map, (rows, columns) as fractions; None: of no place
-    make: Callable
-    floats: int = 0  # numbers in the .weights file
-    products: int = 0
-
-
-def convolutional(section, place):
+def convolutional(section: Section, place: Place) -> Layer:
     index, (channels, height, width), scale = place.previous(section)
     filters, kernel, groups = section["filters"], section["size"], section["groups"]
     padding = kernel // 2 if section["pad"] else section["padding"]
@@ -54,7 +41,7 @@ def convolutional(section, place):
     )
 
 
-def connected(section, place):
+def connected(section: Section, place: Place) -> Layer:
     index, shape, _ = place.previous(section)
     inputs, outputs, normalize = size(shape), section["output"], bool(section["batch_normalize"])
     return Layer(
@@ -68,7 +55,7 @@ def connected(section, place):
     )
 
 
-def maxpool(section, place):
+def maxpool(section: Section, place: Place) -> Layer:
     if not section["maxpool_depth"]:
         return _pool(section, place, average=False)
     index, (channels, height, width), scale = place.previous(section)
@@ -78,11 +65,11 @@ def maxpool(section, place):
     return Layer(section, (index,), (kept, height, width), scale, lambda: Maxout(channels, kept))
 
 
-def local_avgpool(section, place):
+def local_avgpool(section: Section, place: Place) -> Layer:
     return _pool(section, place, average=True)
 
 
-def _pool(section, place, average):
+def _pool(section: Section, place: Place, average: bool) -> Layer:
     index, (channels, height, width), scale = place.previous(section)
     kernel = section["stride"] if section["size"] is None else section["size"]
     padding = kernel - 1 if section["padding"] is None else section["padding"]
@@ -101,12 +88,12 @@ def _pool(section, place, average):
     )
 
 
-def avgpool(section, place):
+def avgpool(section: Section, place: Place) -> Layer:
     index, (channels, _, _), _ = place.previous(section)
     return Layer(section, (index,), (channels, 1, 1), None, layers.GlobalAverage)
 
 
-def route(section, place):
+def route(section: Section, place: Place) -> Layer:
     if section["layers"] is None:
         raise section.error("layers is missing; name the layers it takes")
     sources = [place.refer(section, "layers", number) for number in section["layers"]]
@@ -121,7 +108,7 @@ def route(section, place):
     return Layer(section, indices, shape, sources[0][2], lambda: layers.Route(groups, group))
 
 
-def shortcut(section, place):
+def shortcut(section: Section, place: Place) -> Layer:
     if section["from"] is None:
         raise section.error("from is missing; name the layer to add")
     index, shape, scale = place.previous(section)
@@ -146,7 +133,7 @@ def shortcut(section, place):
     )
 
 
-def upsample(section, place):
+def upsample(section: Section, place: Place) -> Layer:
     index, (channels, height, width), scale = place.previous(section)
     stride = section["stride"]
     finer = scaled(scale, (Fraction(1, stride), Fraction(1, stride)))
@@ -154,7 +141,7 @@ def upsample(section, place):
     return Layer(section, (index,), (channels, height * stride, width * stride), finer, make)
 
 
-def scale_channels(section, place):
+def scale_channels(section: Section, place: Place) -> Layer:
     index, shape, _ = place.previous(section)
     other, theirs, scale = place.refer(section, "from", required(section, "from"))
     expected = (1, *theirs[1:]) if section["scale_wh"] else (theirs[0], 1, 1)
@@ -163,7 +150,7 @@ def scale_channels(section, place):
     return Layer(section, (index, other), theirs, scale, lambda: layers.Product(section["activation"]))
 
 
-def sam(section, place):
+def sam(section: Section, place: Place) -> Layer:
     index, shape, scale = place.previous(section)
     other, theirs, _ = place.refer(section, "from", required(section, "from"))
     if shape != theirs:
@@ -171,7 +158,7 @@ def sam(section, place):
     return Layer(section, (index, other), shape, scale, lambda: layers.Product(section["activation"]))
 
 
-def reorg(section, place):
+def reorg(section: Section, place: Place) -> Layer:
     index, (channels, height, width), scale = place.previous(section)
     stride = section["stride"]
     if channels % (stride * stride) or height % stride or width % stride:
@@ -180,7 +167,7 @@ def reorg(section, place):
     return Layer(section, (index,), shape, scaled(scale, (stride, stride)), lambda: layers.Reorg(stride))
 
 
-def softmax(section, place):
+def softmax(section: Section, place: Place) -> Layer:
     index, shape, scale = place.previous(section)
     if size(shape) % section["groups"]:
         raise section.error(f"groups={section['groups']} does not divide {size(shape)} numbers", "groups")
@@ -188,17 +175,17 @@ def softmax(section, place):
     return Layer(section, (index,), shape, scale, make)
 
 
-def yolo(section, place):
+def yolo(section: Section, place: Place) -> Layer:
     return _detection(section, place)
 
 
-def region(section, place):
+def region(section: Section, place: Place) -> Layer:
     if not section["softmax"]:
         raise section.error("needs softmax=1; classes without it are not supported", "softmax")
     return _detection(section, place)
 
 
-def _detection(section, place):
+def _detection(section: Section, place: Place) -> Layer:
     index, shape, scale = place.previous(section)
     anchors, classes, mask = section["anchors"], section["classes"], mask_of(section)
     if anchors is None or len(anchors) != 2 * section["num"] or not all(0 < side < 1e5 for side in anchors):
@@ -221,43 +208,36 @@ def _detection(section, place):
     return Layer(section, (index,), shape, scale, nn.Identity)
 
 
-def dropout(section, place):
+def dropout(section: Section, place: Place) -> Layer:
     index, shape, scale = place.previous(section)
     return Layer(section, (index,), shape, scale, lambda: nn.Dropout(section["probability"]))
 
 
-def cost(section, place):
+def cost(section: Section, place: Place) -> Layer:
     """Only a loss: it hands on what it gets."""
     index, shape, scale = place.previous(section)
     return Layer(section, (index,), shape, scale, nn.Identity)
 
 
-def strides_of(section):
+def strides_of(section: Section) -> tuple[int, int]:
     """(rows, columns)"""
-    return tuple(section["stride"] if section[name] is None else section[name] for name in ("stride_y", "stride_x"))
+    rows, columns = (section["stride"] if section[name] is None else section[name] for name in ("stride_y", "stride_x"))
+    return rows, columns
 
 
-def scaled(scale, strides):
-    return None if scale is None else tuple(s * t for s, t in zip(scale, strides, strict=True))
+def scaled(scale: Scale | None, strides: tuple[int, int] | Scale) -> Scale | None:
+    """The scale of a map that is `strides` times coarser than one of `scale`."""
+    return None if scale is None else (scale[0] * strides[0], scale[1] * strides[1])
 
 
-def required(section, option):
+def required(section: Section, option: str) -> int:
+    """The layer that an option without a default names.  Raises UserError where it is left out."""
     if section[option] is None:
         raise section.error(f"{option} is missing; name a layer")
     return section[option]
 
 
-def size(shape):
-    channels, height, width = shape
-    return channels * height * width
-
-
-def shown(shape):
-    """'32 x 26 x 26': channels x height x width."""
-    return " x ".join(map(str, shape))
-
-
-PLANS = {
+PLANS: dict[str, Callable[[Section, Place], Layer]] = {
     "convolutional": convolutional,
     "connected": connected,
     "maxpool": maxpool,

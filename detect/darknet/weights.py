@@ -7,8 +7,10 @@ layer begins, so the total must fit to the float. (OpenCV takes a connected laye
 
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import numpy as np
 import torch
@@ -17,6 +19,9 @@ from torch import nn
 from detect.darknet.layers import NORM_EPS, Connected, Convolution, Shortcut
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, printable, replacing
+
+if TYPE_CHECKING:
+    from detect.darknet.network import DarknetNetwork  # which reads its numbers with this module
 
 MAX_VERSION = 100_000
 SHORT, LONG = "<iiiI", "<iiiQ"
@@ -32,33 +37,30 @@ class Header:
     seen: int = 0
 
     @classmethod
-    def checked(cls, values):
+    def checked(cls, values: Sequence[int]) -> Self:
         """The header of four whole numbers, as settings hold it.  Raises UserError."""
-        header = cls(*values[:4]) if len(values) == 4 else None
-        if (
-            header is None
-            or max(values[:3]) >= MAX_VERSION
-            or values[3] >= 1 << (8 * struct.calcsize(header.layout[-1]))
-        ):
-            raise UserError(
-                f"model.header is {list(values)}; it must be a version in three numbers and the images seen"
-            )
-        return header
+        if len(values) == 4 and max(values[:3]) < MAX_VERSION:
+            header = cls(*values)
+            if header.seen < 1 << (8 * struct.calcsize(header.layout[-1])):
+                return header
+        raise UserError(f"model.header is {list(values)}; it must be a version in three numbers and the images seen")
 
     @property
-    def layout(self):
+    def layout(self) -> str:
+        """The fields as `struct` has them."""
         return LONG if self.major * 10 + self.minor >= 2 else SHORT
 
     @property
-    def transposed(self):
+    def transposed(self) -> bool:
         """Whether connected layers' weights are [in][out]."""
         return self.major > 1000 or self.minor > 1000
 
-    def pack(self):
+    def pack(self) -> bytes:
+        """The header as it stands in a file."""
         return struct.pack(self.layout, self.major, self.minor, self.revision, self.seen)
 
 
-def read(path, network, cutoff=None):
+def read(path: str | Path, network: "DarknetNetwork", cutoff: int | None = None) -> None:
     """Fill `network`, a `DarknetNetwork`, from a .weights file and keep the file's header in it.
 
     Args:
@@ -68,21 +70,8 @@ def read(path, network, cutoff=None):
         UserError: the file is no .weights file, has more or fewer floats than these layers, or numbers that no training
             gives; the network is as it was.
     """
-    path = Path(path)
     layers = _layers(network, cutoff)
-    expected = sum(_count(layer) for _, layer in layers)
-    whole = sum(_count(layer) for _, layer in _layers(network, None))
-    try:
-        with path.open("rb") as file:
-            header, size = _read_header(file, path)
-            if size not in (4 * expected, 4 * whole):
-                raise _wrong_size(path, network, layers, size)
-            numbers = np.fromfile(file, dtype="<f4", count=expected)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(numbers) != expected:
-        raise UserError(f"{printable(path)}: was cut off while it was read; try again")
-    values = torch.from_numpy(numbers.astype(np.float32, copy=False))
+    header, values = _read_numbers(Path(path), network, layers)
     _check_numbers(path, network, layers, values)
     if any(parameter.is_meta for parameter in network.parameters()):
         network.to_empty(device="cpu")
@@ -95,7 +84,26 @@ def read(path, network, cutoff=None):
     network.header = header
 
 
-def write(path, network, header=None, cutoff=None):
+def _read_numbers(
+    path: Path, network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]]
+) -> tuple[Header, torch.Tensor]:
+    """(`Header`, float32 [n]): the numbers of `layers`, the first of the network's.  Raises UserError."""
+    expected = sum(_count(layer) for _, layer in layers)
+    whole = sum(_count(layer) for _, layer in _layers(network, None))
+    try:
+        with path.open("rb") as file:
+            header, size = _read_header(file, path)
+            if size not in (4 * expected, 4 * whole):
+                raise _wrong_size(path, network, layers, size)
+            numbers = np.fromfile(file, dtype="<f4", count=expected)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(numbers) != expected:
+        raise UserError(f"{printable(path)}: was cut off while it was read; try again")
+    return header, torch.from_numpy(numbers.astype(np.float32, copy=False))
+
+
+def write(path: str | Path, network: "DarknetNetwork", header: Header | None = None, cutoff: int | None = None) -> None:
     """Write `network` as .weights, whole or not at all; `header` is by default the one it was read with.
 
     A file that was read comes out byte for byte the same.  Raises UserError.
@@ -113,7 +121,7 @@ def write(path, network, header=None, cutoff=None):
         raise cannot_write(path, error) from error
 
 
-def cutoff_of(path, network):
+def cutoff_of(path: str | Path, network: "DarknetNetwork") -> int | None:
     """How many of the network's first layers a .weights file holds, as `read` wants it; None for all of them.
 
     A file that ends within a layer gives None as well: `read` says what is wrong with it.  Raises UserError.
@@ -131,14 +139,15 @@ def cutoff_of(path, network):
     return None
 
 
-def _layers(network, cutoff):
+def _layers(network: "DarknetNetwork", cutoff: int | None) -> list[tuple[int, nn.Module]]:
+    """(index, layer) of the first `cutoff` layers that have numbers in the file.  Raises UserError."""
     count = len(network.layers)
     if cutoff is not None and not 0 < cutoff <= count:
         raise UserError(f"cutoff is {cutoff}; {network.cfg.source} has layers 1 to {count}")
     return [(i, layer) for i, layer in enumerate(network.layers[:cutoff]) if _tensors(layer)]
 
 
-def _tensors(layer):
+def _tensors(layer: nn.Module) -> list[torch.Tensor]:
     """The layer's tensors in the file's order."""
     if isinstance(layer, Shortcut):
         return [] if layer.weight is None else [layer.weight]
@@ -153,11 +162,12 @@ def _tensors(layer):
     return [norm.bias, inner.weight, *learned] if connected else [norm.bias, *learned, inner.weight]
 
 
-def _count(layer):
+def _count(layer: nn.Module) -> int:
+    """How many floats the layer has in the file."""
     return sum(tensor.numel() for tensor in _tensors(layer))
 
 
-def _fill(layer, values, start, transposed):
+def _fill(layer: nn.Module, values: torch.Tensor, start: int, transposed: bool) -> int:
     """Copy the layer's numbers from `start` on; returns where the next layer's begin."""
     for tensor in _tensors(layer):
         new = values[start : start + tensor.numel()]
@@ -169,7 +179,7 @@ def _fill(layer, values, start, transposed):
     return start
 
 
-def _read_header(file, path):
+def _read_header(file: BinaryIO, path: str | Path) -> tuple[Header, int]:
     """(`Header`, number of bytes after it); the file is left where the floats begin."""
     data = file.read(struct.calcsize(LONG))
     if len(data) < struct.calcsize(SHORT):
@@ -188,7 +198,9 @@ def _read_header(file, path):
     return Header(*struct.unpack(header.layout, data[:length])), size
 
 
-def _wrong_size(path, network, layers, size):
+def _wrong_size(
+    path: str | Path, network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], size: int
+) -> UserError:
     """The `UserError` for a file of `size` bytes after the header, where `layers` need others."""
     total, floats, rest = sum(_count(layer) for _, layer in layers), size // 4, size % 4
     file, source = printable(path), network.cfg.source
@@ -211,20 +223,27 @@ def _wrong_size(path, network, layers, size):
     )
 
 
-def _check_numbers(path, network, layers, values):
+def _check_numbers(
+    path: str | Path, network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], values: torch.Tensor
+) -> None:
     """Raise UserError where numbers are not finite or a variance is negative: files of another cfg show that way."""
     start = 0
     for index, layer in layers:
         for tensor in _tensors(layer):
-            part = values[start : start + tensor.numel()]
+            wrong = _fault(layer, tensor, values[start : start + tensor.numel()])
             start += tensor.numel()
-            norm = getattr(layer, "norm", None)
-            is_variance = isinstance(norm, nn.modules.batchnorm._BatchNorm) and tensor is norm.running_var
-            wrong = "numbers that are not finite" if not part.isfinite().all() else ""
-            wrong = wrong or ("negative variances" if is_variance and (part < -NORM_EPS / 2).any() else "")
             if wrong:
                 section = network.cfg.layers[index]
                 raise UserError(
                     f"{printable(path)}: layer {index}, [{section.type}] at {network.cfg.source}:{section.line}, would "
                     f"get {wrong}; the file is damaged or belongs to another cfg of the same size"
                 )
+
+
+def _fault(layer: nn.Module, tensor: torch.Tensor, numbers: torch.Tensor) -> str:
+    """What is wrong with `numbers` for a tensor of the layer, if anything."""
+    if not numbers.isfinite().all():
+        return "numbers that are not finite"
+    norm = getattr(layer, "norm", None)
+    is_variance = isinstance(norm, nn.modules.batchnorm._BatchNorm) and tensor is norm.running_var
+    return "negative variances" if is_variance and (numbers < -NORM_EPS / 2).any() else ""

@@ -1,26 +1,33 @@
 """Training a classifier: images in class folders, cross-entropy, top-1."""
 
 import copy
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from torch.nn.functional import cross_entropy
 
 from detect import config
+from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
+from detect.data.sample import ClassifiedBatch
 from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.evaluation.classification import accuracies, class_scores, ranks
+from detect.models.classifier import Classifier
 
 
 class ClassificationTask(Task):
-    """`ClassifierSettings` -> all that training and judging a classifier needs; see `Task`."""
+    """`ClassifierSettings` -> all that training and evaluating a classifier needs; see `Task`."""
 
     leading = "top1"
     shown = ("top1", "top5")
+    train_set: ImageFolder
+    val_set: ImageFolder | None = None
 
-    def __init__(self, settings):
+    def __init__(self, settings: ClassifierSettings) -> None:
         super().__init__(settings)
         self.train_set = ImageFolder.of_split(settings.data, "train")
         self.source = self.train_set.folder
@@ -31,21 +38,21 @@ class ClassificationTask(Task):
         if has_split(settings.data, "val"):
             self.val_set = ImageFolder.of_split(settings.data, "val", classes)
 
-    def build(self):
+    def build(self) -> Classifier:
         return config.build_model(self.settings, len(self.categories))
 
-    def batches(self, total_steps, stride, start):
+    def batches(self, total_steps: int, stride: int, start: int) -> Iterator[ClassifiedBatch]:
         return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages)
 
-    def loss(self, outputs, batch):
+    def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
-    def evaluate(self, model, device):
+    def evaluate(self, model: Classifier, device: torch.device) -> dict[str, float]:
         model = copy.deepcopy(model).eval().to(device)
         scores = class_scores(model, self.val_set, self.settings.input.size)
         return accuracies(ranks(scores, self.val_set.labels))
 
-    def describe(self):
+    def describe(self) -> Iterator[str]:
         for name, images in (("train", self.train_set), ("val", self.val_set)):
             if images:
                 yield (
@@ -54,7 +61,7 @@ class ClassificationTask(Task):
                 )
                 yield from images.notes
 
-    def save_image(self, batch, path):
+    def save_image(self, batch: ClassifiedBatch, path: Path) -> None:
         size = batch.images.shape[-1]
         whole = torch.tensor([[0.0, 0.0, size, size]])  # the class name is drawn at the box's corner
         save_images(batch.images, [whole] * 4, batch.labels[:4, None], self.categories, path)

@@ -1,8 +1,11 @@
 """Exponential moving average of a model's weights, which is what gets evaluated and released."""
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import nn
 
 
 class ExponentialMovingAverage:
@@ -11,13 +14,14 @@ class ExponentialMovingAverage:
     d grows with the number of updates t as min(decay, (1 + t) / (10 + t)), so that a short training is averaged too.
     """
 
-    def __init__(self, model, decay):
+    def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
 
     @torch.no_grad()
-    def update(self, model):
+    def update(self, model: nn.Module) -> None:
+        """Take in the weights of `model` after a step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         averages, currents = self.model.state_dict(), model.state_dict()
@@ -26,9 +30,11 @@ class ExponentialMovingAverage:
         for name in averages.keys() - set(floats):
             averages[name].copy_(currents[name])
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
         return {"model": self.model.state_dict(), "updates": self.updates}
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
         self.updates = state["updates"]

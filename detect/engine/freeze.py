@@ -1,11 +1,14 @@
 """Parts of a model that a training leaves as they are, chosen by name."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
+
+from torch import nn
 
 from detect.errors import UserError, nearest
 
 
-def freeze(model, patterns):
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
     """Fix what `patterns` name: no gradient, and modules in eval mode (norms keep their statistics, no dropout).
 
     Call it after `model.train()`, which would undo the eval mode.

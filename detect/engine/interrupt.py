@@ -1,6 +1,7 @@
 """Ctrl-C between two steps of a training, never within one."""
 
 import signal
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +15,11 @@ class Interrupted(Exception):
 
 
 @contextmanager
-def interrupt_flag():
+def interrupt_flag() -> Iterator[list[bool]]:
     """Yield a list that Ctrl-C fills, so that a step is never cut in two; a second Ctrl-C interrupts at once."""
-    pressed = []
+    pressed: list[bool] = []
 
-    def press(*_):
+    def press(*_: object) -> None:
         if pressed:
             raise KeyboardInterrupt
         pressed.append(True)

@@ -4,9 +4,13 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from detect.files import write_text
@@ -17,9 +21,15 @@ SECONDS_PER_LINE = 20
 
 
 class TrainingLog:
-    """Progress of a run on standard error and in `log.txt`, and one row an evaluation in `results.csv`."""
+    """Progress of a run on standard error and in `log.txt`, and one row an evaluation in `results.csv`.
 
-    def __init__(self, folder, total_steps, start=0):
+    Args:
+        folder: the run's folder; it exists.
+        total_steps: length of the training.
+        start: steps that were done before.
+    """
+
+    def __init__(self, folder: Path, total_steps: int, start: int) -> None:
         self.folder = folder
         self.path = folder / "log.txt"
         self.total_steps = total_steps
@@ -27,12 +37,15 @@ class TrainingLog:
         self.last_line = time.monotonic()
         self.started, self.start = time.monotonic(), start
 
-    def say(self, text):
+    def say(self, text: str) -> None:
+        """Show a line, above the progress bar where there is one."""
         self.bar.write(text, file=sys.stderr)
         note(self.path, text)
 
-    def step(self, step, epoch, terms, lr, images_per_second, data_share):
-        """After optimizer step `step` (counted from 1)."""
+    def step(
+        self, step: int, epoch: int, terms: Mapping[str, float], lr: float, images_per_second: float, data_share: float
+    ) -> None:
+        """Show how it goes after optimizer step `step` (counted from 1)."""
         named = "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
         text = f"epoch {epoch}  {named}  lr {lr:.5f}  {images_per_second:.1f} img/s  data {data_share:.0%}"
         self.bar.set_description_str(text, refresh=False)
@@ -47,7 +60,7 @@ class TrainingLog:
             else:
                 note(self.path, line)
 
-    def results(self, history):
+    def results(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Write all rows (mappings with the same keys) to results.csv."""
         text = io.StringIO()
         columns = dict.fromkeys(name for row in history for name in row)
@@ -56,11 +69,12 @@ class TrainingLog:
         writer.writerows(history)
         write_text(self.folder / "results.csv", text.getvalue())
 
-    def close(self):
+    def close(self) -> None:
+        """Take the progress bar away."""
         self.bar.close()
 
 
-def note(path, line):
+def note(path: Path, line: str) -> None:
     """Add a line to a log file, if the disk lets us: a log is no reason to stop a training."""
     with suppress(OSError), open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
@@ -69,24 +83,33 @@ def note(path, line):
 class Pace:
     """How fast this process trains, and how much of the time it waits for the loader."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.images, self.seconds, self.waiting = 0, 1e-9, 0.0
 
-    def add(self, images, seconds, waiting):
+    def add(self, images: int, seconds: float, waiting: float) -> None:
+        """A step with so many images took `seconds`, `waiting` of them for the loader."""
         self.images += images
         self.seconds += seconds
         self.waiting += waiting
 
     @property
-    def images_per_second(self):
+    def images_per_second(self) -> float:
+        """Of all steps together."""
         return self.images / self.seconds
 
     @property
-    def data_share(self):
+    def data_share(self) -> float:
+        """Share of the time, 0..1, that was spent waiting."""
         return self.waiting / self.seconds
 
 
-def save_images(images, boxes, labels, categories, path):
+def save_images(
+    images: torch.Tensor,
+    boxes: Sequence[torch.Tensor],
+    labels: Sequence[torch.Tensor] | torch.Tensor,
+    categories: Sequence[Mapping[str, Any]],
+    path: Path,
+) -> None:
     """Write the first four images of a batch as the network sees them, side by side, with boxes and class names."""
     names = [category["name"] for category in categories]
     shown = [

@@ -6,7 +6,7 @@ import sys
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
-def keep_freed_memory():
+def keep_freed_memory() -> None:
     """Tell glibc to keep freed memory instead of handing it back to the system after every large tensor.
 
     The next step needs the same sizes again, and fresh pages cost more than many layers: on two cores a step of

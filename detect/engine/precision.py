@@ -5,7 +5,7 @@ import torch
 from detect.errors import UserError
 
 
-def autocast_dtype(name, device):
+def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
     """torch dtype of the forward pass for the setting `train.precision`.  Raises UserError."""
     if device.type != "cuda":
         if name in ("bf16", "fp16"):

@@ -2,6 +2,8 @@
 
 import math
 
+from detect.config.schema import TrainSettings
+
 
 class Schedule:
     """Learning rate by optimizer step: Darknet's burn-in, then steps, a cosine or Darknet's polynomial.
@@ -9,29 +11,29 @@ class Schedule:
     `train.burn_in` and `train.milestones` count in the unit of the training's length, epochs or steps.
 
     Args:
-        train: `TrainSettings`.
+        train: how long and how fast to train.
         images: number of images in the training set.
     """
 
-    def __init__(self, train, images):
+    def __init__(self, train: TrainSettings, images: int) -> None:
         self.train = train
         self.steps_per_epoch = images / train.batch
         unit = self.steps_per_epoch if train.epochs is not None else 1
         self.total_steps = max(math.ceil((train.epochs or train.steps) * unit), 1)
         self.burn_in = train.burn_in * unit
-        self.milestones = [m * unit for m in train.milestones]
+        self.milestones = [milestone * unit for milestone in train.milestones]
 
-    def epoch(self, step):
+    def epoch(self, step: int) -> int:
         """Number of whole passes over the images after `step` steps."""
         return int(step / self.steps_per_epoch + 1e-9)
 
-    def lr(self, step):
+    def lr(self, step: int) -> float:
         """Learning rate of optimizer step `step` (from 0)."""
         train = self.train
         if step < self.burn_in:
             return train.lr * ((step + 1) / self.burn_in) ** 4 if step + 1 < self.burn_in else train.lr
         if train.schedule == "step":
-            return train.lr * 0.1 ** sum(step >= m for m in self.milestones)
+            return train.lr * 0.1 ** sum(step >= milestone for milestone in self.milestones)
         if train.schedule == "poly":  # as in Darknet, progress counts from the first step, burn-in included
             return train.lr * (1 - step / self.total_steps) ** train.power
         progress = (step - self.burn_in) / max(self.total_steps - self.burn_in, 1)

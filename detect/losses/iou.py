@@ -6,51 +6,53 @@ import torch
 
 from detect.ops.boxes import area
 
-FORMS = ("iou", "giou", "diou", "ciou")
+EPSILON = 1e-7  # added to what aligned pairs divide by
 
 
-def aligned_iou(a, b, form="iou", eps=1e-7):
+def aligned_iou(a: torch.Tensor, b: torch.Tensor, form: str = "iou") -> torch.Tensor:
     """Overlap of box i of `a` with box i of `b`, both [n, 4] xyxy -> [n]; 1 for equal boxes.
 
     `iou`; `giou` (arXiv 1902.09630); `diou` and `ciou` (arXiv 1911.08287; the aspect term's weight gets no gradient).
     """
     size_a, size_b = a[:, 2:] - a[:, :2], b[:, 2:] - b[:, :2]
-    overlap = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
-    intersection = overlap.prod(-1)
-    union = size_a.prod(-1) + size_b.prod(-1) - intersection + eps
+    intersection = _shared_size(a, b).prod(-1)
+    union = size_a.prod(-1) + size_b.prod(-1) - intersection + EPSILON
     iou = intersection / union
     if form == "iou":
         return iou
 
     enclosing = torch.maximum(a[:, 2:], b[:, 2:]) - torch.minimum(a[:, :2], b[:, :2])
     if form == "giou":
-        hull = enclosing.prod(-1) + eps
+        hull = enclosing.prod(-1) + EPSILON
         return iou - (hull - union) / hull
 
     distance = ((a[:, :2] + a[:, 2:] - b[:, :2] - b[:, 2:]) / 2).square().sum(-1)
-    diou = iou - distance / (enclosing.square().sum(-1) + eps)
+    diou = iou - distance / (enclosing.square().sum(-1) + EPSILON)
     if form == "diou":
         return diou
 
-    aspect_a = torch.atan(size_a[:, 0] / (size_a[:, 1] + eps))
-    aspect_b = torch.atan(size_b[:, 0] / (size_b[:, 1] + eps))
+    aspect_a = torch.atan(size_a[:, 0] / (size_a[:, 1] + EPSILON))
+    aspect_b = torch.atan(size_b[:, 0] / (size_b[:, 1] + EPSILON))
     difference = (4 / math.pi**2) * (aspect_a - aspect_b).square()
     with torch.no_grad():
-        weight = difference / (1 - iou + difference + eps)
+        weight = difference / (1 - iou + difference + EPSILON)
     return diou - weight * difference
 
 
-def pairwise_iou(a, b):
+def pairwise_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """IoU of every box of `a` [n, 4] with every box of `b` [m, 4], xyxy -> [n, m]."""
-    top_left = torch.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    size = (bottom_right - top_left).clamp(min=0)
+    size = _shared_size(a[:, None], b[None])
     intersection = size[..., 0] * size[..., 1]
     union = area(a)[:, None] + area(b)[None, :] - intersection
     return intersection / union.clamp(min=1e-9)
 
 
-def size_iou(a, b):
+def size_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """IoU of sizes [n, 2] with sizes [m, 2] (width, height), laid on a common centre -> [n, m]."""
     intersection = torch.minimum(a[:, None], b[None]).prod(-1)
     return intersection / (a.prod(-1)[:, None] + b.prod(-1)[None] - intersection)
+
+
+def _shared_size(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Width and height of what boxes [..., 4] have in common -> [..., 2]; 0 where they do not meet."""
+    return (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)

@@ -1,11 +1,13 @@
 """The YOLOv3 loss as Darknet trains it (its `[yolo]` layer): assignment, then three named terms."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
 from detect.losses.iou import aligned_iou, pairwise_iou, size_iou
+from detect.models.heads.yolo import Cells, YOLOv3
 
 
 class Assignment(NamedTuple):
@@ -15,6 +17,15 @@ class Assignment(NamedTuple):
     prediction: torch.Tensor  # index within the image's N predictions
     boxes: torch.Tensor
     labels: torch.Tensor
+
+
+class _Grids(NamedTuple):
+    """The predictions of each anchor: a grid of cells, row by row. Fields are int64 [anchors of the scales]."""
+
+    first: torch.Tensor  # index of the first among the image's N predictions
+    columns: torch.Tensor
+    rows: torch.Tensor
+    stride: torch.Tensor  # network px per cell
 
 
 class YOLOLoss:
@@ -36,9 +47,16 @@ class YOLOLoss:
     """
 
     def __init__(
-        self, head, box="mse", objectness="one", ignore_iou=0.7, iou_thresh=1.0, box_weight=0.75, obj_weight=1.0,
-        cls_weight=1.0,
-    ):  # fmt: skip
+        self,
+        head: YOLOv3,
+        box: str = "mse",
+        objectness: str = "one",
+        ignore_iou: float = 0.7,
+        iou_thresh: float = 1.0,
+        box_weight: float = 0.75,
+        obj_weight: float = 1.0,
+        cls_weight: float = 1.0,
+    ) -> None:
         self.head = head
         self.box = box
         self.objectness = objectness
@@ -46,7 +64,9 @@ class YOLOLoss:
         self.iou_thresh = iou_thresh
         self.weights = {"box": box_weight, "obj": obj_weight, "cls": cls_weight}
 
-    def __call__(self, raw, boxes, labels):
+    def __call__(
+        self, raw: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor], labels: Sequence[torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
         """Weighted terms of a batch, as a dict of scalar tensors.
 
         Args:
@@ -69,39 +89,46 @@ class YOLOLoss:
         }
         return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}
 
-    def assign(self, raw, boxes, labels):
+    def assign(
+        self, raw: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor], labels: Sequence[torch.Tensor]
+    ) -> Assignment:
         """The `Assignment` of objects to predictions for raw maps of these sizes."""
         device = raw[0].device
-        counts = [len(b) for b in boxes]
-        image = torch.repeat_interleave(torch.arange(len(boxes), device=device), torch.tensor(counts, device=device))
-        boxes, labels = torch.cat(list(boxes)), torch.cat(list(labels))
+        counts = torch.tensor([len(b) for b in boxes], device=device)
+        image = torch.repeat_interleave(torch.arange(len(boxes), device=device), counts)
+        all_boxes, all_labels = torch.cat(list(boxes)), torch.cat(list(labels))
 
-        anchors = torch.tensor(self.head.all_anchors, device=device, dtype=torch.float32)
-        anchor_ids = torch.tensor([i for scale in self.head.anchor_ids for i in scale], device=device)
+        objects, anchor = self._learners(all_boxes).nonzero(as_tuple=True)
+        grids = self._grids(raw)
+        centre = (all_boxes[objects, :2] + all_boxes[objects, 2:]) / 2
+        cell = (centre / grids.stride[anchor, None]).long().clamp(min=0)
+        column = torch.minimum(cell[:, 0], grids.columns[anchor] - 1)
+        row = torch.minimum(cell[:, 1], grids.rows[anchor] - 1)
+        prediction = grids.first[anchor] + row * grids.columns[anchor] + column
+        return Assignment(image[objects], prediction, all_boxes[objects], all_labels[objects])
+
+    def _learners(self, boxes: torch.Tensor) -> torch.Tensor:
+        """Which anchors, scale by scale, learn which objects [n, 4]: bool [n, anchors of the scales]."""
+        anchors = torch.tensor(self.head.all_anchors, device=boxes.device, dtype=torch.float32)
+        anchor_ids = torch.tensor([i for scale in self.head.anchor_ids for i in scale], device=boxes.device)
         fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, all anchors]
-        chosen = fit[:, anchor_ids] > self.iou_thresh  # [objects, anchors of the scales]
+        chosen = fit[:, anchor_ids] > self.iou_thresh
         if len(boxes):
             chosen |= fit.argmax(1)[:, None] == anchor_ids  # two scales may have the same anchor: both learn
-        objects, anchor = chosen.nonzero(as_tuple=True)
+        return chosen
 
-        first = torch.zeros(
-            len(anchor_ids), dtype=torch.int64, device=device
-        )  # index of each anchor's first prediction
-        columns, rows, strides = first.clone(), first.clone(), first.clone()
-        start = index = 0
-        for level, scale, stride in zip(raw, self.head.anchors, self.head.strides, strict=True):
+    def _grids(self, raw: Sequence[torch.Tensor]) -> _Grids:
+        """Where each anchor's predictions are, scale by scale, for raw maps of these sizes."""
+        grids, start = [], 0
+        for level, anchors, stride in zip(raw, self.head.anchors, self.head.strides, strict=True):
             height, width = level.shape[-2:]
-            for _ in scale:
-                first[index], columns[index], rows[index], strides[index] = start, width, height, stride
-                start, index = start + height * width, index + 1
-        centre = (boxes[objects, :2] + boxes[objects, 2:]) / 2
-        cell = (centre / strides[anchor, None]).long().clamp(min=0)
-        column = torch.minimum(cell[:, 0], columns[anchor] - 1)
-        row = torch.minimum(cell[:, 1], rows[anchor] - 1)
-        prediction = first[anchor] + row * columns[anchor] + column
-        return Assignment(image[objects], prediction, boxes[objects], labels[objects])
+            for _ in anchors:
+                grids.append((start, width, height, stride))
+                start += height * width
+        return _Grids(*torch.tensor(grids, dtype=torch.int64, device=raw[0].device).unbind(1))
 
-    def _box_term(self, logits, cells, found, size):
+    def _box_term(self, logits: torch.Tensor, cells: Cells, found: Assignment, size: tuple[int, int]) -> torch.Tensor:
+        """What the boxes of responsible predictions cost; `size` is (width, height) of the network's input, px."""
         predicted = logits[found.image, found.prediction]
         if not len(predicted):
             return logits.sum() * 0
@@ -122,7 +149,10 @@ class YOLOLoss:
         return (small_objects_count_more * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
 
     @staticmethod
-    def _objectness_term(logits, found, aim, counted):
+    def _objectness_term(
+        logits: torch.Tensor, found: Assignment, aim: torch.Tensor, counted: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy with `aim` at responsible predictions, 0 at the other ones that are `counted` [B, N]."""
         place = found.image * logits.shape[1] + found.prediction
         target = torch.zeros(logits.numel(), device=logits.device)
         target = target.scatter_reduce(0, place, aim, "amax").view_as(logits)  # of objects that share one, the best
@@ -130,7 +160,7 @@ class YOLOLoss:
         return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * counted).sum()
 
     @torch.no_grad()
-    def _aim(self, logits, cells, found):
+    def _aim(self, logits: torch.Tensor, cells: Cells, found: Assignment) -> torch.Tensor:
         """What the objectness of each responsible prediction is pulled to, [m]."""
         if self.objectness == "one":
             return torch.ones(len(found.boxes), device=logits.device)
@@ -138,7 +168,7 @@ class YOLOLoss:
         return aligned_iou(predicted, found.boxes)
 
     @torch.no_grad()
-    def _far_from_objects(self, logits, cells, boxes):
+    def _far_from_objects(self, logits: torch.Tensor, cells: Cells, boxes: Sequence[torch.Tensor]) -> torch.Tensor:
         """True [B, N] where a prediction's box overlaps no object by more than `ignore_iou`."""
         far = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
         predicted = self.head.decode_boxes(logits, cells)
@@ -148,7 +178,7 @@ class YOLOLoss:
         return far
 
     @staticmethod
-    def _class_term(logits, found):
+    def _class_term(logits: torch.Tensor, found: Assignment) -> torch.Tensor:
         """Cross-entropy of the K independent classes at each responsible prediction, counted once per prediction."""
         count = logits.shape[1]
         place, slot = torch.unique(found.image * count + found.prediction, return_inverse=True)
@@ -158,6 +188,6 @@ class YOLOLoss:
         return F.binary_cross_entropy_with_logits(predicted, target, reduction="sum")
 
 
-def _at(cells, found):
+def _at(cells: Cells, found: Assignment) -> Cells:
     """The cells of the responsible predictions."""
     return type(cells)(*(field[found.prediction] for field in cells))

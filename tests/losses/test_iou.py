@@ -5,8 +5,9 @@ import torch
 from torch.testing import assert_close
 from torchvision.ops import box_iou, complete_box_iou_loss, distance_box_iou_loss, generalized_box_iou_loss
 
-from detect.losses.iou import FORMS, aligned_iou, pairwise_iou, size_iou
+from detect.losses.iou import aligned_iou, pairwise_iou, size_iou
 
+FORMS = ("iou", "giou", "diou", "ciou")
 TORCHVISION = {"giou": generalized_box_iou_loss, "diou": distance_box_iou_loss, "ciou": complete_box_iou_loss}
 
 
