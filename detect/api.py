@@ -15,6 +15,7 @@ from detect.data.coco import CocoDataset
 from detect.data.image_folder import ImageFolder
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
+from detect.engine.task import Task
 from detect.engine.train import Trainer
 from detect.errors import UserError, nearest
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
@@ -184,7 +185,7 @@ def train_settings(
 ) -> dict[str, Any]:
     """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
     on = pick_device(device)
-    task = (ClassificationTask if isinstance(settings, ClassifierSettings) else DetectionTask)(settings)
+    task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
     folder = stopped.path.parent if stopped else new_folder(out or "runs", Path(configuration or "run").stem)
     with removed_if_empty(None if stopped or out else folder):
         trainer = Trainer(task, folder, on, stopped.training if stopped else None)

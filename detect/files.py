@@ -14,7 +14,7 @@ MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the path of a new file beside `path`; it takes `path`'s place if the block succeeds, else it is removed.
 
     The file is flushed to the disk before it is renamed, so that at any moment, a crash or kill -9 included, `path`
@@ -39,13 +39,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a UTF-8 text file, whole or not at all.  Raises UserError."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | os.PathLike[str]) -> Any:
     """What the JSON file holds; UserError with file, line and column when it cannot be read."""
     path = Path(path)
     try:
@@ -74,7 +74,7 @@ def printable(name: object) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(name))
 
 
-def nearest_file(path: str | Path) -> str:
+def nearest_file(path: str | os.PathLike[str]) -> str:
     """`"; did you mean 'x'?"` for a file or folder beside the missing `path` with nearly its name, else nothing."""
     try:
         hint = nearest(Path(path).name, sorted(os.listdir(Path(path).parent)))
@@ -83,7 +83,7 @@ def nearest_file(path: str | Path) -> str:
     return printable(hint) if "did you mean" in hint else ""
 
 
-def missing(path: str | Path) -> UserError:
+def missing(path: str | os.PathLike[str]) -> UserError:
     """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists."""
     wrong = Path(path).absolute()
     while not wrong.parent.is_dir():  # the first part of the path that is wrong
@@ -92,14 +92,14 @@ def missing(path: str | Path) -> UserError:
     return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
 
 
-def cannot_read(path: str | Path, error: OSError) -> UserError:
+def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
     """The `UserError` for a file that the system does not let us read."""
     if isinstance(error, FileNotFoundError):
         return missing(path)
     return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
 
 
-def cannot_write(path: str | Path, error: Exception) -> UserError:
+def cannot_write(path: str | os.PathLike[str], error: Exception) -> UserError:
     """The `UserError` for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
     return UserError(

@@ -26,9 +26,9 @@ ANCHORS, HALF, MOST = "#4fd1ff", "#ffffff", "#ffd23f"
 def check_plot(path: str | Path) -> None:
     """Raise UserError unless an image can be drawn and `path` is a PNG file's; to be asked before long work."""
     if Path(path).suffix.lower() != ".png":
-        raise UserError(f"{path}: must end in .png")
+        raise UserError(f"{path}: must end in .png", argument="plot")
     if not Path(path).absolute().parent.is_dir():
-        raise UserError(f"{path}: its folder is not there; make it first")
+        raise UserError(f"{path}: its folder is not there; make it first", argument="plot")
     new_figure(1, 1)
 
 

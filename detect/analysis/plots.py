@@ -50,7 +50,7 @@ def _write(folder: str | Path, figures: Mapping[str, "Figure"]) -> list[str]:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+        raise UserError(f"{folder}: cannot be made ({error.strerror})", argument="plot") from error
     for name, figure in figures.items():
         write_figure(Path(folder, name), figure)
     return [str(Path(folder, name)) for name in figures]

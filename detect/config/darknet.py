@@ -105,9 +105,10 @@ def _check_training(cfg: Cfg) -> None:
         for option in section.lines:
             if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
                 raise section.error(f"{option}={section[option]:g} is not supported in training; remove it", option)
-    *others, last = [section for section in cfg.layers if section.type == "yolo"] or [None]
+    yolos = [section for section in cfg.layers if section.type == "yolo"]
     for option in ONE_FOR_ALL:
-        for section in others:
+        for section in yolos[:-1]:
+            last = yolos[-1]
             if section[option] != last[option]:
                 raise section.error(
                     f"{option} differs from that of the [yolo] in line {last.line}; training needs the same in all",

@@ -8,6 +8,7 @@ option, text where a number belongs) is refused.
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,12 +49,12 @@ class Cfg:
     notes: tuple[str, ...]
 
 
-def read(path: str | Path) -> Cfg:
+def read(path: str | PathLike[str]) -> Cfg:
     """The `Cfg` in a file.  Raises UserError with file and line."""
     return parse(read_text(path), printable(path))
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | PathLike[str]) -> str:
     """The text of a .cfg file.  Raises UserError."""
     path = Path(path)
     try:

@@ -1,5 +1,6 @@
 """Darknet's .names files: one class name a line."""
 
+from os import PathLike
 from pathlib import Path
 
 from detect.errors import UserError
@@ -17,7 +18,7 @@ COCO = {
 }
 
 
-def read_names(path: str | Path, count: int) -> list[str]:
+def read_names(path: str | PathLike[str], count: int) -> list[str]:
     """The `count` names in the file; those of Darknet's coco.names as COCO's annotations have them.
 
     Raises:

@@ -14,7 +14,7 @@ Where Darknet and OpenCV 4.14's reader of its files differ, `forward` follows Da
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
+from os import PathLike
 from typing import Self
 
 import numpy as np
@@ -33,7 +33,9 @@ NMS_OVERLAPS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
 NMS_THRESHOLD = 0.45  # Darknet's own, whatever the cfg says
 
 
-def load(cfg: str | Path, weights: str | Path | None = None, cutoff: int | None = None) -> "DarknetNetwork":
+def load(
+    cfg: str | PathLike[str], weights: str | PathLike[str] | None = None, cutoff: int | None = None
+) -> "DarknetNetwork":
     """The network of a .cfg, in eval mode, with the numbers of a .weights file or, without one, random ones.
 
     Args:

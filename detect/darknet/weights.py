@@ -9,6 +9,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -60,7 +61,7 @@ class Header:
         return struct.pack(self.layout, self.major, self.minor, self.revision, self.seen)
 
 
-def read(path: str | Path, network: "DarknetNetwork", cutoff: int | None = None) -> None:
+def read(path: str | PathLike[str], network: "DarknetNetwork", cutoff: int | None = None) -> None:
     """Fill `network`, a `DarknetNetwork`, from a .weights file and keep the file's header in it.
 
     Args:
@@ -103,7 +104,9 @@ def _read_numbers(
     return header, torch.from_numpy(numbers.astype(np.float32, copy=False))
 
 
-def write(path: str | Path, network: "DarknetNetwork", header: Header | None = None, cutoff: int | None = None) -> None:
+def write(
+    path: str | PathLike[str], network: "DarknetNetwork", header: Header | None = None, cutoff: int | None = None
+) -> None:
     """Write `network` as .weights, whole or not at all; `header` is by default the one it was read with.
 
     A file that was read comes out byte for byte the same.  Raises UserError.
@@ -121,7 +124,7 @@ def write(path: str | Path, network: "DarknetNetwork", header: Header | None = N
         raise cannot_write(path, error) from error
 
 
-def cutoff_of(path: str | Path, network: "DarknetNetwork") -> int | None:
+def cutoff_of(path: str | PathLike[str], network: "DarknetNetwork") -> int | None:
     """How many of the network's first layers a .weights file holds, as `read` wants it; None for all of them.
 
     A file that ends within a layer gives None as well: `read` says what is wrong with it.  Raises UserError.
@@ -179,7 +182,7 @@ def _fill(layer: nn.Module, values: torch.Tensor, start: int, transposed: bool) 
     return start
 
 
-def _read_header(file: BinaryIO, path: str | Path) -> tuple[Header, int]:
+def _read_header(file: BinaryIO, path: str | PathLike[str]) -> tuple[Header, int]:
     """(`Header`, number of bytes after it); the file is left where the floats begin."""
     data = file.read(struct.calcsize(LONG))
     if len(data) < struct.calcsize(SHORT):
@@ -199,7 +202,7 @@ def _read_header(file: BinaryIO, path: str | Path) -> tuple[Header, int]:
 
 
 def _wrong_size(
-    path: str | Path, network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], size: int
+    path: str | PathLike[str], network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], size: int
 ) -> UserError:
     """The `UserError` for a file of `size` bytes after the header, where `layers` need others."""
     total, floats, rest = sum(_count(layer) for _, layer in layers), size // 4, size % 4
@@ -224,7 +227,7 @@ def _wrong_size(
 
 
 def _check_numbers(
-    path: str | Path, network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], values: torch.Tensor
+    path: str | PathLike[str], network: "DarknetNetwork", layers: Sequence[tuple[int, nn.Module]], values: torch.Tensor
 ) -> None:
     """Raise UserError where numbers are not finite or a variance is negative: files of another cfg show that way."""
     start = 0

@@ -44,7 +44,7 @@ def crop_boxes(
         if name not in names:
             raise UserError(f"{dataset.source}: has no class '{name}'{nearest(name, names)}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder}: is there already; give another folder, or remove it")
+        raise UserError(f"{folder}: is there already; give another folder, or remove it", argument="out")
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)
     for record in tqdm(dataset.images, unit="image", disable=not show_progress):
@@ -65,7 +65,8 @@ def crop_boxes(
             write_image(path, image[top:bottom, left:right])
             counts[name] += 1
     if not sum(counts.values()):
-        raise UserError(f"{dataset.source}: no box of these classes has sides of {min_side} px; allow smaller ones")
+        sentence = f"{dataset.source}: no box of these classes has sides of {min_side} px; allow smaller ones"
+        raise UserError(sentence, argument="min_side")
     return {name: count for name, count in counts.items() if count}
 
 
@@ -100,4 +101,4 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder") from error
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); give another folder", argument="out") from error

@@ -284,5 +284,5 @@ class Trainer:
         part = train.batch // train.accumulate
         return (
             f"step {self.step + 1}: out of memory with {part} images of up to {largest} px at a time; "
-            f"try --set train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
+            f"try train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
         )

@@ -148,7 +148,7 @@ def _read_darknet(
     with torch.device("meta"):  # no memory is taken before the file's size is known to fit
         network = DarknetNetwork(parsed)
     darknet_weights.read(path, network)
-    settings.model.header = list(dataclasses.astuple(network.header))
+    settings.model.header = list(dataclasses.astuple(network.header or darknet_weights.Header()))
     count = network.num_classes
     listed = read_names(names, count) if names else [f"class {label}" for label in range(count)]
     categories = [{"id": i, "name": name} for i, name in enumerate(listed, 1)]
