@@ -1,42 +1,43 @@
 """From images of any size to boxes in image px."""
 
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from PIL import Image
 
 from detect.errors import UserError
 from detect.inference.predictor import Predictor
 from detect.inference.result import Result
 from detect.inference.sources import Frame
-from detect.models.detector import build_detector
 from detect.ops.image import write_image
 from detect.ops.letterbox import Letterbox
+from detect.ops.nms import Candidates
 
-PARTS = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
 
+class Known:
+    """A stand-in for a runtime: two boxes in network px, whatever it is shown; it keeps what it saw."""
 
-class Known(nn.Module):
-    """A stand-in for a detector: two boxes in network px, whatever it is shown; it keeps what it saw."""
-
-    stride, num_classes = 32, 3
+    names, size = ("a", "b", "c"), 64
 
     def __init__(self):
-        super().__init__()
         self.seen = []
 
-    def fuse(self):
-        return self
+    def __call__(self, squares, min_score):
+        self.seen.append(squares)
+        boxes = np.array([[16, 24, 48, 40], [16, 24, 48, 40], [0, 0, 64, 64], [0, 0, 64, 64]], np.float32)
+        scores, labels = np.array([0.1, 0.9, 0.3, 0.01], np.float32), np.array([0, 1, 0, 2])
+        keep = scores > min_score
+        return [Candidates(boxes[keep], scores[keep], labels[keep])] * len(squares)
 
-    def forward(self, images):
-        self.seen.append(images)
-        return images
 
-    def decode(self, raw):
-        boxes = torch.tensor([[16.0, 24.0, 48.0, 40.0], [0.0, 0.0, 64.0, 64.0]]).expand(len(raw), 2, 4)
-        scores = torch.tensor([[0.1, 0.9, 0.0], [0.3, 0.0, 0.01]]).expand(len(raw), 2, 3)
-        return boxes, scores
+class Movable(Known):
+    device = "cpu"
+
+    def to(self, device):
+        self.device = device
 
 
 def image(width, height, level=50):
@@ -45,7 +46,17 @@ def image(width, height, level=50):
 
 @pytest.fixture
 def predictor():
-    return Predictor(Known(), ["a", "b", "c"], 64)
+    return Predictor(Known())
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "v.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(5):
+        writer.write(image(64, 48))
+    writer.release()
+    return path
 
 
 def test_boxes_come_back_in_image_px(predictor):
@@ -56,64 +67,90 @@ def test_boxes_come_back_in_image_px(predictor):
     assert [field.dtype for field in wide] == [np.float32, np.float32, np.int64]
 
 
-def test_network_sees_the_letterboxed_rgb_image_in_0_to_1(predictor):
+def test_the_runtime_sees_the_letterboxed_rgb_images(predictor):
     image = np.random.default_rng(0).integers(0, 255, (40, 100, 3), dtype=np.uint8)
-    predictor.detect_batch([image])
-    expected = torch.from_numpy(Letterbox(100, 40, 64).apply(image)).permute(2, 0, 1)[None] / 255
-    torch.testing.assert_close(predictor.model.seen[-1], expected)
+    predictor.detect_batch([image, image[:, :40]])
+    (squares,) = predictor.runtime.seen
+    np.testing.assert_array_equal(squares[0], Letterbox(100, 40, 64).apply(image))
+    assert squares.shape == (2, 64, 64, 3) and squares.dtype == np.uint8
 
 
 def test_low_min_score_serves_evaluation():
-    low = Predictor(Known(), "abc", 64, min_score=0.001).detect_batch([image(64, 64)])[0]
+    low = Predictor(Known(), min_score=0.001).detect_batch([image(64, 64)])[0]
     assert len(low.boxes) == 4 and (np.diff(low.scores) <= 0).all()
-    assert (
-        len(Predictor(Known(), "abc", 64, min_score=0.001, max_detections=2).detect_batch([image(64, 64)])[0].boxes)
-        == 2
-    )
+    assert len(Predictor(Known(), min_score=0.001, max_detections=2).detect_batch([image(64, 64)])[0].boxes) == 2
 
 
-def test_nms_options_reach_the_suppression():
+def test_nms_options_reach_nms():
     options = {"overlap": "diou", "threshold": -0.5, "per_class": False}
-    found = Predictor(Known(), "abc", 64, nms=options).detect_batch([image(64, 64)])[0]
+    found = Predictor(Known(), nms=options).detect_batch([image(64, 64)])[0]
     assert found.labels.tolist() == [1]
 
 
 def test_no_images_give_no_detections(predictor):
-    assert predictor.detect_batch([]) == []
+    assert predictor.detect_batch([]) == [] and predictor([]) == [] and list(predictor.stream([])) == []
 
 
-def test_the_callers_detector_is_left_alone():
-    detector = build_detector(PARTS, num_classes=3).train()
-    before = {name: value.clone() for name, value in detector.state_dict().items()}
-    Predictor(detector, "abc", 64).detect_batch([image(64, 64)])
-    assert detector.training and all(p.requires_grad for p in detector.parameters())
-    assert all(torch.equal(value, before[name]) for name, value in detector.state_dict().items())
+def test_names_and_size_are_the_runtimes(predictor):
+    assert (predictor.names, predictor.size) == (("a", "b", "c"), 64)
 
 
-def test_fused_copy_finds_what_the_detector_finds():
-    torch.manual_seed(0)
-    detector = build_detector(PARTS, num_classes=3).eval()
-    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    found = Predictor(detector, "abc", 64, min_score=0.0, nms={"threshold": 1.0}, max_detections=10**6).detect_batch(
-        [image]
-    )[0]
-    with torch.no_grad():
-        boxes, scores = detector.decode(detector(torch.from_numpy(image).permute(2, 0, 1)[None] / 255))
-    assert len(found.scores) == scores.numel()
-    expected = scores.flatten().sort(descending=True).values
-    torch.testing.assert_close(torch.from_numpy(found.scores), expected, rtol=1e-3, atol=1e-5)
-    torch.testing.assert_close(torch.from_numpy(found.boxes).sum(), boxes.clamp(0, 64).sum() * 3, rtol=1e-3, atol=1e-2)
+def test_an_image_gives_a_result_and_a_list_a_list(predictor, tmp_path):
+    write_image(tmp_path / "a.png", image(128, 64))
+    sources = [image(128, 64), Image.fromarray(image(128, 64)), tmp_path / "a.png", str(tmp_path / "a.png")]
+    for source in sources:
+        result = predictor(source)
+        assert isinstance(result, Result) and result.labels.tolist() == [1, 0]
+        np.testing.assert_allclose(result.boxes, [[32, 16, 96, 48], [0, 0, 128, 64]])
+    names = ["image0", "image1", str(tmp_path / "a.png"), str(tmp_path / "a.png")]
+    assert [result.source for result in predictor(sources)] == names
+    assert [result.source for result in predictor(tuple(sources[:1]))] == ["image0"]
 
 
-def test_batches_keep_the_order_and_every_image(tmp_path):
-    predictor = Predictor(Known(), "abc", 64, batch=4)
-    results = list(predictor.predict([image(64, 32, level) for level in range(10)]))
+@pytest.mark.parametrize("source", ["v.avi", ".", "*.avi", "*.png", "webcam", "http://user:secret@camera/a?b*"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_what_holds_many_images_is_for_stream(predictor, video, source, listed):
+    write_image(video.parent / "a.png", image(8, 8))
+    given = 0 if source == "webcam" else source if "://" in source else str(video.parent / source)
+    with pytest.raises(UserError, match="not an image; use stream for videos, folders, patterns") as raised:
+        predictor([given] if listed else given)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_file_with_the_letters_of_a_pattern_is_an_image(predictor, tmp_path):
+    write_image(tmp_path / "a[1].png", image(128, 64))
+    assert predictor(tmp_path / "a[1].png").counts() == {"a": 1, "b": 1}
+
+
+def test_an_unreadable_image_raises(predictor, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"broken")
+    for source in (tmp_path / "a.jpg", [image(8, 8), tmp_path / "a.jpg"]):
+        with pytest.raises(UserError, match=r"a\.jpg"):
+            predictor(source)
+    with pytest.raises(UserError, match="no such file"):
+        predictor(tmp_path / "gone.jpg")
+
+
+def test_to_moves_the_runtime_and_returns_the_predictor():
+    predictor = Predictor(Movable())
+    assert predictor.to("cuda:1") is predictor and predictor.runtime.device == "cuda:1"
+
+
+def test_a_runtime_that_cannot_move_says_so(predictor):
+    with pytest.raises(UserError, match="^Known cannot move to cuda; it runs where it was made$"):
+        predictor.to("cuda")
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_batches_keep_the_order_and_every_image(batch):
+    predictor = Predictor(Known(), batch=batch)
+    results = list(predictor.stream([image(64, 32, level) for level in range(10)]))
     assert [int(result.image[0, 0, 0]) for result in results] == list(range(10))
-    assert [len(images) for images in predictor.model.seen] == [1] * 10  # the CPU takes a batch one by one
+    assert [len(squares) for squares in predictor.runtime.seen] == ([1] * 10 if batch == 1 else [4, 4, 2])
 
 
 def test_result_tells_counts_and_draws(predictor):
-    (result,) = predictor.predict(image(128, 64))
+    result = predictor(image(128, 64))
     assert len(result) == 2 and result.counts() == {"a": 1, "b": 1} and result.source == "image0"
     drawn = result.plot()
     assert drawn.shape == (64, 128, 3) and (drawn != 50).any() and (result.image == 50).all()
@@ -126,12 +163,8 @@ def test_empty_result_is_no_trouble():
     assert len(nothing) == 0 and nothing.counts() == {} and (nothing.plot() == 50).all()
 
 
-def test_video_results_carry_frame_and_time(tmp_path, predictor):
-    writer = cv2.VideoWriter(str(tmp_path / "v.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
-    for _ in range(5):
-        writer.write(image(64, 48))
-    writer.release()
-    results = list(predictor.predict(tmp_path / "v.avi"))
+def test_video_results_carry_frame_and_time(video, predictor):
+    results = list(predictor.stream(video))
     assert [(r.frame.index, round(r.frame.time, 3), r.frame.fps, r.frame.medium) for r in results] == [
         (i, i / 10, 10.0, "video") for i in range(5)
     ]
@@ -139,29 +172,50 @@ def test_video_results_carry_frame_and_time(tmp_path, predictor):
 
 def test_missing_source_raises_at_once_and_a_broken_one_goes_to_on_error(tmp_path, predictor):
     with pytest.raises(UserError, match="no such file"):
-        predictor.predict(tmp_path / "gone.jpg")
+        predictor.stream(tmp_path / "gone.jpg")
     (tmp_path / "a.jpg").write_bytes(b"broken")
     write_image(tmp_path / "b.jpg", image(64, 64))
     errors = []
-    assert len(list(predictor.predict(tmp_path, errors.append))) == 1 and len(errors) == 1
+    assert len(list(predictor.stream(tmp_path, errors.append))) == 1 and len(errors) == 1
     with pytest.raises(UserError, match=r"a\.jpg"):
-        list(predictor.predict(tmp_path))
+        list(predictor.stream(tmp_path))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"size": 100}, "size is 100 px; give a multiple of 32, such as 96"),
-        ({"size": 0}, "give a multiple of 32, such as 32"),
-        ({"size": "big"}, "such as 416"),
-        ({"names": ["a"]}, "1 class names for a detector of 3 classes"),
         ({"min_score": 25}, "min_score is 25"),
+        ({"min_score": float("nan")}, "min_score is nan"),
         ({"batch": 0}, "batch is 0"),
         ({"max_detections": -1}, "max_detections is -1"),
         ({"nms": {"treshold": 0.5}}, "did you mean 'threshold'"),
+        ({"nms": {"threshold": 7}}, "nms threshold must be"),
         ({"nms": {"overlap": "soft"}}, "nms overlap is 'soft'"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(changes, message):
     with pytest.raises(UserError, match=message):
-        Predictor(Known(), **({"names": "abc", "size": 64} | changes))
+        Predictor(Known(), **changes)
+
+
+WITHOUT_TORCH = """
+import sys
+import numpy as np
+from detect.inference.predictor import Predictor
+from detect.ops.decode import Decoder
+class Stub:
+    names, size = ("a",), 32
+    decode = Decoder(anchors=(((8, 8),),), strides=(8,), num_classes=1, scale_x_y=(1.0,), new_coords=(False,))
+    def __call__(self, squares, min_score):
+        return self.decode([np.zeros((len(squares), 6, 4, 4), np.float32)], min_score)
+predictor = Predictor(Stub(), min_score=0.2)
+image = np.zeros((48, 64, 3), np.uint8)
+assert len(predictor(image)) == 16 and len(list(predictor.stream([image, image]))) == 2
+heavy = ("torch", "torchvision", "detect.models", "detect.data", "detect.weights")
+print([name for name in sys.modules if any(name == h or name.startswith(h + ".") for h in heavy)])
+"""
+
+
+def test_running_a_runtime_needs_no_torch():
+    run = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr

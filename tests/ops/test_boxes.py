@@ -1,9 +1,10 @@
-"""Box layouts and areas against their definitions."""
+"""Box layouts, areas and overlaps against their definitions."""
 
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
+from torchvision.ops import box_iou
 
 from detect.ops import boxes as box_ops
 
@@ -37,3 +38,30 @@ def test_area_is_width_times_height_in_torch_and_numpy():
     boxes = torch.tensor([[0.0, 0.0, 2.0, 3.0], [5.0, 5.0, 5.0, 9.0]])
     assert_close(box_ops.area(boxes), torch.tensor([6.0, 0.0]))
     assert_close(box_ops.area(boxes.numpy()), np.array([6.0, 0.0], dtype=np.float32))
+
+
+def test_iou_broadcasts_and_equals_torchvisions():
+    a, b = random_boxes(20).double(), random_boxes(30, seed=1).double()
+    ours = box_ops.iou(a.numpy()[:, None], b.numpy())
+    assert ours.dtype == np.float64 and ours.shape == (20, 30)
+    assert_close(torch.from_numpy(ours), box_iou(a, b), rtol=0, atol=1e-15)
+    assert_close(box_ops.iou(a.numpy(), b.numpy()[:20]), ours[range(20), range(20)], rtol=0, atol=0)
+
+
+def test_iou_is_symmetric_and_float32_boxes_are_compared_in_float64():
+    a, b = random_boxes(20).numpy()[:, None], random_boxes(20, seed=1).numpy()[None]
+    assert_close(box_ops.iou(a, b), box_ops.iou(b, a), rtol=0, atol=0)
+    assert_close(box_ops.iou(a, b), box_ops.iou(a.astype(np.float64), b.astype(np.float64)), rtol=0, atol=0)
+
+
+def test_overlaps_of_a_box_with_itself_are_one_and_of_empty_boxes_zero():
+    boxes, point = random_boxes(5).numpy(), np.ones((1, 4))
+    for overlap in (box_ops.iou, box_ops.diou):
+        assert_close(overlap(boxes, boxes), np.ones(5))
+        assert_close(overlap(point, point), np.zeros(1))
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.6])
+def test_diou_is_iou_less_the_distance_of_the_centres(beta):
+    a, b = np.array([0, 0, 4, 2.0]), np.array([1, 1, 7, 5.0])  # centres (2, 1), (4, 3); enclosing box 7 x 5
+    assert box_ops.diou(a, b, beta) == pytest.approx(3 / (8 + 24 - 3) - (8 / (49 + 25)) ** beta)
