@@ -20,7 +20,7 @@ from detect.engine.train import Trainer
 from detect.errors import UserError, nearest
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
-from detect.export.darknet import write_darknet
+from detect.exporters.darknet import write_darknet
 from detect.files import made_folder, new_folder, removed_if_empty, write_text
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime, pick_device

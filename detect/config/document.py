@@ -10,14 +10,24 @@ from detect.config import schema
 
 HEADER = """# Settings
 
-Every key that a configuration file may hold. This page is written by `detect settings > docs/configuration.md`; a test
-compares the two. A file names what differs from the defaults, and the parts of its model; see
-[configs/](../configs) for examples and [parts.md](parts.md) for the parts and their options.
+Every key that a configuration file may hold. A file names what differs from the defaults, and the parts of its model:
 
-- `base: other.yaml` in a file takes over all of another one: mappings merge, lists replace, and a section whose `name`
-  changes drops the parent's options.
-- `--set section.key=value` changes a value on the command line, `detect.train(..., section={"key": value})` in Python.
-- `python tools/train.py FILE --print-config` shows the result, each value with the line it was written in.
+```yaml
+base: csppelee_efm.yaml # another file whose values hold where this one says nothing
+data: ../mine # a folder, a data YAML, or a section as below
+loss: {box: ciou}
+train: {epochs: 30, steps: null, batch: 8, schedule: cosine, burn_in: 3, milestones: []}
+```
+
+- **One parent at the most.** With `base`, mappings merge, lists replace, and a section whose `name` changes drops the
+  parent's options. Paths, that of the parent too, are relative to the file that they stand in.
+- **Overrides**: `--set section.key=value` on the command line; `detect.train(..., section={"key": value})` in Python.
+- **What holds in the end**: `python tools/train.py FILE --print-config` shows it, each value with where it was written.
+- **A part** is a mapping of its name and options, `{name: EFM, sam: true}`; [parts.md](parts.md) lists them. A model
+  with a neck and a head is a detector, a backbone alone a classifier; a `.cfg` of Darknet may stand for a whole file.
+
+The files in [configs/](../configs) are examples. This page is written by `detect settings > docs/configuration.md`; a
+test compares the two.
 """
 PAGES = (
     (schema.Settings, "A detector's settings", ("model", "input", "data", "augment", "loss", "train", "predict")),
@@ -31,7 +41,7 @@ def page() -> str:
     for settings, heading, sections in PAGES:
         lines.append(f"## {heading}\n")
         if settings is schema.ClassifierSettings:
-            lines.append("`input` and `train` are those of a detector.\n")
+            lines.append("Its sections [input](#input) and [train](#train) are those of a detector.\n")
         for name in sections:
             lines += [*_section(settings, name), ""]
     return "\n".join(lines)
@@ -61,17 +71,20 @@ def _class_of(settings: type, name: str) -> type:
     return typing.get_args(hint)[0] if isinstance(hint, types.UnionType) else hint
 
 
-def _rows(cls: Any) -> Iterator[dict[str, Any]]:
+def _rows(cls: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """The settings of a section; those of the sections it holds by name follow as `splits.NAME.images`."""
     hints = typing.get_type_hints(cls)
     for entry in dataclasses.fields(cls):
         about = entry.metadata
         yield {
-            "key": entry.name,
+            "key": prefix + entry.name,
             "type": _type(hints[entry.name]),
             "default": _default(entry),
             "range": _range(_type(hints[entry.name]), about),
             "help": about["help"],
         }
+        if typing.get_origin(hints[entry.name]) is dict:
+            yield from _rows(typing.get_args(hints[entry.name])[1], f"{prefix}{entry.name}.NAME.")
 
 
 def _default(entry: "dataclasses.Field[Any]") -> Any:
@@ -88,7 +101,7 @@ def _type(hint: Any) -> str:
     if typing.get_origin(hint) is list:
         return f"list of {_type(typing.get_args(hint)[0])}s"
     if typing.get_origin(hint) is dict:
-        return "section of sections"
+        return "sections by name"
     words = {bool: "true or false", int: "whole number", float: "number", str: "word", schema.Part: "part"}
     return words[hint]
 

@@ -331,7 +331,7 @@ def test_layer_that_never_runs_is_refused():
 
 def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path):
     from detect import config, darknet
-    from detect.export.darknet import write_darknet
+    from detect.exporters.darknet import write_darknet
     from detect.weights.files import Weights
 
     settings = config.load(ROOT / "configs" / "yolov3_tiny.yaml", needs_data=False)

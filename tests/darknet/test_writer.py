@@ -16,7 +16,7 @@ from detect.darknet import weights
 from detect.darknet.cfg import read
 from detect.darknet.translate import translate
 from detect.errors import UserError
-from detect.export.darknet import write_darknet
+from detect.exporters.darknet import write_darknet
 from detect.models.classifier import Classifier
 from detect.models.registry import BACKBONES
 from detect.weights.files import Weights
