@@ -137,7 +137,7 @@ def test_to_moves_the_runtime_and_returns_the_predictor():
 
 
 def test_a_runtime_that_cannot_move_says_so(predictor):
-    with pytest.raises(UserError, match="^Known cannot move to cuda; it runs where it was made$"):
+    with pytest.raises(UserError, match=r"^Known cannot move to cuda; it runs where it was made$"):
         predictor.to("cuda")
 
 
