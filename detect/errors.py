@@ -29,7 +29,11 @@ class PartError(UserError):
 
     def __init__(self, section: str, option: str | None, sentence: str) -> None:
         super().__init__(sentence)
+        self.args = (section, option, sentence)  # of which a pickled error is made again
         self.section, self.option, self.sentence = section, option, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 class OptionError(ValueError):

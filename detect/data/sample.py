@@ -1,9 +1,12 @@
 """What the data hands to training: one image's `Sample`, and batches in network px."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -27,9 +30,9 @@ class Batch:
     [n];  image_ids: list of B.
     """
 
-    images: Tensor
-    boxes: list[Tensor]
-    labels: list[Tensor]
+    images: "Tensor"
+    boxes: "list[Tensor]"
+    labels: "list[Tensor]"
     image_ids: list[int]
 
 
@@ -40,6 +43,6 @@ class ClassifiedBatch:
     images: uint8 tensor [B, 3, H, W];  labels: int64 [B], 0..K-1;  image_ids: list of B file names.
     """
 
-    images: Tensor
-    labels: Tensor
+    images: "Tensor"
+    labels: "Tensor"
     image_ids: list[str]

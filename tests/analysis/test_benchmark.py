@@ -104,7 +104,7 @@ def test_the_command_answers_in_json(recipe, capsys):
     said = capsys.readouterr()
     (line,) = said.out.splitlines()
     result = json.loads(line)
-    assert result.keys() == {"machine", "inference", "training"}
+    assert result.keys() == {"machine", "inference", "postprocess", "training"}
     assert_is_inference(result["inference"])
     assert_is_training(result["training"])
     assert table(result) in said.err

@@ -36,7 +36,7 @@ class Maps(nn.Module):
 
 
 def detector(path, size=416):
-    return untrained(config.load(path, [f"input.size={size}"], needs_data=False).model)
+    return untrained(config.load(path, [f"input.size={size}"], needs_data=False))
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_efms_finest_scale_sees_less_far_than_gfms_and_panets_further(seed, tmp_
     panet = tmp_path / "panet.yaml"
     panet.write_text(f"base: {EFM}\nmodel: {{neck: {{name: PANet, widths: [64, 128, 256], spp: false}}}}\n")
     paths = [ROOT / "configs" / "csppelee_efm_nosam.yaml", ROOT / "configs" / "csppelee_gfm.yaml", panet]
-    models = [untrained(config.load(path, needs_data=False).model, seed) for path in paths]
+    models = [untrained(config.load(path, needs_data=False), seed) for path in paths]
     efm, gfm, panet = (field(gradients(model, 416, 1, seed)[0], stride=8).side(0.95) for model in models)
     assert efm < gfm < panet
 

@@ -19,10 +19,14 @@ import torch
 import yaml
 from pycocotools.coco import COCO
 
+from detect import api
 from detect.analysis.paper import published
 from detect.cli.main import main
+from detect.data import coco_json
+from detect.evaluation import evaluate, report
 from detect.evaluation.coco import METRICS
 from detect.files import new_folder
+from detect.inference.predictor import Predictor
 from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
@@ -214,6 +218,43 @@ def test_evaluation_answers_in_json(run):
     assert content["file"] == str(run / "detections.json")
 
 
+def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatch):
+    calls = []
+
+    def noted(owner, name):
+        original = getattr(owner, name)
+
+        def call(*arguments, **options):
+            calls.append(name)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, call)
+
+    noted(coco_json, "read_json")
+    noted(evaluate, "indexed")
+    noted(report, "indexed")
+    noted(Predictor, "detect_batch")
+    assert detect("evaluate", run).status == 0
+    assert calls[:3] == ["read_json", "indexed", "detect_batch"] and set(calls[3:]) <= {"detect_batch"}
+
+
+def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
+    said, got = answer("evaluate", run, "--out", tmp_path / "a"), api.evaluate(run, out=tmp_path / "b")
+    assert got | {"file": ""} == said | {"file": ""} and detections_in(tmp_path / "a") == detections_in(tmp_path / "b")
+    said = answer("export", run, "--out", tmp_path / "a.safetensors", "--half", "--set", "predict.min_score=0.5")
+    got = api.export(run, tmp_path / "b.safetensors", half=True, predict={"min_score": 0.5})
+    assert got["bytes"] == said["bytes"] and got.keys() == said.keys()
+    first, second = (read(tmp_path / f"{name}.safetensors") for name in "ab")
+    assert first.settings == second.settings and first.settings.predict.min_score == 0.5
+    assert all(torch.equal(value, second.tensors[name]) for name, value in first.tensors.items())
+    said = answer("train", tiny, "--out", tmp_path / "c", "--set", "train.epochs=1")
+    got = api.train(tiny, out=tmp_path / "d", train={"epochs": 1})
+    speed = {"images_per_second": 0, "data_share": 0}
+    assert got["steps"] == said["steps"] == 2 and got["metrics"] | speed == said["metrics"] | speed
+    again = api.train(resume=got["run"], **{"train.epochs": 2})
+    assert again["run"] == got["run"] and again["steps"] == 4
+
+
 def test_detections_have_the_original_ids(run, squares):
     answer("evaluate", run)
     with redirect_stdout(io.StringIO()):
@@ -223,7 +264,7 @@ def test_detections_have_the_original_ids(run, squares):
     assert {annotation["category_id"] for annotation in results.anns.values()} <= CATEGORIES.keys()
 
 
-def test_evaluation_of_a_image_folder_equals_that_of_the_split(run, squares, tmp_path):
+def test_evaluation_of_an_image_folder_equals_that_of_the_split(run, squares, tmp_path):
     named = answer("evaluate", run)
     images, annotations = squares / "images" / "val", squares / "annotations" / "val.json"
     given = answer("evaluate", run, "--images", images, "--annotations", annotations, "--out", tmp_path / "out")
@@ -301,7 +342,7 @@ def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported,
     assert str(squares).encode() not in exported.read_bytes()
 
 
-def test_prediction_of_a_image_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
+def test_prediction_of_an_image_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
     images = squares / "images" / "val"
     video = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 64))

@@ -115,7 +115,7 @@ def test_labels_stay_with_their_boxes_and_keep_their_kind():
 
 
 @pytest.mark.parametrize("is_mosaic", [False, True])
-def test_a_image_without_boxes_works(is_mosaic):
+def test_an_image_without_boxes_works(is_mosaic):
     augment, sample = Augment(AugmentSettings()), image_of([])
     for seed in range(5):
         changed = augment(sample, seed, is_mosaic)

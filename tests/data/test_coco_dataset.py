@@ -81,7 +81,7 @@ def test_crowds_are_left_out(load):
     assert_array_equal(load(content).images[1].boxes, np.array([[0, 0, 40, 30]], np.float32))
 
 
-def test_a_image_without_objects_has_no_boxes(load):
+def test_an_image_without_objects_has_no_boxes(load):
     content = valid()
     content["annotations"] = []
     sample = load(content).sample(0)

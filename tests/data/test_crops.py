@@ -42,7 +42,7 @@ def files_in(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def test_every_box_becomes_a_image_of_its_class(dataset, tmp_path):
+def test_every_box_becomes_an_image_of_its_class(dataset, tmp_path):
     out = tmp_path / "out" / "train"
     assert crop_boxes(dataset, out, margin=0) == {"car": 2, "bus / coach": 1}
     assert files_in(out) == ["bus_coach/7_1.jpg", "car/7_0.jpg", "car/7_2.jpg"]

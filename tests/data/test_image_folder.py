@@ -92,7 +92,7 @@ def test_links_inside_and_a_linked_root_are_fine(root, tmp_path):
     assert split_of(tmp_path / "link", "train").classes == ["cat", "dog", "hound"]
 
 
-def test_a_image_that_is_corrupt_or_gone_is_named(root):
+def test_an_image_that_is_corrupt_or_gone_is_named(root):
     (root / "train" / "cat" / "1.png").write_bytes(b"no image")
     images = split_of(root, "train")
     (root / "train" / "dog" / "c.png").unlink()

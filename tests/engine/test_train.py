@@ -10,6 +10,7 @@ import textwrap
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
+from detect.darknet.cfg import parse
+from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
 from detect.engine.train import Interrupted, Trainer, interrupt_flag
@@ -26,6 +29,7 @@ from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
 from detect.weights.files import read, read_checkpoint
+from tests.small_nets import conv, net, section
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ((230, 30, 30), (30, 220, 40), (40, 40, 230))
@@ -224,7 +228,7 @@ class Pressing(TrainingLog):
     """A log that presses Ctrl-C after one step."""
 
     def __init__(self, folder, at):
-        super().__init__(folder, 99)
+        super().__init__(folder, 99, start=0)
         self.at = at
 
     def step(self, step, *rest):
@@ -397,9 +401,9 @@ def test_the_warm_up_and_the_size_reach_the_optimizer_and_the_network(squares, t
 
 def test_a_run_without_data_or_length_is_refused(squares, tmp_path):
     values = config.to_dict(settings_of(squares))
-    for section, change, word in (("data", None, "data is missing"), ("train", {"batch": 2}, "say how long to train")):
+    for part, change, word in (("data", None, "data is missing"), ("train", {"batch": 2}, "say how long to train")):
         with pytest.raises(UserError, match=word):
-            DetectionTask(config.from_dict(values | {section: change}))
+            DetectionTask(config.from_dict(values | {part: change}))
 
 
 def test_half_precision_needs_cuda(squares, tmp_path):
@@ -440,3 +444,14 @@ def test_one_image_can_be_overfitted(tmp_path):
     )  # fmt: skip
     row = trained(settings, tmp_path / "run").history[-1]
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
+
+
+def test_norm_momentum_reaches_the_norms_of_linear_layers(tmp_path):
+    """A [connected] layer of Darknet has a BatchNorm1d."""
+    text = net(32, 32) + conv(4, 3, stride=8) + section("connected", output=8, batch_normalize=1, activation="leaky")
+    network = DarknetNetwork(parse(text))
+    task = SimpleNamespace(settings=settings_of(tmp_path), train_set=range(6), build=lambda: network)
+    Trainer(task, tmp_path)
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    assert [type(norm).__name__ for norm in norms] == ["BatchNorm2d", "BatchNorm1d"]
+    assert [norm.momentum for norm in norms] == [0.1, 0.1]

@@ -148,7 +148,7 @@ def test_truncation_is_the_reason_given(tmp_path, corners):
 
 
 @pytest.mark.filterwarnings("ignore:Truncated File Read")
-def test_every_cut_gives_a_image_or_a_sentence(tmp_path, corners):
+def test_every_cut_gives_an_image_or_a_sentence(tmp_path, corners):
     for suffix in (".jpg", ".png", ".tif", ".webp"):
         path = tmp_path / f"photo{suffix}"
         Image.fromarray(corners).save(path)
