@@ -13,7 +13,7 @@ class UserError(Exception):
         argument: name of the function's argument that is wrong, if that helps; the command line names its option.
     """
 
-    def __init__(self, sentence: object, argument: str | None = None):
+    def __init__(self, sentence: object, argument: str | None = None) -> None:
         super().__init__(sentence)
         self.argument = argument
 

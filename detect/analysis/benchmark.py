@@ -70,11 +70,11 @@ def benchmark_postprocess(rounds: int = 60) -> dict[str, dict[str, float]]:
     decoder = Decoder(anchors, STRIDES, CLASSES, (1.0,) * 3, (False,) * 3, functions=TORCH)
     result = {}
     for score in SCORES:  # not in turns: they would measure each other's caches
-        decode, suppress = [], []
+        decoding, suppressing = [], []
         for _ in range(rounds + WARM_UP):
-            (candidates,) = _timed(decode, decoder, raw, score)
-            _timed(suppress, nms, candidates)
-        total = median(map(sum, zip(decode[WARM_UP:], suppress[WARM_UP:], strict=True)))
+            (candidates,) = _timed(decoding, decoder, raw, score)
+            _timed(suppressing, nms, candidates)
+        total = median(map(sum, zip(decoding[WARM_UP:], suppressing[WARM_UP:], strict=True)))
         result[f"{score:g}"] = {"candidates": len(candidates.scores), "ms": total}
     return result
 
@@ -133,20 +133,21 @@ def benchmark_training(settings: Settings, size: int, batch: int, steps: int = 1
 class Recorder:
     """Stands in for the training's log and keeps its numbers."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rates, self.shares = [], []
 
-    def step(self, step, epoch, terms, lr, images_per_second, data_share):
+    def step(self, *about: Any) -> None:
+        *_, images_per_second, data_share = about
         self.rates.append(images_per_second)
         self.shares.append(data_share)
 
-    def say(self, text):
+    def say(self, text: str) -> None:
         pass
 
-    def results(self, history):
+    def results(self, history: list[dict[str, Any]]) -> None:
         pass
 
-    def close(self):
+    def close(self) -> None:
         pass
 
 

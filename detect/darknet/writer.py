@@ -1,5 +1,8 @@
 """Our models as Darknet's layers: the text of a .cfg, a network with their numbers, and .weights into our models."""
 
+from os import PathLike
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -7,12 +10,17 @@ from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
 from detect.darknet.layers import Convolution
 from detect.darknet.network import DarknetNetwork
+from detect.darknet.recorder import Node
 from detect.darknet.translate import IMAGES, translate
 from detect.errors import UserError
 from detect.files import printable
 
+USUAL_SIZE = 416  # px: the order of the layers is the same at any
 
-def cfg_of(model, size, net=None, yolo=None):
+
+def cfg_of(
+    model: Any, size: int, net: dict[str, Any] | None = None, yolo: dict[str, Any] | None = None
+) -> tuple[str, list[Node]]:
     """(the text of a .cfg, its `[convolutional]` nodes in order) for a `Detector` or `Classifier`.
 
     Args:
@@ -27,7 +35,7 @@ def cfg_of(model, size, net=None, yolo=None):
     lines += [f"{option}={value}" for option, value in (net or {}).items()]
     places, count = {IMAGES: IMAGES}, 0  # where each node's layer stands in the file, its routes before it
 
-    def section(section_type, options):
+    def section(section_type: str, options: dict[str, Any]) -> None:
         nonlocal count
         lines.extend(["", f"[{section_type}]", *(f"{option}={value}" for option, value in options.items())])
         count += 1
@@ -46,7 +54,7 @@ def cfg_of(model, size, net=None, yolo=None):
     return "\n".join(lines) + "\n", [node for node in nodes if node.conv is not None]
 
 
-def filled(text, nodes):
+def filled(text: str, nodes: list[Node]) -> DarknetNetwork:
     """The `DarknetNetwork` of a .cfg's text with the numbers of its `[convolutional]` nodes."""
     network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
     with torch.no_grad():
@@ -55,7 +63,7 @@ def filled(text, nodes):
     return network
 
 
-def load_weights(model, path, size=416):
+def load_weights(model: Any, path: str | PathLike[str]) -> str:
     """Fill a model from a Darknet .weights file of the same net, or of its first layers.
 
     The model is a `DarknetNetwork`, or a `Detector` or `Classifier` of ours, whose layers are put in Darknet's order.
@@ -70,7 +78,7 @@ def load_weights(model, path, size=416):
         weights_file.read(path, model, cutoff)
         return f"{cutoff or len(model.layers)} of {len(model.layers)} layers from {printable(path)}"
     stride = model.stride
-    text, nodes = cfg_of(model, max(size // stride, 1) * stride)
+    text, nodes = cfg_of(model, max(USUAL_SIZE // stride, 1) * stride)
     network = DarknetNetwork(cfg_file.parse(text, type(model).__name__))
     cutoff = weights_file.cutoff_of(path, network)
     weights_file.read(path, network, cutoff)
@@ -84,11 +92,11 @@ def load_weights(model, path, size=416):
     return f"{taken} of {len(nodes)} convolutions from {printable(path)}"
 
 
-def _convolutions(network):
+def _convolutions(network: DarknetNetwork) -> list[Convolution]:
     return [layer for layer in network.layers if isinstance(layer, Convolution)]
 
 
-def _copy(conv, norm, to_conv, to_norm):
+def _copy(conv: nn.Conv2d, norm: nn.Module | None, to_conv: nn.Conv2d, to_norm: nn.Module | None) -> None:
     """Copy a convolution's numbers and its norm's, if it has one; a bias that is not there is 0."""
     to_conv.weight.copy_(conv.weight)
     if isinstance(norm, nn.BatchNorm2d):

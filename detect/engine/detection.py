@@ -1,9 +1,17 @@
 """Training a detector: COCO data, the YOLO loss, AP."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
 from detect import config
+from detect.config.schema import Settings
 from detect.data.coco import CocoDataset, has_split
 from detect.data.detection import DetectionData
 from detect.data.loader import training_batches
+from detect.data.sample import Batch
 from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
@@ -15,12 +23,12 @@ from detect.losses.yolo import YOLOLoss
 
 
 class DetectionTask(Task):
-    """`Settings` -> all that training and judging a detector needs; see `Task`."""
+    """`Settings` -> all that training and evaluating a detector needs; see `Task`."""
 
     leading = "AP"
     shown = ("AP", "AP50")
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.train_set: DetectionData = CocoDataset.of_split(settings.data, "train")
         self.source = self.train_set.source
@@ -34,7 +42,7 @@ class DetectionTask(Task):
         for images in filter(None, (self.train_set, self.val_set)):
             images.check_files()
 
-    def build(self):
+    def build(self) -> nn.Module:
         model = config.build_model(self.settings, len(self.categories))
         if model.num_classes != len(self.categories):
             raise UserError(
@@ -45,23 +53,23 @@ class DetectionTask(Task):
         self.yolo_loss = YOLOLoss(model.head, **config.to_dict(self.settings.loss))
         return model
 
-    def batches(self, total_steps, stride, start):
+    def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
         return training_batches(self.train_set, self.settings, total_steps, stride, start)
 
-    def loss(self, outputs, batch):
+    def loss(self, outputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         device = outputs[0].device
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
         return self.yolo_loss([level.float() for level in outputs], boxes, labels)
 
-    def evaluate(self, model, device):
+    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(model, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
         report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
         return report.metrics
 
-    def describe(self):
+    def describe(self) -> Iterator[str]:
         for name, images in (("train", self.train_set), ("val", self.val_set)):
             if images:
                 counts = [len(image.boxes) for image in images.images]
@@ -69,5 +77,5 @@ class DetectionTask(Task):
                 yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.source}"
                 yield from images.notes
 
-    def save_image(self, batch, path):
+    def save_image(self, batch: Batch, path: Path) -> None:
         save_images(batch.images, batch.boxes, batch.labels, self.categories, path)

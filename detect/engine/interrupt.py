@@ -9,7 +9,7 @@ from pathlib import Path
 class Interrupted(Exception):
     """Ctrl-C after `step` steps; the checkpoint in `folder` is written."""
 
-    def __init__(self, step: int, folder: Path):
+    def __init__(self, step: int, folder: Path) -> None:
         super().__init__(f"stopped after step {step}")
         self.step, self.folder = step, folder
 

@@ -2,7 +2,10 @@
 
 import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 
@@ -14,6 +17,7 @@ from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
+from detect.engine.task import Task
 from detect.errors import UserError
 from detect.models.detector import as_input
 from detect.weights.files import write_checkpoint
@@ -38,7 +42,13 @@ class Trainer:
         UserError: weights do not fit, an image cannot be read, a loss is not finite, memory or disk is full.
     """
 
-    def __init__(self, task, folder, device="cpu", state=None):
+    def __init__(
+        self,
+        task: Task,
+        folder: str | PathLike[str],
+        device: str | torch.device = "cpu",
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
         self.task, self.settings = task, task.settings
         train = self.settings.train
         self.folder, self.device = Path(folder), torch.device(device)
@@ -65,7 +75,7 @@ class Trainer:
         if state is not None:
             self._restore(state)
 
-    def summary(self):
+    def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
         train, schedule = self.settings.train, self.schedule
         parameters = sum(p.numel() for p in self.model.parameters())
@@ -84,13 +94,13 @@ class Trainer:
         )
         yield f"from step {self.step}, into {self.folder}"
 
-    def note(self, line):
+    def note(self, line: str) -> None:
         """Add a line to the run's log.txt."""
         note(self.folder / "log.txt", line)
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
-    def run(self, until=None, log=None):
+    def run(self, until: int | None = None, log: Any = None) -> dict[str, Any] | None:
         """Train up to optimizer step `until` (the end, if None). Returns the last row of the history, if any.
 
         Raises:
@@ -126,7 +136,7 @@ class Trainer:
             log.close()
         return self.history[-1] if self.history else None
 
-    def _one_step(self, batches, log):
+    def _one_step(self, batches: Iterator[Any], log: Any) -> None:
         train = self.settings.train
         started, waiting, total, image_ids = time.monotonic(), 0.0, {}, []
         lr = self.schedule.lr(self.step)
@@ -173,7 +183,7 @@ class Trainer:
         epoch = self.schedule.epoch(self.step)
         log.step(self.step, epoch, total, lr, train.batch / seconds, waiting / seconds)
 
-    def _forward(self, batch):
+    def _forward(self, batch: Any) -> dict[str, torch.Tensor]:
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
         images = as_input(batch.images.to(self.device), layout)
         amp = self.precision is not torch.float32
@@ -181,7 +191,7 @@ class Trainer:
             outputs = self.model(images)
         return self.task.loss(outputs, batch)
 
-    def _stop(self, what, image_ids, lr, finite=()):
+    def _stop(self, what: str, image_ids: Sequence[object], lr: float, finite: Sequence[str] = ()) -> NoReturn:
         others = f" (finite: {', '.join(finite)})" if finite else ""
         raise UserError(
             f"step {self.step + 1}: the {what} is not finite{others}; lr {lr:g}, image ids "
@@ -189,14 +199,14 @@ class Trainer:
             "lowering train.lr or setting train.clip_norm usually helps"
         )
 
-    # ---- judging and keeping ---------------------------------------------------------------------------------------
+    # ---- evaluating and keeping -----------------------------------------------------------------------------------
 
-    def _evaluates_after(self, step):
+    def _evaluates_after(self, step: int) -> bool:
         """Whether an evaluation is due after `step` steps."""
         every = self.settings.train.evaluate_every * self.schedule.steps_per_epoch
         return step == self.schedule.total_steps or int(step / every + 1e-9) > int((step - 1) / every + 1e-9)
 
-    def _end_of_period(self, log):
+    def _end_of_period(self, log: Any) -> None:
         steps = self.sums.pop("steps")
         row = {
             "epoch": self.schedule.epoch(self.step),
@@ -220,11 +230,11 @@ class Trainer:
         self.history.append(row)
         log.results(self.history)
 
-    def evaluate(self):
+    def evaluate(self) -> dict[str, float]:
         """Metrics by name of the averaged weights on split val."""
         return self.task.evaluate(self.ema.model if self.ema else self.model, self.device)
 
-    def save(self):
+    def save(self) -> None:
         """Write last.pt."""
         state = self._weights() | {
             "model": self.model.state_dict(),
@@ -238,7 +248,7 @@ class Trainer:
         }
         write_checkpoint(self.folder / "last.pt", state)
 
-    def _weights(self, metrics=None):
+    def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
         model = self.ema.model if self.ema else self.model
         return {
             "config": config.to_dict(self.settings),
@@ -247,10 +257,10 @@ class Trainer:
             "metrics": metrics,
         }
 
-    def _cuda_random(self):
+    def _cuda_random(self) -> torch.Tensor | None:
         return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
-    def _restore(self, state):
+    def _restore(self, state: Mapping[str, Any]) -> None:
         if state["categories"] != self.task.categories:
             raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
@@ -269,7 +279,7 @@ class Trainer:
 
     # ---- parts -----------------------------------------------------------------------------------------------------
 
-    def _optimizer(self):
+    def _optimizer(self) -> torch.optim.Optimizer:
         """SGD; weight decay on convolutions' weights only, as in Darknet."""
         train = self.settings.train
         trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -278,7 +288,7 @@ class Trainer:
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
 
-    def _out_of_memory(self):
+    def _out_of_memory(self) -> str:
         train, sizes = self.settings.train, self.settings.input.train_sizes
         largest = sizes[1] if sizes else self.settings.input.size
         part = train.batch // train.accumulate

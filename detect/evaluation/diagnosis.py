@@ -179,7 +179,7 @@ def _labels_or_scores(ground_truth: COCO, detections: list[Detection], sample: _
     if average_precision < 0.1:
         return (
             f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(chosen)} images: wrong "
-            "detections outrank right ones, or many repeat the same object; check scores and the suppression."
+            "detections outrank right ones, or many repeat the same object; check scores and the NMS."
         )
     return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} images that have detections."
 

@@ -1,7 +1,9 @@
 """The one decoder of image files: EXIF orientation applied, uint8 RGB, whatever the file holds."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -35,7 +37,7 @@ TURNS = {
 }
 
 
-def read_image(path):
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The image in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
 
     EXIF orientation is applied, transparency is laid on white, 16-bit and float images are scaled to 8 bits, an
@@ -61,7 +63,7 @@ def read_image(path):
         raise unreadable(path, error) from error
 
 
-def is_image(path):
+def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the file `path` begins like an image, whatever its name."""
     try:
         with open(path, "rb") as file:
@@ -70,7 +72,7 @@ def is_image(path):
         return False
 
 
-def to_rgb(image, name="image"):
+def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> np.ndarray:
     """A Pillow image -> uint8 RGB [height, width, 3], by the rules of `read_image`; `name` is for the error."""
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -91,7 +93,7 @@ def to_rgb(image, name="image"):
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def write_image(path, rgb):
+def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
     """Write `rgb` uint8 [height, width, 3] to `path`, whose suffix names the format; whole or not at all."""
     suffix = Path(path).suffix.lower()
     if suffix not in WRITE_FORMATS:
@@ -104,19 +106,19 @@ def write_image(path, rgb):
         raise cannot_write(path, error) from error
 
 
-def too_large(name, size):
+def too_large(name: str | os.PathLike[str], size: str) -> UserError:
     """The `UserError` for an image of more than `MAX_PIXELS`."""
     limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
     return UserError(f"{printable(name)}: {size} is more than {limit}; make the image smaller")
 
 
-def unreadable(path, error):
+def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
     """The `UserError` for a file that is no image or a damaged one."""
     reason = str(error).split(" (")[0].split("\n")[0] or type(error).__name__
     return UserError(f"{printable(path)}: not a readable image ({printable(reason)}); remove it or save it again")
 
 
-def _open(file):
+def _open(file: BinaryIO) -> Image.Image:
     """Pillow's image of an open file, only its header read.
 
     `Image.open` compares the size with a limit of its own that is global to the process; asking the formats' openers
@@ -131,11 +133,11 @@ def _open(file):
         if opener is None or (accepts and accepts(start) is not True):
             continue
         file.seek(0)
-        return opener(file, None)
+        return opener(file, None)  # type: ignore[arg-type]  Pillow takes a file without a name
     raise OSError("not a known image format")
 
 
-def _to_8_bits(grey):
+def _to_8_bits(grey: np.ndarray) -> np.ndarray:
     """Grey levels of 16 or 32 bits or floats [h, w] -> uint8 [h, w].
 
     Integers are taken as 16-bit, or by their largest value if that is larger; floats as 0..1, or else as 0..255.

@@ -23,23 +23,23 @@ class Letterbox:
     size: int
 
     @property
-    def inner(self):
+    def inner(self) -> tuple[int, int]:
         """(width, height) in px of the scaled image within the square; at least 1 px each."""
         ratio = self.size / max(self.width, self.height)
         return max(round(self.width * ratio), 1), max(round(self.height * ratio), 1)
 
     @property
-    def offset(self):
+    def offset(self) -> tuple[int, int]:
         """(left, top) in px of the scaled image within the square."""
         width, height = self.inner
         return (self.size - width) // 2, (self.size - height) // 2
 
-    def _scale_and_offset(self):
+    def _scale_and_offset(self) -> tuple[np.ndarray, np.ndarray]:
         (inner_width, inner_height), (left, top) = self.inner, self.offset
         scale_x, scale_y = inner_width / self.width, inner_height / self.height
         return np.array([scale_x, scale_y] * 2), np.array([left, top] * 2, dtype=np.float64)
 
-    def apply(self, image):
+    def apply(self, image: np.ndarray) -> np.ndarray:
         """uint8 image [height, width, 3] -> uint8 square [size, size, 3]."""
         (width, height), (left, top) = self.inner, self.offset
         if (width, height) != (self.width, self.height):
@@ -51,12 +51,12 @@ class Letterbox:
         square[top : top + height, left : left + width] = image
         return square
 
-    def apply_boxes(self, boxes):
+    def apply_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [n, 4] xyxy in image px -> network px, float32."""
         scale, offset = self._scale_and_offset()
         return (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * scale + offset).astype(np.float32)
 
-    def undo(self, boxes):
+    def undo(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [n, 4] xyxy in network px -> image px, cut at the image's borders, float32."""
         scale, offset = self._scale_and_offset()
         boxes = (np.asarray(boxes, dtype=np.float64).reshape(-1, 4) - offset) / scale

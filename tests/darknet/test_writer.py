@@ -149,7 +149,7 @@ def test_named_classifiers_take_the_weights_and_give_the_recorded_outputs(shared
 def test_named_detectors_take_the_weights_and_give_what_the_cfg_gives(shared, tmp_path, name, settings, convolutions):
     _, path, images = published(shared, tmp_path, name)
     model = config.build_model(config.load(CONFIGS / f"{settings}.yaml", needs_data=False), 80)
-    report = darknet.load_weights(model, path, images.shape[-1])
+    report = darknet.load_weights(model, path)
     assert report == f"{convolutions} of {convolutions} convolutions from {path}"
     network = darknet.load(shared / "darknet" / f"{name}.cfg", path)  # equal to the goldens: test_equal_to_opencv
     with torch.no_grad():
