@@ -133,7 +133,7 @@ def _open(file: BinaryIO) -> Image.Image:
         if opener is None or (accepts and accepts(start) is not True):
             continue
         file.seek(0)
-        return opener(file, None)  # type: ignore[arg-type]  Pillow takes a file without a name
+        return opener(file, None)  # type: ignore[arg-type]
     raise OSError("not a known image format")
 
 
