@@ -47,9 +47,9 @@ class ClassificationTask(Task):
     def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
-    def evaluate(self, model: Classifier, device: torch.device) -> dict[str, float]:
-        model = copy.deepcopy(model).eval().to(device)
-        scores = class_scores(model, self.val_set, self.settings.input.size)
+    def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
+        network = copy.deepcopy(network).eval().to(device)
+        scores = class_scores(network, self.val_set, self.settings.input.size)
         return accuracies(ranks(scores, self.val_set.labels))
 
     def describe(self) -> Iterator[str]:

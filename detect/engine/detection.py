@@ -43,15 +43,15 @@ class DetectionTask(Task):
             images.check_files()
 
     def build(self) -> nn.Module:
-        model = config.build_model(self.settings, len(self.categories))
-        if model.num_classes != len(self.categories):
+        network = config.build_model(self.settings, len(self.categories))
+        if network.num_classes != len(self.categories):
             raise UserError(
-                f"{self.source}: has {len(self.categories)} classes, the .cfg {model.num_classes}; set classes= in its "
-                "[yolo] layers, and filters= before each of them to (anchors in its mask) * (5 + classes)"
+                f"{self.source}: has {len(self.categories)} classes, the .cfg {network.num_classes}; set classes= in "
+                "its [yolo] layers, and filters= before each of them to (anchors in its mask) * (5 + classes)"
             )
-        model.head.check_trainable(self.settings.loss.box)
-        self.yolo_loss = YOLOLoss(model.head, **config.to_dict(self.settings.loss))
-        return model
+        network.head.check_trainable(self.settings.loss.box)
+        self.yolo_loss = YOLOLoss(network.head, **config.to_dict(self.settings.loss))
+        return network
 
     def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
         return training_batches(self.train_set, self.settings, total_steps, stride, start)
@@ -62,9 +62,9 @@ class DetectionTask(Task):
         labels = [x.to(device) for x in batch.labels]
         return self.yolo_loss([level.float() for level in outputs], boxes, labels)
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         names = tuple(category["name"] for category in self.categories)
-        runtime = TorchRuntime(model, names, self.settings.input.size, device)
+        runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
         report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
         return report.metrics

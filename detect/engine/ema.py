@@ -1,4 +1,4 @@
-"""Exponential moving average of a model's weights, which is what gets evaluated and released."""
+"""Exponential moving average of a network's weights, which is what gets evaluated and released."""
 
 import copy
 from collections.abc import Mapping
@@ -9,22 +9,22 @@ from torch import nn
 
 
 class ExponentialMovingAverage:
-    """`average` <- d * average + (1 - d) * model, parameters and running statistics alike.
+    """`average` <- d * average + (1 - d) * network, parameters and running statistics alike.
 
     d grows with the number of updates t as min(decay, (1 + t) / (10 + t)), so that a short training is averaged too.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.average = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Take in the weights of `model` after a step."""
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights of `network` after a step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        averages, currents = self.model.state_dict(), model.state_dict()
+        averages, currents = self.average.state_dict(), network.state_dict()
         floats = [name for name, value in averages.items() if value.is_floating_point()]
         torch._foreach_lerp_([averages[n] for n in floats], [currents[n] for n in floats], 1 - decay)
         for name in averages.keys() - set(floats):
@@ -32,9 +32,9 @@ class ExponentialMovingAverage:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
-        return {"model": self.model.state_dict(), "updates": self.updates}
+        return {"model": self.average.state_dict(), "updates": self.updates}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
-        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["model"])
         self.updates = state["updates"]

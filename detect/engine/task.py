@@ -54,8 +54,8 @@ class Task:
         """Named terms whose sum is the loss, from the model's outputs for the batch."""
         raise NotImplementedError
 
-    def evaluate(self, model: nn.Module, device: torch.device) -> dict[str, float]:
-        """Metrics by name of `model` on split val."""
+    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+        """Metrics by name of `network` on split val."""
         raise NotImplementedError
 
     def describe(self) -> Iterator[str]:

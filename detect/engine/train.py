@@ -55,17 +55,17 @@ class Trainer:
         self.schedule = Schedule(train, len(task.train_set))
 
         torch.manual_seed(train.seed)
-        self.model = task.build()
+        self.network = task.build()
         self.init_report = None
         if train.init and state is None:
-            self.init_report = load_matching(self.model, task.categories, train.init)
+            self.init_report = load_matching(self.network, task.categories, train.init)
         layout = torch.channels_last if train.channels_last else torch.contiguous_format
-        self.model.to(self.device, memory_format=layout).train()
-        for module in self.model.modules():
+        self.network.to(self.device, memory_format=layout).train()
+        for module in self.network.modules():
             if isinstance(module, NORMS):
                 module.momentum = train.norm_momentum
-        freeze(self.model, train.freeze)
-        self.ema = ExponentialMovingAverage(self.model, train.ema) if train.ema else None
+        freeze(self.network, train.freeze)
+        self.ema = ExponentialMovingAverage(self.network, train.ema) if train.ema else None
         self.optimizer = self._optimizer()
         self.precision = autocast_dtype(train.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
@@ -78,10 +78,10 @@ class Trainer:
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
         train, schedule = self.settings.train, self.schedule
-        parameters = sum(p.numel() for p in self.model.parameters())
+        parameters = sum(p.numel() for p in self.network.parameters())
         yield f"{config.title(self.settings)}: {parameters / 1e6:.3f} M parameters, {self.settings.input.size} px"
         if train.freeze:
-            trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+            trained = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
             yield f"trains {trained / 1e6:.3f} M of them; frozen: {', '.join(train.freeze)}"
         if self.init_report:
             yield f"starts from {self.init_report}"
@@ -108,7 +108,7 @@ class Trainer:
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
-        batches = self.task.batches(self.schedule.total_steps, self.model.stride, self.step)
+        batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
         keep_freed_memory()
         try:
@@ -165,14 +165,14 @@ class Trainer:
             for name, value in values.items():
                 total[name] = total.get(name, 0.0) + value / train.accumulate
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), train.clip_norm or math.inf)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), train.clip_norm or math.inf)
         if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
             self._stop("gradient", image_ids, lr)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema:
-            self.ema.update(self.model)
+            self.ema.update(self.network)
         self.step += 1
 
         seconds = time.monotonic() - started
@@ -188,7 +188,7 @@ class Trainer:
         images = as_input(batch.images.to(self.device), layout)
         amp = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
-            outputs = self.model(images)
+            outputs = self.network(images)
         return self.task.loss(outputs, batch)
 
     def _stop(self, what: str, image_ids: Sequence[object], lr: float, finite: Sequence[str] = ()) -> NoReturn:
@@ -232,12 +232,12 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Metrics by name of the averaged weights on split val."""
-        return self.task.evaluate(self.ema.model if self.ema else self.model, self.device)
+        return self.task.evaluate(self.ema.average if self.ema else self.network, self.device)
 
     def save(self) -> None:
         """Write last.pt."""
         state = self._weights() | {
-            "model": self.model.state_dict(),
+            "model": self.network.state_dict(),
             "ema": self.ema.state_dict() if self.ema else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -249,11 +249,11 @@ class Trainer:
         write_checkpoint(self.folder / "last.pt", state)
 
     def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
-        model = self.ema.model if self.ema else self.model
+        network = self.ema.average if self.ema else self.network
         return {
             "config": config.to_dict(self.settings),
             "categories": self.task.categories,
-            "model": model.state_dict(),
+            "model": network.state_dict(),
             "metrics": metrics,
         }
 
@@ -264,7 +264,7 @@ class Trainer:
         if state["categories"] != self.task.categories:
             raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
-            self.model.load_state_dict(state["model"])
+            self.network.load_state_dict(state["model"])
             if self.ema:
                 self.ema.load_state_dict(state["ema"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -282,7 +282,7 @@ class Trainer:
     def _optimizer(self) -> torch.optim.Optimizer:
         """SGD; weight decay on convolutions' weights only, as in Darknet."""
         train = self.settings.train
-        trained = [p for p in self.model.parameters() if p.requires_grad]
+        trained = [p for p in self.network.parameters() if p.requires_grad]
         decayed = [p for p in trained if p.ndim > 1]
         others = [p for p in trained if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]

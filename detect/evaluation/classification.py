@@ -18,12 +18,12 @@ VIEWS_AT_ONCE = 40  # crops that go through the network together
 
 @torch.inference_mode()
 def class_scores(
-    model: Classifier, images: ImageFolder, size: int, ten_crop: bool = False, show_progress: bool = False
+    network: Classifier, images: ImageFolder, size: int, ten_crop: bool = False, show_progress: bool = False
 ) -> np.ndarray:
     """Probability of every class for every image, float32 [n, K].
 
     Args:
-        model: a `Classifier` in eval mode.
+        network: a `Classifier` in eval mode.
         images: an `ImageFolder`.
         size: side of the network's input, px.
         ten_crop: average the probabilities of ten crops instead of taking the central square.
@@ -31,7 +31,7 @@ def class_scores(
     Raises:
         UserError: an image cannot be read.
     """
-    parameter = next(model.parameters())
+    parameter = next(network.parameters())
     views = (lambda image: ten_crops(image, size)) if ten_crop else (lambda image: centre_crop(image, size)[None])
     at_once = VIEWS_AT_ONCE // 10 if ten_crop else VIEWS_AT_ONCE
     chunks = [range(i, min(i + at_once, len(images))) for i in range(0, len(images), at_once)]
@@ -46,7 +46,7 @@ def class_scores(
                 pending.append([readers.submit(lambda i: views(images.read(i)), i) for i in ahead])
             crops = np.stack([future.result() for future in pending.pop(0)])  # [n, crops, size, size, 3]
             inputs = torch.from_numpy(crops).flatten(0, 1).to(parameter.device).permute(0, 3, 1, 2)
-            probabilities = model(as_input(inputs)).float().softmax(1)
+            probabilities = network(as_input(inputs)).float().softmax(1)
             scores.append(probabilities.unflatten(0, crops.shape[:2]).mean(1).cpu().numpy())
             bar.update(len(chunk))
     return np.concatenate(scores)

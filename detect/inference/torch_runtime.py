@@ -36,13 +36,13 @@ class TorchRuntime:
         self.size = size
         self._check(detector)
         self.decoder = decoder_of(detector.head)
-        self.model = copy.deepcopy(detector).eval().fuse().requires_grad_(False)
+        self.network = copy.deepcopy(detector).eval().fuse().requires_grad_(False)
         self.to(device)
 
     def to(self, device: str | torch.device | None) -> "TorchRuntime":
         """Move to another device; returns itself.  Raises UserError."""
         self.device = pick_device(device)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.network.to(self.device, memory_format=torch.channels_last)
         return self
 
     def __call__(self, squares: np.ndarray, min_score: float) -> list[Candidates]:
@@ -56,7 +56,7 @@ class TorchRuntime:
     def raw(self, squares: np.ndarray) -> list[np.ndarray]:
         """uint8 RGB [B, size, size, 3] -> the head's raw maps, float32 [B, A*(5+K), H_i, W_i]."""
         images = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)  # [B, 3, size, size], channels last
-        return [level.float().cpu().numpy() for level in self.model(as_input(images))]
+        return [level.float().cpu().numpy() for level in self.network(as_input(images))]
 
     def _check(self, detector: Any) -> None:
         stride = detector.stride

@@ -34,7 +34,7 @@ def test_average_follows_its_formula():
         for name, value in model.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * value.double()
     assert (1 + 8) / (10 + 8) > 0.4 > (1 + 1) / (10 + 1)  # both sides of the minimum were at work
-    for name, value in ema.model.state_dict().items():
+    for name, value in ema.average.state_dict().items():
         if value.is_floating_point():
             assert_close(value.double(), expected[name], rtol=1e-5, atol=1e-6)
         else:
@@ -45,11 +45,11 @@ def test_average_follows_its_formula():
 def test_average_shares_nothing_with_the_model_and_does_not_learn():
     model = small_model().train()
     ema = ExponentialMovingAverage(model, decay=0.9)
-    before = {name: value.clone() for name, value in ema.model.state_dict().items()}
+    before = {name: value.clone() for name, value in ema.average.state_dict().items()}
     disturbed(model, 1)
-    assert_close(dict(ema.model.state_dict()), before, rtol=0, atol=0)
-    assert not ema.model.training and model.training
-    assert not any(p.requires_grad for p in ema.model.parameters())
+    assert_close(dict(ema.average.state_dict()), before, rtol=0, atol=0)
+    assert not ema.average.training and model.training
+    assert not any(p.requires_grad for p in ema.average.parameters())
     assert all(p.requires_grad for p in model.parameters())
 
 
@@ -65,4 +65,4 @@ def test_a_restored_average_goes_on_exactly():
     ema.update(model)
     other.update(model)
     assert other.updates == ema.updates == 4
-    assert_close(dict(other.model.state_dict()), dict(ema.model.state_dict()), rtol=0, atol=0)
+    assert_close(dict(other.network.state_dict()), dict(ema.average.state_dict()), rtol=0, atol=0)

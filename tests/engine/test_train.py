@@ -192,14 +192,14 @@ def test_the_same_settings_give_the_same_weights_and_another_seed_others(squares
         trained(settings_of(squares, steps=2, seed=s, evaluate_every=100), tmp_path / n)
         for n, s in (("a", 0), ("b", 0), ("c", 1))
     ]
-    weights = [run.model.head.state_dict()["predictions.0.weight"] for run in runs]
+    weights = [run.network.head.state_dict()["predictions.0.weight"] for run in runs]
     assert_close(weights[0], weights[1], rtol=0, atol=0)
     assert (weights[0] != weights[2]).any()
 
 
 def test_workers_change_nothing(squares, tmp_path):
     runs = [trained(settings_of(squares, steps=2, workers=n, evaluate_every=100), tmp_path / str(n)) for n in (0, 2)]
-    assert_same(*(dict(run.model.state_dict()) for run in runs), "model")
+    assert_same(*(dict(run.network.state_dict()) for run in runs), "model")
 
 
 def test_a_finished_run_has_nothing_left_to_do(squares, tmp_path):
@@ -249,7 +249,7 @@ def test_ctrl_c_finishes_the_step_and_saves(squares, tmp_path):
     assert state["step"] == stopped.step == 2
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
-    assert_same(dict(whole.model.state_dict()), dict(resumed.model.state_dict()), "model")
+    assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
 
 
 def test_a_second_ctrl_c_interrupts_at_once():
@@ -306,7 +306,7 @@ def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_
     for accumulate in (1, 4):
         settings = settings_of(squares, steps=3, batch=8, accumulate=accumulate, evaluate_every=100)
         trainer = Trainer(DetectionTask(settings), tmp_path)
-        trainer.model.eval()  # batch statistics see the parts, which is no equality
+        trainer.network.eval()  # batch statistics see the parts, which is no equality
         trainer.run()
         runs.append(trainer)
     assert_close(runs[0].model.state_dict(), runs[1].model.state_dict(), rtol=1e-4, atol=1e-6)
@@ -321,12 +321,12 @@ def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_
 def test_one_step_is_sgd_with_decay_on_convolutions_only(squares, tmp_path):
     settings = settings_of(squares, steps=1, weight_decay=0.1, momentum=0.9, clip_norm=None)
     trainer = Trainer(DetectionTask(settings), tmp_path)
-    before = {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
+    before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
     gradients = {}
-    for name, parameter in trainer.model.named_parameters():
+    for name, parameter in trainer.network.named_parameters():
         parameter.register_hook(lambda g, name=name: gradients.__setitem__(name, g.clone()))
     trainer.run()
-    for name, value in trainer.model.named_parameters():
+    for name, value in trainer.network.named_parameters():
         decay = 0.1 if value.ndim == 4 else 0
         assert_close(value, before[name] - 0.01 * (gradients[name] + decay * before[name]), msg=name)
 
@@ -337,7 +337,7 @@ def test_frozen_parts_leave_a_training_as_they_came(squares, tmp_path):
     trainer = trained(settings, tmp_path / "run", until=2)
     lines = list(trainer.summary())
     assert any(line.startswith("trains ") and line.endswith("frozen: backbone, *.norm") for line in lines)
-    changed = {name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
     assert "head.predictions.0.weight" in changed
     assert not [name for name in changed if name.startswith("backbone.") or ".norm." in name]
     assert_same(trained(settings, tmp_path / "run", resume=True).model.state_dict(),
@@ -378,7 +378,7 @@ def test_spoilt_weights_never_replace_a_good_checkpoint(squares, tmp_path):
     settings = settings_of(squares, steps=6, evaluate_every=100)
     trained(settings, tmp_path, until=2)
     trainer = Trainer(DetectionTask(settings), tmp_path, state=read_checkpoint(tmp_path / "last.pt"))
-    trainer.model.head.predictions[0].weight.register_hook(lambda gradient: gradient * float("inf"))
+    trainer.network.head.predictions[0].weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(UserError, match="not finite"):
         trainer.run(until=3)  # the step whose gradient overflows is the one that saves
     kept = read_checkpoint(tmp_path / "last.pt")["model"]

@@ -154,7 +154,7 @@ def test_a_corrupt_image_stops_with_its_name_and_costs_no_step(tmp_path, setting
 def test_weights_that_are_not_finite_stop_and_name_the_images(colours, tmp_path, settings_of):
     trainer = Trainer(ClassificationTask(settings_of(colours)), tmp_path)
     with torch.no_grad():
-        trainer.model.classify.bias[0] = float("nan")
+        trainer.network.classify.bias[0] = float("nan")
     with pytest.raises(UserError, match=r"step 1: the cls loss is not finite.* image ids (blue|green|red)/\d\.png"):
         trainer.run()
 

@@ -50,7 +50,7 @@ def test_candidates_are_those_of_the_fused_detector(detector, squares):
     with torch.inference_mode():
         for candidates, square in zip(found, squares, strict=True):
             images = torch.from_numpy(square[None]).permute(0, 3, 1, 2).float() / 255
-            boxes, scores = runtime.model.decode(runtime.model(images))
+            boxes, scores = runtime.network.decode(runtime.network(images))
             index, labels = (scores[0] > 0.3).nonzero(as_tuple=True)
             assert 0 < len(index) < scores.numel()
             np.testing.assert_array_equal(candidates.boxes, boxes[0, index])
@@ -61,7 +61,7 @@ def test_candidates_are_those_of_the_fused_detector(detector, squares):
 def test_network_sees_rgb_in_0_to_1(detector, squares):
     runtime = TorchRuntime(detector, "abc", 64)
     seen = []
-    runtime.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    runtime.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     runtime(squares[:1], 0.5)
     torch.testing.assert_close(seen[0], torch.from_numpy(squares[:1]).permute(0, 3, 1, 2) / 255)
 
@@ -69,7 +69,7 @@ def test_network_sees_rgb_in_0_to_1(detector, squares):
 def test_the_cpu_takes_a_batch_one_by_one(detector, squares):
     runtime = TorchRuntime(detector, "abc", 64)
     seen = []
-    runtime.model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    runtime.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     runtime(squares, 0.5)
     assert seen == [1, 1, 1] and runtime(squares[:0], 0.5) == []
 
