@@ -170,7 +170,7 @@ def parser():
     sub.add_argument("--inputs", type=whole(1, 10_000), default=4, help="images of noise to average over (4)")
     sub.add_argument("--plot", metavar="FILE.png", help="draw the fields, the anchors and the sizes")
 
-    sub = verb("benchmark", "measure this machine: stages of inference, and training")
+    sub = verb("benchmark", "measure this machine: stages of inference, decoding and NMS alone, and training")
     sub.add_argument("config", help="YAML file")
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     sub.add_argument("--size", type=whole(32, 4096), default=320, help="side of the input, px (320)")

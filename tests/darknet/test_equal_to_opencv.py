@@ -11,7 +11,8 @@ from torch.testing import assert_close
 
 from detect.darknet.head import REGION_THRESHOLD
 from detect.darknet.network import load
-from detect.ops.nms import detections_from
+from detect.inference.torch_runtime import TorchRuntime
+from detect.ops.nms import nms
 from tests.small_nets import compare_with_opencv, conv, from_opencv, images_for, make, net, section, yolo
 
 GOLDEN = (
@@ -168,15 +169,16 @@ def test_region_before_opencvs_suppression(tmp_path, options):
 def test_real_detectors_find_the_same_boxes_in_images(shared, name):
     folder = shared / "darknet"
     cfg, path = folder / f"{name}.cfg", folder / f"{name}.weights"
-    network = load(cfg, path).fuse()
+    network = load(cfg, path)
+    runtime = TorchRuntime(network, range(network.num_classes), 320)
     found = 0
     for image in sorted((shared / "demo" / "photos").glob("*.jpg")):
         pixels = cv2.resize(cv2.imread(str(image)), (320, 320))[..., ::-1]  # stretched, as Darknet and OpenCV do
         images = np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32) / 255
-        boxes, scores = network.decode(network(torch.from_numpy(images)))
-        ours = detections_from(boxes[0], scores[0], min_score=0.25, overlap="iou", threshold=0.45)
+        (candidates,) = runtime(pixels[None].copy(), 0.25)
+        ours = nms(candidates, overlap="iou", threshold=0.45)
         theirs = opencv_detections(np.concatenate(from_opencv(cfg, path, images)), 320, 0.25, 0.45)
-        ours = np.column_stack([ours.labels, ours.scores.detach(), ours.boxes.detach()])
+        ours = np.column_stack([ours.labels, ours.scores, ours.boxes])
         assert len(ours) == len(theirs)
         order = np.lexsort(np.round(ours.T, 2)), np.lexsort(np.round(theirs.T, 2))
         assert_close(ours[order[0]].astype(np.float32), theirs[order[1]].astype(np.float32), rtol=0, atol=0.01)

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork, load
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.yolo import YOLOLoss
 from detect.ops.image import read_image
 from tests.small_nets import conv, images_for, make, net, section, yolo
@@ -145,7 +146,7 @@ def test_one_image_can_be_learnt(tmp_path, text, box):
 def test_the_predictor_finds_what_is_in_a_image(shared, name):
     network = load(shared / "darknet" / f"{name}.cfg", shared / "darknet" / f"{name}.weights")
     names = [str(i) for i in range(network.num_classes)]
-    predictor = Predictor(network, names, 320, nms=network.nms)
+    predictor = Predictor(TorchRuntime(network, names, 320), nms=network.nms)
     images = [read_image(path) for path in sorted((shared / "demo" / "photos").glob("*.jpg"))]
     found = predictor.detect_batch(images)
     person = {"yolo-fastest-1.1": 0, "MobileNetV2-YOLOv3-Nano-voc": 14}[name]

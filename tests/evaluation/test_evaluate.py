@@ -16,9 +16,10 @@ from detect.evaluation.coco import METRICS
 from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
+from detect.inference.torch_runtime import TorchRuntime
 from detect.models.detector import build_detector
 from detect.ops.image import write_image
-from detect.ops.nms import Detections
+from detect.ops.nms import Candidates
 
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}, {"id": 90, "name": "blue"}]
 
@@ -67,7 +68,7 @@ def detector(num_classes=3, seed=0):
 
 def random_predictor(num_classes=3, size=64):
     names = [str(number) for number in range(num_classes)]
-    return Predictor(detector(num_classes), names, size, min_score=0.001)
+    return Predictor(TorchRuntime(detector(num_classes), names, size), min_score=0.001)
 
 
 class Oracle:
@@ -86,7 +87,7 @@ class Oracle:
         for image, record in zip(images, self.records, strict=False):
             assert image.shape[:2] == (record.height, record.width)
             labels = np.array([self.labels[label] for label in record.labels])
-            found.append(Detections(record.boxes, np.linspace(0.9, 0.8, len(labels)), labels))
+            found.append(Candidates(record.boxes, np.linspace(0.9, 0.8, len(labels)), labels))
         return found
 
 
