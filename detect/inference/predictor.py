@@ -86,7 +86,8 @@ class Predictor:
             UserError: an image cannot be read, or is none.
         """
         many = isinstance(source, (list, tuple))
-        for entry in source if many else [source]:
+        entries: Any = source if many else [source]
+        for entry in entries:
             _check_not_many(entry)
         items = find_items(source)
         for item in items:
