@@ -65,7 +65,7 @@ def assert_same(first, second):
 
 
 def test_a_result_is_as_documented(model, image):
-    (result,) = model.stream(image)
+    result = model(image)
     count = len(result)
     assert isinstance(result, detect.Result) and 0 < count <= 100
     assert result.boxes.dtype == np.float32 and result.boxes.shape == (count, 4)
@@ -81,7 +81,7 @@ def test_a_result_is_as_documented(model, image):
 
 @pytest.mark.parametrize("shape", [(60, 90), (90, 60), (64, 64), (7, 200), (1, 1)])
 def test_boxes_lie_inside_the_image(model, shape):
-    (result,) = model.stream(np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8))
+    result = model(np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8))
     left, top, right, bottom = result.boxes.T
     assert (left >= 0).all() and (top >= 0).all() and (right <= shape[1]).all() and (bottom <= shape[0]).all()
     assert (left <= right).all() and (top <= bottom).all()
@@ -89,7 +89,7 @@ def test_boxes_lie_inside_the_image(model, shape):
 
 def test_drawing_leaves_the_image_as_it_is(model, image):
     before = image.copy()
-    (result,) = model.stream(image)
+    result = model(image)
     drawn = result.plot()
     assert drawn.dtype == np.uint8 and drawn.shape == image.shape and not np.array_equal(drawn, image)
     np.testing.assert_array_equal(image, before)
@@ -99,7 +99,7 @@ def test_every_kind_of_source_gives_the_same(model, image, tmp_path):
     path = tmp_path / "image.png"
     write_image(path, image)
     sources = (image, Image.fromarray(image), path, str(path), tmp_path, f"{tmp_path}/*.png", [path], [image])
-    (expected,) = model.stream(image)
+    expected = model(image)
     for source in sources:
         (result,) = model.stream(source)
         assert_same(result, expected)
@@ -107,7 +107,7 @@ def test_every_kind_of_source_gives_the_same(model, image, tmp_path):
 
 def test_a_list_gives_its_results_in_order(model, image, tmp_path):
     write_image(tmp_path / "a.png", image[:, ::-1])
-    results = list(model.stream([image, tmp_path / "a.png", Image.fromarray(image)]))
+    results = model([image, tmp_path / "a.png", Image.fromarray(image)])
     assert [result.source for result in results] == ["image0", str(tmp_path / "a.png"), "image2"]
     assert_same(results[0], results[2])
 
@@ -126,17 +126,16 @@ def test_a_video_gives_its_frames(model, tmp_path):
 
 
 def test_loading_twice_gives_the_same(model, weights, image):
-    (first,), (second,) = model.stream(image), detect.load(weights, min_score=0.1).stream(image)
+    first, second = model(image), detect.load(weights, min_score=0.1)(image)
     assert_same(first, second)
 
 
 def test_a_checkpoint_and_a_run_folder_load_too(model, loaded, image, tmp_path):
     state = {"config": config.to_dict(loaded.settings), "categories": CATEGORIES, "model": loaded.network.state_dict()}
     write_checkpoint(tmp_path / "best.pt", state)
-    (expected,) = model.stream(image)
+    expected = model(image)
     for source in (tmp_path / "best.pt", tmp_path):
-        (result,) = detect.load(source, min_score=0.1).stream(image)
-        assert_same(result, expected)
+        assert_same(detect.load(source, min_score=0.1)(image), expected)
 
 
 def test_arguments_of_load_are_heard(weights, image):
@@ -145,7 +144,7 @@ def test_arguments_of_load_are_heard(weights, image):
     model = detect.load(weights, size=96, min_score=0.3, overlap="diou", threshold=0.2, batch=2, device="cpu")
     assert (model.size, model.min_score, model.batch, model.runtime.device.type) == (96, 0.3, 2, "cpu")
     assert model.nms["overlap"] == "diou" and model.nms["threshold"] == 0.2
-    (few,), (many,) = (detect.load(weights, min_score=0.1, threshold=t).stream(image) for t in (0.1, 0.9))
+    few, many = (detect.load(weights, min_score=0.1, threshold=t)(image) for t in (0.1, 0.9))
     assert len(few) < len(many)
 
 

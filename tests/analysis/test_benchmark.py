@@ -11,7 +11,14 @@ import yaml
 
 from detect import config
 from detect.analysis import benchmark
-from detect.analysis.benchmark import benchmark_inference, benchmark_training, generated_image, make_data_set, table
+from detect.analysis.benchmark import (
+    benchmark_inference,
+    benchmark_postprocess,
+    benchmark_training,
+    generated_image,
+    make_data_set,
+    table,
+)
 from detect.cli.main import main
 from detect.data.coco import CocoDataset
 from detect.errors import UserError
@@ -52,6 +59,17 @@ def assert_is_inference(measured):
 def assert_is_training(measured):
     assert measured.keys() == {"images_per_second", "loader_share"}
     assert measured["images_per_second"] > 0 and 0 <= measured["loader_share"] <= 1
+
+
+def assert_is_postprocess(measured):
+    assert measured.keys() == {"0.25", "0.001"}
+    assert all(of.keys() == {"candidates", "ms"} and of["ms"] > 0 for of in measured.values())
+    assert 50 < measured["0.25"]["candidates"] < 150
+    assert 10_000 <= measured["0.001"]["candidates"] < 10_500
+
+
+def test_decoding_and_nms_are_measured_alone():
+    assert_is_postprocess(benchmark_postprocess(rounds=1))
 
 
 def test_inference_is_measured_by_stage():
@@ -106,6 +124,7 @@ def test_the_command_answers_in_json(recipe, capsys):
     result = json.loads(line)
     assert result.keys() == {"machine", "inference", "postprocess", "training"}
     assert_is_inference(result["inference"])
+    assert_is_postprocess(result["postprocess"])
     assert_is_training(result["training"])
     assert table(result) in said.err
 

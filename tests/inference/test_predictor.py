@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -217,5 +218,6 @@ print([name for name in sys.modules if any(name == h or name.startswith(h + ".")
 
 
 def test_running_a_runtime_needs_no_torch():
-    run = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True)
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
