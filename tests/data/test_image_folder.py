@@ -43,7 +43,7 @@ def test_images_come_class_by_class(root):
     assert images.read(3).shape == (6, 8, 3)
 
 
-def test_a_split_that_is_judged_has_the_labels_of_the_training(root):
+def test_a_split_to_evaluate_on_has_the_labels_of_the_training(root):
     images = split_of(root, "val", ["cat", "dog"])
     assert images.classes == ["cat", "dog"] and images.labels.tolist() == [1]
     assert error_of(root, "val", ["cat", "dig"]) == (

@@ -43,7 +43,7 @@ def test_with_five_classes_or_less_top5_is_1():
     assert accuracies(ranks(np.random.default_rng(0).random((20, 5)), np.arange(20) % 5))["top5"] == 1
 
 
-def test_classes_are_judged_one_by_one():
+def test_classes_are_evaluated_one_by_one():
     found = per_class(np.array([0, 3, 0]), np.array([2, 2, 0]), ["cow", "cat", "dog\x1b"])
     assert found == {"cow": {"images": 1, "top1": 1.0}, "dog\x1b": {"images": 2, "top1": 0.5}}
     assert per_class_table(found).splitlines() == [

@@ -1,4 +1,4 @@
-"""A detector judged on a set of images: ids, order, batches, and what the referee says of the files."""
+"""A detector evaluated on a set of images: ids, order, batches, and what the referee says of the files."""
 
 import io
 import json
@@ -95,11 +95,11 @@ class Oracle:
 def counted_by_pycocotools(annotations, results):
     with redirect_stdout(io.StringIO()):
         truth = COCO(str(annotations))
-        judged = COCOeval(truth, truth.loadRes(str(results)), "bbox")
-        judged.evaluate()
-        judged.accumulate()
-        judged.summarize()
-    return dict(zip(METRICS, judged.stats.tolist(), strict=True))
+        evaluation = COCOeval(truth, truth.loadRes(str(results)), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(METRICS, evaluation.stats.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 16])
@@ -133,7 +133,7 @@ def test_data_without_any_class_of_the_model_is_refused():
         match_categories([{"id": 1, "name": "cat"}], CATEGORIES, "x.json")
 
 
-def test_data_with_two_classes_of_one_name_can_be_judged(tmp_path):
+def test_data_with_two_classes_of_one_name_can_be_evaluated(tmp_path):
     twins = [{"id": 3, "name": "cell"}, {"id": 7, "name": "cell"}, {"id": 90, "name": "blue"}]
     assert match_categories(twins, coco_files(tmp_path / "twins", categories=twins).categories, "x") == [3, 7, 90]
 
@@ -165,7 +165,7 @@ def test_batch_size_changes_nothing_on_real_photos(shared, tmp_path):
     assert len(of_one) == 2400 and of_one == of_many and one.metrics == many.metrics
 
 
-def test_judging_twice_says_the_same(dataset):
+def test_evaluating_twice_says_the_same(dataset):
     predictor = random_predictor()
     first, second = (evaluate_dataset(predictor, dataset, CATEGORIES) for _ in range(2))
     assert first == second
