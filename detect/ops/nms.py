@@ -8,7 +8,7 @@ from detect.ops.boxes import diou, iou
 
 OVERLAPS = ("iou", "diou", "diou_beta")
 MAX_CANDIDATES = 20_000  # best-scored candidates that take part
-BLOCK = 64  # candidates compared at once: large enough for NumPy, small enough for the processor's caches
+BLOCK = 96  # candidates compared at once: large enough for NumPy, small enough for the processor's caches
 LATER = np.triu(np.ones((BLOCK, BLOCK), dtype=bool), 1)  # [i, j]: whether j comes after i
 
 
