@@ -44,6 +44,7 @@ setup(
             "types-tqdm",
             "timm>=1.0",
             "matplotlib",
+            "supervision",
             "opencv-python<5",
             "opencv-python-headless<5",
         ],
