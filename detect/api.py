@@ -245,7 +245,7 @@ def evaluate(
         warn(note)
     predictor = predictor_of(loaded, size=size, device=device, batch=batch, **(nms | EVALUATION_THRESHOLDS))
     described: Any = None if images else _data_of(loaded, data)
-    folder = evaluation_folder(weights, out)
+    folder = _evaluation_folder(weights, out)
     with removed_if_empty(None if out else folder):
         if split == "test-dev" and described:
             return report_test_dev(predictor, described, loaded.categories, folder, name, batch, log)
@@ -290,7 +290,7 @@ def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Setti
     return described
 
 
-def evaluation_folder(weights: AnyPath, out: AnyPath | None) -> Path:
+def _evaluation_folder(weights: AnyPath, out: AnyPath | None) -> Path:
     """The folder for an evaluation's files: `out`, the run's own, or a new one in `runs`."""
     if out:
         return made_folder(out)
