@@ -309,12 +309,12 @@ def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_
         trainer.network.eval()  # batch statistics see the parts, which is no equality
         trainer.run()
         runs.append(trainer)
-    assert_close(runs[0].model.state_dict(), runs[1].model.state_dict(), rtol=1e-4, atol=1e-6)
+    assert_close(runs[0].network.state_dict(), runs[1].network.state_dict(), rtol=1e-4, atol=1e-6)
     rows = [run.history[-1] for run in runs]
     for name in ("box", "obj", "cls"):
         assert rows[0][name] == pytest.approx(rows[1][name], rel=1e-4)
-    start = Trainer(DetectionTask(settings_of(squares, steps=3)), tmp_path).model.state_dict()
-    moved = (start["head.predictions.0.bias"] - runs[0].model.state_dict()["head.predictions.0.bias"]).abs().max()
+    start = Trainer(DetectionTask(settings_of(squares, steps=3)), tmp_path).network.state_dict()
+    moved = (start["head.predictions.0.bias"] - runs[0].network.state_dict()["head.predictions.0.bias"]).abs().max()
     assert moved > 1e-3  # far beyond the tolerance
 
 
@@ -333,15 +333,15 @@ def test_one_step_is_sgd_with_decay_on_convolutions_only(squares, tmp_path):
 
 def test_frozen_parts_leave_a_training_as_they_came(squares, tmp_path):
     settings = settings_of(squares, freeze=["backbone", "*.norm"])
-    before = Trainer(DetectionTask(settings), tmp_path).model.state_dict()
+    before = Trainer(DetectionTask(settings), tmp_path).network.state_dict()
     trainer = trained(settings, tmp_path / "run", until=2)
     lines = list(trainer.summary())
     assert any(line.startswith("trains ") and line.endswith("frozen: backbone, *.norm") for line in lines)
     changed = {name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])}
     assert "head.predictions.0.weight" in changed
     assert not [name for name in changed if name.startswith("backbone.") or ".norm." in name]
-    assert_same(trained(settings, tmp_path / "run", resume=True).model.state_dict(),
-                trained(settings, tmp_path / "whole").model.state_dict())  # fmt: skip
+    assert_same(trained(settings, tmp_path / "run", resume=True).network.state_dict(),
+                trained(settings, tmp_path / "whole").network.state_dict())  # fmt: skip
 
 
 @pytest.mark.parametrize("term", ["box", "cls"])
