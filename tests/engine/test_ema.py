@@ -65,4 +65,4 @@ def test_a_restored_average_goes_on_exactly():
     ema.update(model)
     other.update(model)
     assert other.updates == ema.updates == 4
-    assert_close(dict(other.network.state_dict()), dict(ema.average.state_dict()), rtol=0, atol=0)
+    assert_close(dict(other.average.state_dict()), dict(ema.average.state_dict()), rtol=0, atol=0)
