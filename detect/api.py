@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ def train(
 
 def as_overrides(values: dict[str, Any]) -> list[str]:
     """{"train": {"lr": 0.1}} or {"train.lr": 0.1} -> overrides as `config.load` takes them."""
-    return [f"{name}={json.dumps(value)}" for name, value in values.items()]
+    return [f"{name}={json.dumps(value, default=fspath)}" for name, value in values.items()]
 
 
 def training_settings(

@@ -248,7 +248,7 @@ def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
     assert first.settings == second.settings and first.settings.predict.min_score == 0.5
     assert all(torch.equal(value, second.tensors[name]) for name, value in first.tensors.items())
     said = answer("train", tiny, "--out", tmp_path / "c", "--set", "train.epochs=1")
-    got = api.train(tiny, out=tmp_path / "d", train={"epochs": 1})
+    got = api.train(tiny, out=tmp_path / "d", data=tiny.parent, train={"epochs": 1})  # a path is as good as a text
     speed = {"images_per_second": 0, "data_share": 0}
     assert got["steps"] == said["steps"] == 2 and got["metrics"] | speed == said["metrics"] | speed
     again = api.train(resume=got["run"], **{"train.epochs": 2})
