@@ -119,7 +119,8 @@ def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
     for part in ("backbone", "neck", "head"):
         if not isinstance(source.get(part), dict) or "name" not in source[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
-    return build_detector(source, num_classes)
+    settings = config.from_dict({"model": source}, source="the model")  # checks names and types of options
+    return build_detector(vars(settings.model), num_classes)
 
 
 # ---- train ---------------------------------------------------------------------------------------------------------

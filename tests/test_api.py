@@ -225,6 +225,8 @@ def test_build_leaves_the_mapping_as_it_is():
     [
         (MODEL | {"neck": {"name": "EMF"}}, "did you mean 'EFM'"),
         (MODEL | {"neck": {"name": "EFM", "width": 3}}, "width"),
+        (MODEL | {"neck": {"name": "EFM", "widths": "x"}}, "the model: model.neck.widths must be a list, not 'x'"),
+        (MODEL | {"backbone": {"name": "CSPPeleeNet", "partial_ratio": "x"}}, "partial_ratio must be a number"),
         ({"backbone": {"name": "CSPPeleeNet"}}, "neck"),
         ("none.yaml", r"none\.yaml"),
     ],

@@ -9,7 +9,7 @@ from detect.config.check import Origins, check_value, error_at, origin_of
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Settings
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
-from detect.errors import PartError, UserError, nearest
+from detect.errors import PartError, nearest
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector, fits
 from detect.models.registry import BACKBONES, HEADS, NECKS
@@ -82,11 +82,11 @@ def _checked_option(default: Any, value: Any, name: str, origins: Origins) -> An
     return check_value(value_type, value, name, origins) if value_type in (bool, int, float, str) else value
 
 
-def _located(error: PartError, origins: Origins) -> UserError:
+def _located(error: PartError, origins: Origins) -> PartError:
     """The error of a part, with the place where the part or its option was written."""
     name = f"model.{error.section}"
     option = f"{name}.{error.option}"
-    return error_at(origins, option if option in origins else name, error)
+    return PartError(error.section, error.option, str(error_at(origins, option if option in origins else name, error)))
 
 
 def _cfg_name(settings: Settings | ClassifierSettings) -> str:

@@ -71,7 +71,7 @@ def test_backbone_counts(size, bflops):
     near(counted.bflops, bflops)
 
 
-# our counts in ARCHITECTURES 6.6, and what the paper's Tables 2 and 4 print
+# our counts, and what the paper's Tables 2 and 4 print
 @pytest.mark.parametrize(
     ("sam", "size", "floats", "bflops", "published_bflops"),
     [(True, 416, 4.308, 5.066, 5.068), (True, 512, 4.308, 7.674, 7.68), (False, 416, 4.158, 4.867, 4.868)],
@@ -85,7 +85,7 @@ def test_detector_counts_as_published(sam, size, floats, bflops, published_bflop
         assert_close(counted.floats / 1e6, 4.31, rtol=1e-3, atol=0)
 
 
-FIG_7 = {  # layer -> (its number in the figure, type, BFLOPs at 416); ARCHITECTURES 3.2 and 6.6
+FIG_7 = {  # layer -> (its number in the figure, type, BFLOPs at 416); arXiv 1911.11929, Fig. 7
     "backbone.stem.conv": ("#0", "conv 3x3/2", 0.0748),
     "backbone.stem.pooled.0": ("#1", "maxpool 2x2/2", 0.0014),
     "backbone.stem.pooled.1": ("#2", "conv 1x1", 0.0222),

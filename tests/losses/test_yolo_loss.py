@@ -38,7 +38,7 @@ def random_objects(count, width=96, height=64, seed=0):
     return torch.cat([top_left, top_left + size], dim=1), labels
 
 
-# ---- Darknet, number after number (ARCHITECTURES 7.3) ----------------------------------------------------------------
+# ---- Darknet, number after number ----------------------------------------------------------------------------------
 
 
 def sigmoid(x):
