@@ -35,7 +35,7 @@ def build_model(settings: Settings | ClassifierSettings, num_classes: int) -> nn
             network = Classifier(BACKBONES.build(model.backbone), num_classes)
     except PartError as error:
         raise _located(error, settings.origins) from error
-    _check_sizes(settings, network.stride)
+    check_sizes(settings, network.stride)
     return network
 
 
@@ -94,7 +94,7 @@ def _cfg_name(settings: Settings | ClassifierSettings) -> str:
     return origin_of(settings.origins, "model.cfg").text if "model.cfg" in settings.origins else "the .cfg"
 
 
-def _check_sizes(settings: Settings | ClassifierSettings, stride: int) -> None:
+def check_sizes(settings: Settings | ClassifierSettings, stride: int) -> None:
     """Raise UserError unless the network takes inputs of the configured sizes."""
     sizes = {"size": [settings.input.size], "train_sizes": settings.input.train_sizes or []}
     for name, size in ((name, size) for name, of_name in sizes.items() for size in of_name):

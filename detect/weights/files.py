@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from detect import config
 from detect.config import darknet as cfg_settings
-from detect.config.build import build_model
+from detect.config.build import build_model, check_sizes
 from detect.config.schema import ClassifierSettings, Settings
 from detect.darknet import weights as darknet_weights
 from detect.darknet.names import read_names
@@ -147,6 +147,7 @@ def _read_darknet(
     settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
     with torch.device("meta"):  # no memory is taken before the file's size is known to fit
         network = DarknetNetwork(parsed)
+    check_sizes(settings, network.stride)
     darknet_weights.read(path, network)
     settings.model.header = list(dataclasses.astuple(network.header or darknet_weights.Header()))
     count = network.num_classes
