@@ -30,6 +30,7 @@ from torch import nn
 
 from detect.darknet.layers import Pool as DarknetPool
 from detect.errors import UserError
+from detect.models.detector import fits
 from detect.models.layers import ConvNormAct, Maxout, Resize, SamePool, Upsample
 
 Rule = Callable[[Any, torch.Tensor, torch.Tensor], tuple[str, int]]  # (module, input, output) -> (type, operations)
@@ -158,7 +159,7 @@ def profile(model: nn.Module, size: int, channels: int = 3) -> Profile:
             counts (a layer of an unknown kind, or one that its forward never runs).
     """
     stride = _stride(model)
-    if size <= 0 or size % stride:
+    if not fits(size, stride):
         raise UserError(f"the input size is {size} px; it must be a positive multiple of the model's stride, {stride}")
     model = copy.deepcopy(model).to("meta").eval()
     uncounted = _state(model)

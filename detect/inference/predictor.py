@@ -119,14 +119,20 @@ class Predictor:
             yield from self._results(waiting)
 
     def detect_batch(self, images: Sequence[np.ndarray]) -> list[Candidates]:
-        """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px."""
+        """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px.
+
+        Raises:
+            UserError: the network puts out boxes that are no finite numbers.
+        """
         if not images:
             return []
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
         squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
         found = []
         for frame, candidates in zip(frames, self.runtime(squares, self.min_score), strict=True):
-            kept = nms(candidates, limit=self.max_detections, **self.nms)
+            with np.errstate(invalid="ignore", over="ignore"):  # boxes that are no numbers, said below
+                kept = nms(candidates, limit=self.max_detections, **self.nms)
+            _check_finite(kept)
             found.append(kept._replace(boxes=frame.undo(kept.boxes)))
         return found
 
@@ -148,6 +154,16 @@ class Predictor:
         overlap = self.nms.get("overlap", OVERLAPS[0])
         if overlap not in OVERLAPS:
             raise UserError(f"nms overlap is '{overlap}'{nearest(overlap, OVERLAPS)}")
+
+
+def _check_finite(found: Candidates) -> None:
+    """Raise UserError where a network has put out boxes that are no finite numbers."""
+    broken = int((~np.isfinite(found.boxes).all(axis=1)).sum())
+    if broken:
+        raise UserError(
+            f"{broken} of {len(found.boxes)} detections in an image have a box that is no finite number; the model's "
+            "weights are likely broken, look for NaN in training"
+        )
 
 
 def _check_not_many(source: Any) -> None:

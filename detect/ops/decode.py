@@ -41,7 +41,8 @@ class Decoder:
 
     Channels are, anchor after anchor, x, y, w, h, objectness and the K classes, all as logits or logs. The arithmetic
     is that of `detect.models.heads.yolo.YOLOv3` and `detect.darknet.head.DarknetHead`, in float32 and to the last digit
-    with torch's `functions`. A box that is not finite, or a score that is no number, is no candidate.
+    with torch's `functions`. A score that is no number is no candidate; a box that is not finite stays, so
+    that broken weights are noticed by whoever uses it.
     """
 
     anchors: tuple[tuple[tuple[float, float], ...], ...]  # per scale, (width, height) in network px
@@ -68,9 +69,7 @@ class Decoder:
         chosen = np.flatnonzero(scores > np.float32(min_score))  # faster than nonzero, as take is than an index
         row, labels = np.divmod(chosen, self.num_classes)
         boxes = self._boxes(logits[:, :4].take(row, axis=0), position.take(row, axis=0), anchor.take(row))
-        candidates = Candidates(boxes, scores.take(chosen), labels)
-        finite = np.isfinite(boxes)
-        return candidates if finite.all() else Candidates(*(field[finite.all(axis=1)] for field in candidates))
+        return Candidates(boxes, scores.take(chosen), labels)
 
     def _gather(self, scale: int, level: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The predictions of one scale whose objectness logit is above `threshold`; a NaN is not.

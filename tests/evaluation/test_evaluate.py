@@ -226,3 +226,13 @@ def test_the_annotations_are_read_once(dataset):
     dataset.source.unlink()
     report, _ = evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
     assert report.metrics["AP"] == 1
+
+
+def test_broken_weights_are_said_instead_of_finding_nothing(dataset):
+    """Boxes that are no numbers, with scores that are."""
+    predictor = random_predictor()
+    with torch.no_grad():
+        for last in predictor.runtime.network.head.predictions:
+            last.bias.view(-1, 8)[:, :4] = float("nan")  # x, y, w, h of each anchor; then objectness and three classes
+    with pytest.raises(UserError, match=r"no finite number; .* look for NaN in training"):
+        evaluate_dataset(predictor, dataset, CATEGORIES)

@@ -147,3 +147,13 @@ def test_outputs_equal_the_recorded_ones():
     maps = dict(zip(names, [*pyramid, *fused, *raw, boxes, scores], strict=True))
     check_golden("csppelee_efm", {name: statistics(x) for name, x in maps.items()})
     assert json.loads((GOLDEN / "csppelee_efm.json").read_text()).keys() == maps.keys()  # no stale numbers
+
+
+def test_a_detector_can_be_traced():
+    """While it is traced, the sides of the images are tensors instead of numbers."""
+    images = torch.zeros(1, 3, 64, 64)
+    parts = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
+    network = build_detector(parts, num_classes=2).eval()
+    traced = torch.jit.trace(network, images, strict=False)
+    for ours, theirs in zip(network(images), traced(images), strict=True):
+        assert_close(ours, theirs)
