@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detect.api import build, evaluate, export, load, train
+    from detect.engine.interrupt import Interrupted
     from detect.errors import UserError
     from detect.inference.predictor import Predictor
     from detect.inference.result import Result
@@ -24,10 +25,12 @@ _HOMES = {
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
+    "Interrupted": "detect.engine.interrupt",
     "UserError": "detect.errors",
 }
 __all__ = [
-    "Detector", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load", "train",
+    "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load",
+    "train",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from detect import config
-from detect.config.build import build_model
+from detect.config.build import build_model, build_network
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, Settings
 from detect.data.coco import CocoDataset
 from detect.data.image_folder import ImageFolder
@@ -21,10 +22,9 @@ from detect.errors import UserError, nearest
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.exporters.darknet import write_darknet
-from detect.files import made_folder, new_folder, removed_if_empty, write_text
+from detect.files import made_folder, new_folder, write_text
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime, pick_device
-from detect.models.detector import build_detector
 from detect.weights.files import Weights, read, write_safetensors
 
 RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
@@ -47,6 +47,7 @@ def load(
     names: AnyPath | None = None,
     size: int | None = None,
     min_score: float | None = None,
+    max_detections: int | None = None,
     device: str | None = None,
     batch: int = 1,
     **nms: Any,
@@ -64,6 +65,7 @@ def load(
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line.
         size: side of the network's input, px; what it was trained for by default.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
+        max_detections: of an image; what the weights' configuration says by default (100).
         device: cpu, cuda, cuda:1, mps, ...; CUDA by default where there is one.
         batch: images that go through the detector at once.
         nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.nms`, instead of the configured.
@@ -72,7 +74,14 @@ def load(
         UserError: the weights cannot be used, or an argument is out of range.
     """
     loaded = load_weights(weights, cfg, names)
-    return predictor_of(loaded, size=size, min_score=min_score, device=device, batch=batch, **nms)
+    options: dict[str, Any] = {
+        "size": size,
+        "min_score": min_score,
+        "max_detections": max_detections,
+        "device": device,
+        "batch": batch,
+    }
+    return predictor_of(loaded, **options, **nms)
 
 
 def load_weights(
@@ -119,8 +128,7 @@ def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
     for part in ("backbone", "neck", "head"):
         if not isinstance(source.get(part), dict) or "name" not in source[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
-    settings = config.from_dict({"model": source}, source="the model")  # checks names and types of options
-    return build_detector(vars(settings.model), num_classes)
+    return build_network(config.from_dict({"model": source}, source="the model"), num_classes)
 
 
 # ---- train ---------------------------------------------------------------------------------------------------------
@@ -154,13 +162,15 @@ def train(
         UserError: the configuration or the data is wrong, or memory or disk is full.
         Interrupted: Ctrl-C; the checkpoint is written.
     """
+    if resume and out:
+        raise UserError("out is for new runs; a resumed one goes on in its own folder", argument="out")
     settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
     return train_settings(settings, configuration, stopped, out, device, log)
 
 
 def as_overrides(values: dict[str, Any]) -> list[str]:
     """{"train": {"lr": 0.1}} or {"train.lr": 0.1} -> overrides as `config.load` takes them."""
-    return [f"{name}={json.dumps(value, default=fspath)}" for name, value in values.items()]
+    return [f"{name}={json.dumps(value, default=fspath, ensure_ascii=False)}" for name, value in values.items()]
 
 
 def training_settings(
@@ -187,8 +197,8 @@ def train_settings(
     """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
     on = pick_device(device)
     task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
-    folder = stopped.path.parent if stopped else new_folder(out or "runs", Path(configuration or "run").stem)
-    with removed_if_empty(None if stopped or out else folder):
+    name = Path(configuration or "run").stem
+    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder:
         trainer = Trainer(task, folder, on, stopped.training if stopped else None)
         if trainer.step >= trainer.schedule.total_steps:
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
@@ -244,10 +254,11 @@ def evaluate(
     loaded = load_weights(weights, cfg, names)
     for note in loaded.notes:
         warn(note)
-    predictor = predictor_of(loaded, size=size, device=device, batch=batch, **(nms | EVALUATION_THRESHOLDS))
+    for option in nms.keys() & EVALUATION_THRESHOLDS.keys():
+        raise UserError(f"{option} is the same for every evaluation, {EVALUATION_THRESHOLDS[option]}; leave it out")
+    predictor = predictor_of(loaded, size=size, device=device, batch=batch, **nms, **EVALUATION_THRESHOLDS)
     described: Any = None if images else _data_of(loaded, data)
-    folder = _evaluation_folder(weights, out)
-    with removed_if_empty(None if out else folder):
+    with _evaluation_folder(weights, out) as folder:
         if split == "test-dev" and described:
             return report_test_dev(predictor, described, loaded.categories, folder, name, batch, log)
         if annotations and images:
@@ -291,11 +302,11 @@ def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Setti
     return described
 
 
-def _evaluation_folder(weights: AnyPath, out: AnyPath | None) -> Path:
+def _evaluation_folder(weights: AnyPath, out: AnyPath | None) -> AbstractContextManager[Path]:
     """The folder for an evaluation's files: `out`, the run's own, or a new one in `runs`."""
     if out:
-        return made_folder(out)
-    return Path(weights) if Path(weights).is_dir() else new_folder("runs", "evaluate")
+        return nullcontext(made_folder(out))
+    return nullcontext(Path(weights)) if Path(weights).is_dir() else new_folder("runs", "evaluate")
 
 
 def export(
@@ -326,20 +337,22 @@ def export(
     Raises:
         UserError: the weights cannot be used, or the file cannot be written.
     """
-    return export_weights(weights, out, format, half, cfg, names, as_overrides(overrides), log=log, warn=warn)
+    options: dict[str, Any] = {"format": format, "half": half, "cfg": cfg, "names": names, "log": log, "warn": warn}
+    return export_weights(weights, out, as_overrides(overrides), **options)
 
 
 def export_weights(
     weights: AnyPath,
     out: AnyPath,
+    overrides: list[str],
+    *,
+    override_name: str = "override",
     format: str,
     half: bool,
     cfg: AnyPath | None,
     names: AnyPath | None,
-    overrides: list[str],
-    override_name: str = "override",
-    log: Say = quiet,
-    warn: Say = quiet,
+    log: Say,
+    warn: Say,
 ) -> dict[str, Any]:
     """`export` with overrides as `config.load` takes them."""
     if format not in FORMATS:

@@ -10,7 +10,7 @@ class UserError(Exception):
     The command line prints it without a traceback and exits with status 1.
 
     Args:
-        argument: name of the function's argument that is wrong, if that helps; the command line names its option.
+        argument: name of the setting or argument that it is about, if that helps; the command line names its option.
     """
 
     def __init__(self, sentence: object, argument: str | None = None) -> None:

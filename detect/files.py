@@ -1,5 +1,6 @@
 """Files of users and strangers: written whole or not at all, read with one clear sentence when something is wrong."""
 
+import itertools
 import json
 import os
 import secrets
@@ -115,34 +116,37 @@ def made_folder(path: str | os.PathLike[str]) -> Path:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be made ({error.strerror}); give another folder", argument="out") from error
+        raise UserError(f"{path}: cannot be made ({error.strerror})", argument="out") from error
     return Path(path)
 
 
-def new_folder(parent: str | os.PathLike[str], name: str) -> Path:
-    """Make and return the first free of `parent`/`name`-1, -2, ...  Raises UserError."""
-    number = 1
-    while True:
-        folder = Path(parent, f"{name}-{number}")
+@contextmanager
+def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
+    """Make and yield the first free of `parent`/`name`-1, -2, ...; nothing empty is left behind when the block fails.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    is_first = not Path(parent).exists()
+    folder = _first_free(Path(parent), name)
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):  # not empty: something of the run is kept
+            folder.rmdir()
+            if is_first:
+                Path(parent).rmdir()
+        raise
+
+
+def _first_free(parent: Path, name: str) -> Path:
+    for number in itertools.count(1):
+        folder = parent / f"{name}-{number}"
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
-            raise UserError(
-                f"{folder}: cannot be made ({error.strerror}); give another folder", argument="out"
-            ) from error
-
-
-@contextmanager
-def removed_if_empty(folder: Path | None) -> Iterator[None]:
-    """Leave no empty folder (None: nothing to remove) behind when the block fails."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            if folder:
-                folder.rmdir()
-                folder.parent.rmdir()
-        raise
+            raise UserError(f"{folder}: cannot be made ({error.strerror})", argument="out") from error
+    raise AssertionError("there is always one more number")

@@ -24,7 +24,18 @@ def shared():
     return SHARED
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def one_thread():
+    """PyTorch on one thread, whatever the environment says: small networks are faster, and sums have one order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
 def small_backbone():
     """`{name: Small}`: a backbone of five layers, for claims that do not hang on the size of the model."""
     import torch
@@ -35,9 +46,9 @@ def small_backbone():
     class Small(torch.nn.Module):
         channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)
 
-        def __init__(self, in_channels=3):
+        def __init__(self):
             super().__init__()
-            widths = (in_channels, 8, *self.channels)
+            widths = (3, 8, *self.channels)
             self.layers = torch.nn.ModuleList(ConvNormAct(a, b, 3, stride=2) for a, b in pairwise(widths))
 
         def forward(self, images):

@@ -15,18 +15,12 @@ from detect import config
 from detect.ops.image import write_image
 from detect.weights.files import Weights, write_checkpoint, write_safetensors
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).parents[1]
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}, {"id": 90, "name": "blue"}]
 NAMES = ("red", "green", "blue")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +153,10 @@ def test_arguments_of_load_are_heard(weights, image):
         ({"batch": 0}, "batch"),
         ({"device": "gpu"}, "gpu"),
         ({"overlap": "soft"}, "soft"),
+        ({"min_score": "low"}, "min_score"),
+        ({"threshold": None}, "threshold"),
+        ({"batch": True}, "batch"),
+        ({"max_detections": 0}, "max_detections"),
         ({"treshold": 0.5}, "did you mean 'threshold'"),
     ],
 )
@@ -234,3 +232,19 @@ def test_build_leaves_the_mapping_as_it_is():
 def test_a_wrong_model_is_one_sentence(source, words):
     with pytest.raises(detect.UserError, match=words):
         detect.build(source)
+
+
+def test_build_takes_tuples_for_lists():
+    parts = MODEL | {"neck": {"name": "EFM", "widths": (8, 16, 16)}}
+    assert detect.build(parts, num_classes=2).num_classes == 2
+
+
+def test_arguments_that_would_change_nothing_are_refused(weights):
+    with pytest.raises(detect.UserError, match="min_score is the same for every evaluation"):
+        detect.evaluate(weights, min_score=0.5)
+    with pytest.raises(detect.UserError, match="out is for new runs"):
+        detect.train(resume="runs/x-1", out="runs")
+
+
+def test_a_model_says_what_it_is(model):
+    assert repr(model) == "<Predictor of 3 classes at 64 px, PyTorch on cpu>"

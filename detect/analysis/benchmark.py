@@ -28,21 +28,31 @@ IMAGE = (480, 640)  # height, width in px of the images measured with
 CLASSES = 80  # as in COCO
 WARM_UP = 3
 SIZE, STRIDES = 416, (8, 16, 32)  # of the maps that decoding and NMS alone are measured with
+OBJECTS = 25  # in them
 SCORES = (0.25, 0.001)  # for using a detector, for evaluating it
 
 
 def benchmark_inference(
-    settings: Settings, size: int, weights: str | None = None, rounds: int = 60, path: str | None = None
+    settings: Settings,
+    size: int,
+    weights: str | None = None,
+    rounds: int = 60,
+    path: str | None = None,
+    cfg: str | None = None,
 ) -> dict[str, float]:
     """Median milliseconds of the stages of detecting in one image (batch 1, PyTorch).
 
     The image is the file `path`, or a generated one of 640x480 px, in which hardly a box passes the threshold.
+    "forward" is from the uint8 square to the maps in NumPy: the way to the device and back and the division by 255 too.
+
+    Args:
+        weights, cfg: a file of weights, and the .cfg that a .weights file needs.
 
     Returns:
         {"letterbox", "forward", "decode", "nms": ms, "detections", "overhead": (letterbox + decode + nms) / forward,
         "fps"}
     """
-    network = read(weights).network if weights else build_model(settings, CLASSES)
+    network = read(weights, cfg=cfg).network if weights else build_model(settings, CLASSES)
     runtime = TorchRuntime(network, range(network.num_classes), size, pick_device())
     predict = settings.predict
     image = read_image(path) if path else generated_image(np.random.default_rng(0))
@@ -87,7 +97,7 @@ def _timed(times: list[float], call: Callable[..., Any], *arguments: Any, **opti
     return result
 
 
-def made_up_maps(rng: np.random.Generator, objects: int = 25) -> list[np.ndarray]:
+def made_up_maps(rng: np.random.Generator) -> list[np.ndarray]:
     """Raw maps as of a trained head, float32 [1, 3*(5+K), S, S], channels last in memory as TorchRuntime's.
 
     Each object is seen by three cells of a map, the rest is noise: about 10,000 (box, class) pairs score above 0.001.
@@ -98,7 +108,7 @@ def made_up_maps(rng: np.random.Generator, objects: int = 25) -> list[np.ndarray
         cells[..., :4] /= 4
         cells[..., 4] -= 7.3
         cells[..., 5:] -= 6.23
-    for _ in range(objects):
+    for _ in range(OBJECTS):
         cells = maps[rng.integers(3)]
         (row, column), anchor, label = rng.integers(len(cells) - 1, size=2), rng.integers(3), rng.integers(CLASSES)
         width, height = rng.normal(0, 0.5, 2)

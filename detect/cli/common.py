@@ -116,13 +116,17 @@ def answer(args: argparse.Namespace, result: Any) -> None:
         print(json.dumps(result))
 
 
+WHAT = {"cfg": "FILE", "names": "FILE", "data": "FOLDER", "out": "FOLDER"}  # that an option is to be given
+
+
 def with_option(error: UserError, args: argparse.Namespace | None) -> str:
     """The error's sentence, with the option of the command line that it is about."""
-    if args is None or error.argument is None:
+    name = error.argument
+    if args is None or name is None:
         return str(error)
-    if not hasattr(args, error.argument):
-        return f"{error}; give it with --set {error.argument}=..." if hasattr(args, "set") else str(error)
-    option, value = f"--{error.argument.replace('_', '-')}", getattr(args, error.argument)
+    if not hasattr(args, name):
+        return f"{error}; give it with --set data=FOLDER" if name == "data" and hasattr(args, "set") else str(error)
+    option, value = f"--{name.replace('_', '-')}", getattr(args, name)
     if value is None:
-        return f"{error}; give {option}"
-    return f"{option} {error}" if str(error).startswith(str(value)) else f"{option}: {error}"
+        return f"{error}; give {option} {WHAT.get(name, '')}".rstrip()
+    return f"{option} {error}" if str(error).startswith(f"{value}:") else f"{option}: {error}"

@@ -21,7 +21,6 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from detect import api
 
-    result = api.export_weights(
-        args.weights, args.out, args.format, args.half, args.cfg, args.names, args.set, "--set", say_of(args), complain
-    )
-    answer(args, result)
+    options = {"format": args.format, "half": args.half, "cfg": args.cfg, "names": args.names}
+    options |= {"override_name": "--set", "log": say_of(args), "warn": complain}
+    answer(args, api.export_weights(args.weights, args.out, args.set, **options))

@@ -1,6 +1,7 @@
 """`detect predict`: detect in images, folders, videos, webcams and streams."""
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from detect.cli.common import (
@@ -29,7 +30,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from detect import api
-    from detect.files import new_folder, removed_if_empty
+    from detect.files import new_folder
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
 
@@ -38,8 +39,7 @@ def run(args: argparse.Namespace) -> int:
     for note in weights.notes:
         complain(note)
     model = api.predictor_of(weights, min_score=args.min_score, **options)
-    folder = Path(args.out) if args.out else new_folder("runs", "detect")
-    with removed_if_empty(None if args.out else folder):
+    with nullcontext(Path(args.out)) if args.out else new_folder("runs", "detect") as folder:
         summary = detect_files(
             model, args.source, folder, show=args.show, verbose=not args.quiet, log=say, warn=complain
         )

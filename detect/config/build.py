@@ -9,7 +9,7 @@ from detect.config.check import Origins, check_value, error_at, origin_of
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Settings
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
-from detect.errors import PartError, nearest
+from detect.errors import PartError
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector, fits
 from detect.models.registry import BACKBONES, HEADS, NECKS
@@ -25,18 +25,22 @@ def build_model(settings: Settings | ClassifierSettings, num_classes: int) -> nn
     Raises:
         UserError: a part or one of its options does not fit, or the input's size does not fit the network.
     """
+    network: Any = build_network(settings, num_classes)
+    check_sizes(settings, network.stride)
+    return network
+
+
+def build_network(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Module:
+    """`build_model` for a model without an input's size, as a mapping of parts is."""
     model = settings.model
     try:
         if isinstance(model, DarknetModelSettings):
-            network: Any = DarknetNetwork(parse("\n".join(model.cfg), _cfg_name(settings)))
-        elif isinstance(model, ModelSettings):
-            network = build_detector(vars(model), num_classes)
-        else:
-            network = Classifier(BACKBONES.build(model.backbone), num_classes)
+            return DarknetNetwork(parse("\n".join(model.cfg), _cfg_name(settings)))
+        if isinstance(model, ModelSettings):
+            return build_detector(vars(model), num_classes)
+        return Classifier(BACKBONES.build(model.backbone), num_classes)
     except PartError as error:
         raise _located(error, settings.origins) from error
-    check_sizes(settings, network.stride)
-    return network
 
 
 def check_model(settings: Settings | ClassifierSettings) -> None:
@@ -62,12 +66,10 @@ def check_parts(settings: Settings | ClassifierSettings) -> None:
     for section, part in vars(settings.model).items():
         registry = REGISTRIES[section]
         try:
-            known = registry.options(part["name"])
-            for option in part.keys() - {"name"} - set(known):
-                raise PartError(section, option, f"{part['name']} has no option '{option}'{nearest(option, known)}")
+            registry.check(part)
         except PartError as error:
             raise _located(error, settings.origins) from error
-        for option in part.keys() - {"name"}:
+        for option in [option for option in part if option != "name"]:
             default, name = registry.default(part["name"], option), f"model.{section}.{option}"
             part[option] = _checked_option(default, part[option], name, settings.origins)
 
@@ -77,8 +79,8 @@ def _checked_option(default: Any, value: Any, name: str, origins: Origins) -> An
     value_type = type(default)
     if value_type is tuple:
         return check_value(list[type(default[0])], value, name, origins)  # type: ignore[misc]
-    if isinstance(value, list) and value_type in (float, str):
-        return value if value_type is str else check_value(list[float], value, name, origins)
+    if isinstance(value, (list, tuple)) and value_type in (float, str):
+        return value if value_type is str else check_value(list[float], list(value), name, origins)
     return check_value(value_type, value, name, origins) if value_type in (bool, int, float, str) else value
 
 

@@ -79,7 +79,7 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
             raise wrong("a part with its name, like {name: EFM}")
         return Part(value)
     if typing.get_origin(hint) is list:
-        if not isinstance(value, list):
+        if not isinstance(value, (list, tuple)):
             raise wrong("a list")
         return [check_value(typing.get_args(hint)[0], v, name, origins, limits) for v in value]
     if typing.get_origin(hint) is dict:

@@ -9,7 +9,7 @@ from typing import Any
 
 from detect.config.check import Origins
 from detect.config.schema import ClassifierSettings, Origin, Settings
-from detect.darknet.cfg import Cfg, Section, parse, read_text
+from detect.darknet.cfg import Cfg, Section
 from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
 from detect.errors import UserError
 from detect.files import printable
@@ -28,14 +28,8 @@ LOSS = ("ignore_iou", "iou_thresh", "box", "box_weight", "obj_weight", "cls_weig
 # ---- a .cfg -> settings --------------------------------------------------------------------------------------------
 
 
-def read(path: str | os.PathLike[str]) -> tuple[str, Cfg]:
-    """The text of a .cfg file, and what it says.  Raises UserError with file and line."""
-    text = read_text(path)
-    return text, parse(text, printable(path))
-
-
-def values_of(path: str, text: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any], Origins]:
-    """(values, origins) of a .cfg: the mapping that a YAML of ours would hold, and where each value was written.
+def values_of(path: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any], Origins]:
+    """(values, origins) of the .cfg in `path`: the mapping that a YAML of ours would hold, and where each was written.
 
     Without `training` they say only what running and evaluating the network needs.
 
@@ -48,7 +42,7 @@ def values_of(path: str, text: str, cfg: Cfg, training: bool = True) -> tuple[di
     net, head = cfg.net, heads[-1]
     if net["channels"] != 3:
         raise net.error(f"channels={net['channels']}: images have 3 here; detect.darknet.load runs it", "channels")
-    lines = [printable(line.expandtabs().rstrip()) for line in text.rstrip("\n").split("\n")]
+    lines = [printable(line.expandtabs().rstrip()) for line in cfg.text.rstrip("\n").split("\n")]
     values = {
         "model": {"cfg": lines},
         "input": {"size": max(net["width"], net["height"])},

@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
-from detect.config import darknet
 from detect.config.build import check_parts
 from detect.config.check import Origins, check_section, check_together, number_of
+from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
+from detect.darknet.cfg import read as read_cfg
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
@@ -129,7 +130,7 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
 
 def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     if Path(path).suffix == ".cfg":
-        return darknet.values_of(str(path), *darknet.read(path))
+        return values_of(str(path), read_cfg(path))
     values, origins = _read(path)
     if "base" not in values:
         return values, origins
@@ -236,8 +237,9 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:
-        where = f"{origin.text}: data: " if origin.text else ""
-        raise UserError(f"{where}no such file or folder {os.path.abspath(path)}{nearest_file(path)}", argument="data")
+        where, hint = f"{origin.text}: data: " if origin.text else "", nearest_file(path)
+        sentence = f"{where}no such file or folder {os.path.abspath(path)}{hint}"
+        raise UserError(sentence, argument=None if hint and where else "data")
 
 
 def _apply_override(values: Any, origins: Origins, override: str, override_name: str) -> None:

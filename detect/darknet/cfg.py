@@ -43,6 +43,7 @@ class Section:
 class Cfg:
     """A parsed .cfg: layer i of Darknet is `layers[i]`. `notes` are sentences for the user."""
 
+    text: str
     source: str
     net: Section
     layers: tuple[Section, ...]
@@ -81,7 +82,7 @@ def parse(text: str, source: str = "cfg") -> Cfg:
     sections = [_typed(section, source, training, notes) for section in written]
     if training:
         notes.append(f"{source}: only for training: {', '.join(sorted(training))}")
-    return Cfg(source, sections[0], tuple(sections[1:]), tuple(notes))
+    return Cfg(text, source, sections[0], tuple(sections[1:]), tuple(notes))
 
 
 class _Written(NamedTuple):

@@ -64,7 +64,12 @@ class CocoDataset(DetectionData):
         Image and category ids stay. Annotations are numbered anew from 1: COCOeval takes an id of 0, which several
         labelling tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing,
         the box's area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
+
+        Raises:
+            UserError: an `area`, `iscrowd`, id or category name is none that COCO's evaluation can take.
         """
+        if self._unfit:
+            raise UserError(self._unfit)
         category_ids = [category["id"] for category in self.categories]
         rows = zip(*(column.tolist() for column in self._annotations), strict=True)
         annotations = [
@@ -78,9 +83,15 @@ class CocoDataset(DetectionData):
         return {"images": images, "categories": self.categories, "annotations": annotations}
 
     def _read(self, reader: CocoReader, bad_boxes: str) -> None:
-        """Raise the first fault as a UserError, or note how many bad boxes are dropped."""
-        bad = []
+        """Raise the first fault as a UserError, or note how many bad boxes are dropped.
+
+        What only evaluation cannot take waits until `ground_truth` is asked for.
+        """
+        bad, self._unfit = [], ""
         for fault in reader.faults():
+            if fault.only_for_evaluation:
+                self._unfit = self._unfit or f"{self.source}: {fault.sentence}"
+                continue
             if not fault.is_bad_box:
                 raise UserError(f"{self.source}: {fault.sentence}")
             if bad_boxes == "stop":

@@ -32,13 +32,15 @@ class Fault:
     """One mistake in a file of annotations.
 
     id: what is wrong, as a dotted name;  where: the list or record, such as "annotations[12]";  sentence: for the
-    user, to follow the file's name;  is_bad_box: nothing can be learned from that box, all else can be used.
+    user, to follow the file's name;  is_bad_box: nothing can be learned from that box, all else can be used;
+    only_for_evaluation: training does not mind, COCO's evaluation cannot take it.
     """
 
     id: str
     where: str
     sentence: str
     is_bad_box: bool = False
+    only_for_evaluation: bool = False
 
 
 class Annotations(NamedTuple):
@@ -120,7 +122,7 @@ class CocoReader:
             self.categories.append({"id": record["id"], "name": str(record["name"])})
             if not isinstance(record["name"], str | int | float):
                 sentence = f"category {number} needs a whole number 'id' and a text 'name'; add them"
-                self._unfit.append(Fault("category.name", f"categories[{number}]", sentence))
+                self._unfit.append(Fault("category.name", f"categories[{number}]", sentence, only_for_evaluation=True))
             self._check_id("categories", number, record["id"])
         self.categories.sort(key=lambda category: category["id"])
         for first, second in itertools.pairwise(self.categories):
@@ -209,7 +211,8 @@ class CocoReader:
     def _check_id(self, key: str, number: int, value: int) -> None:
         if abs(value) >= MAX_ID:
             sentence = f"{key}[{number}] has the id {short(value)}; ids are whole numbers below 2^53"
-            self._unfit.append(Fault(f"{SINGULAR[key]}.id", f"{key}[{number}]", sentence))
+            fault_id, where = f"{SINGULAR[key]}.id", f"{key}[{number}]"
+            self._unfit.append(Fault(fault_id, where, sentence, only_for_evaluation=True))
 
 
 def box_problems(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -255,8 +258,9 @@ def _referee_faults(number: int, record: dict[str, Any]) -> list[Fault]:
         problems.append(("box.area", f"area {short(area)}; it must be the object's area in px²"))
     if crowd and crowd != 1:
         problems.append(("box.iscrowd", f"iscrowd {short(crowd)}; it must be 0 or 1"))
+    name = f"annotation {number} (id {short(record.get('id'))})"
     return [
-        Fault(fault_id, f"annotations[{number}]", f"annotation {number} (id {short(record.get('id'))}) has {problem}")
+        Fault(fault_id, f"annotations[{number}]", f"{name} has {problem}", only_for_evaluation=True)
         for fault_id, problem in problems
     ]
 

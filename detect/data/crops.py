@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from detect.data.detection import DetectionData
+from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError, nearest
 from detect.ops.image import write_image
 
@@ -48,14 +48,10 @@ def crop_boxes(
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)
     for record in tqdm(dataset.images, unit="image", disable=not show_progress):
-        wanted = [
-            number for number, (box, label) in enumerate(zip(record.boxes, record.labels, strict=True))
-            if names[label] in counts and min(box[2:] - box[:2]) >= min_side
-        ]  # fmt: skip
         image = None
-        for number in wanted:
+        for number in _large_enough(record, min_side):
             name = names[record.labels[number]]
-            if limit and counts[name] >= limit:
+            if name not in counts or (limit and counts[name] >= limit):
                 continue
             image = record.read() if image is None else image
             path = folder / folders[name] / f"{record.id}_{number}.jpg"
@@ -68,6 +64,11 @@ def crop_boxes(
         sentence = f"{dataset.source}: no box of these classes has sides of {min_side} px; allow smaller ones"
         raise UserError(sentence, argument="min_side")
     return {name: count for name, count in counts.items() if count}
+
+
+def _large_enough(record: ImageRecord, min_side: int) -> list[int]:
+    """Numbers of the image's boxes whose sides have at least `min_side` px."""
+    return [number for number, box in enumerate(record.boxes) if min(box[2:] - box[:2]) >= min_side]
 
 
 def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:

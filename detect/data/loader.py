@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     step: int
     progress: float  # of the training, 0 to below 1
     size: int  # side of the network's input, px
-    images: list  # (index of the image, position in the endless stream of images)
+    images: list[tuple[int, int]]  # (index of the image, position in the endless stream of images)
 
 
 def plans(count: int, settings: "AnySettings", total_steps: int, stride: int, start: int = 0) -> Iterator[Plan]:

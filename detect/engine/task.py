@@ -37,7 +37,7 @@ class Task:
 
     def __init__(self, settings: Settings | ClassifierSettings) -> None:
         if settings.data is None:
-            raise UserError("data is missing; name a data folder", argument="data")
+            raise UserError("data is missing", argument="data")
         if settings.train.epochs is None and settings.train.steps is None:
             raise UserError("train.epochs or train.steps is missing; say how long to train")
         self.settings = settings

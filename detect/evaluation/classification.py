@@ -78,4 +78,4 @@ def per_class_table(results: dict[str, dict[str, float]]) -> str:
     rows = {printable(name)[:40]: row for name, row in results.items()}
     width = max(5, *map(len, rows))
     lines = [f"{name:{width}}  {row['images']:8d}  {row['top1']:.3f}" for name, row in rows.items()]
-    return "\n".join([f"{'class':{width}}  images  top-1", *lines])
+    return "\n".join([f"{'class':{width}}    images  top-1", *lines])

@@ -14,7 +14,8 @@ from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, i
 if TYPE_CHECKING:
     from detect.inference.predictor import Predictor
 
-EVALUATION_THRESHOLDS = {"min_score": 0.001, "max_detections": 100}  # what COCOeval wants to see of an image
+# what COCOeval wants to see of an image
+EVALUATION_THRESHOLDS: dict[str, Any] = {"min_score": 0.001, "max_detections": 100}
 
 
 def evaluate_dataset(

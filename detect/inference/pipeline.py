@@ -82,15 +82,7 @@ def detect_files(
         except KeyboardInterrupt:
             say(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
             raise
-    summary: Summary = {
-        "frames": tally.frames,
-        "detections": sum(tally.counts.values()),
-        "fps": tally.frames / (time.perf_counter() - start) if tally.frames else 0.0,
-        "files": [str(path) for path in names.taken],
-        "json": str(json_path) if json_path else None,
-        "errors": tally.errors,
-        "counts": {name: tally.counts[name] for name in predictor.names if tally.counts[name]},
-    }
+    summary = tally.summary(names, json_path, predictor.names, time.perf_counter() - start)
     return summary | {"dropped": tally.dropped} if any(item.medium == "live" for item in items) else summary
 
 
@@ -115,6 +107,18 @@ class Tally:
         self.errors: list[str] = []
         self._warn = warn
         self._dropped_here = 0  # by the source of the last result
+
+    def summary(self, names: OutputNames, json_path: Path | None, classes: Sequence[str], seconds: float) -> Summary:
+        """All that was counted in `seconds`, and the files that were written."""
+        return {
+            "frames": self.frames,
+            "detections": sum(self.counts.values()),
+            "fps": self.frames / seconds if self.frames else 0.0,
+            "files": [str(path) for path in names.taken],
+            "json": str(json_path) if json_path else None,
+            "errors": self.errors,
+            "counts": {name: self.counts[name] for name in classes if self.counts[name]},
+        }
 
     def note(self, error: UserError) -> None:
         self.errors.append(str(error))

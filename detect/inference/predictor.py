@@ -1,6 +1,8 @@
 """From images of any size to detections in image px, whatever runs the network: the core of prediction, evaluation."""
 
 import glob
+import math
+import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -50,6 +52,9 @@ class Predictor:
         self.batch = batch
         self.nms = dict(nms or {})
         self._check()
+
+    def __repr__(self) -> str:
+        return f"<Predictor of {len(self.names)} classes at {self.size} px, {self.runtime!r}>"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,19 +146,25 @@ class Predictor:
             yield Result(*found, self.names, frame)
 
     def _check(self) -> None:
-        if not 0 <= self.min_score <= 1:
+        if not _is_number(self.min_score, 0, 1):
             raise UserError(f"min_score is {self.min_score}; give a number from 0 to 1")
         for name in ("max_detections", "batch"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give a whole number from 1")
         for option in self.nms:
             if option not in NMS_OPTIONS:
                 raise UserError(f"nms has no option '{option}'{nearest(option, NMS_OPTIONS)}")
-        if not -1 <= self.nms.get("threshold", 0) <= 1 or not self.nms.get("beta", 1) > 0:  # DIoU begins at -1
+        beta = self.nms.get("beta", 1)
+        if not _is_number(self.nms.get("threshold", 0), -1, 1) or not (_is_number(beta, 0, math.inf) and beta):
             raise UserError("nms threshold must be a number from -1 to 1 and nms beta above 0")
         overlap = self.nms.get("overlap", OVERLAPS[0])
         if overlap not in OVERLAPS:
             raise UserError(f"nms overlap is '{overlap}'{nearest(overlap, OVERLAPS)}")
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    """Whether it is a number from `low` to `high`."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and low <= float(value) <= high
 
 
 def _check_finite(found: Candidates) -> None:

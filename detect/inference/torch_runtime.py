@@ -1,6 +1,7 @@
 """A detector run by PyTorch: the only file of this folder that imports it."""
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +40,9 @@ class TorchRuntime:
         self.network = copy.deepcopy(detector).eval().fuse().requires_grad_(False)
         self.to(device)
 
+    def __repr__(self) -> str:
+        return f"PyTorch on {self.device}"
+
     def to(self, device: str | torch.device | None) -> "TorchRuntime":
         """Move to another device; returns itself.  Raises UserError."""
         self.device = pick_device(device)
@@ -61,7 +65,10 @@ class TorchRuntime:
     def _check(self, detector: Any) -> None:
         stride = detector.stride
         if not fits(self.size, stride):
-            raise UserError(f"size is {self.size} px; give a multiple of {stride}, such as {_near(self.size, stride)}")
+            raise UserError(
+                f"size is {self.size} px; give a multiple of {stride}, such as {_near(self.size, stride)}",
+                argument="size",
+            )
         if len(self.names) != detector.num_classes:
             raise UserError(
                 f"there are {len(self.names)} class names for a detector of {detector.num_classes} classes; "
@@ -91,11 +98,16 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     try:
         device = torch.device(name)
         if device.type not in DEVICES:
-            raise UserError(f"{name}: no device; give cpu, cuda, cuda:1, ... or mps", argument="device")
+            raise UserError(f"{name}: not supported; give cpu, cuda, cuda:1, ... or mps", argument="device")
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f"{name}: not there ({str(error).splitlines()[0]})", argument="device") from error
+        raise UserError(f"{name}: not there ({_first_sentence(error)})", argument="device") from error
     return device
+
+
+def _first_sentence(error: Exception) -> str:
+    """What PyTorch says first; for some devices it goes on for a page."""
+    return re.split(r"\. |\n", str(error), maxsplit=1)[0][:200]
 
 
 def _in_torch(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[np.ndarray], np.ndarray]:

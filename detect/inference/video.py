@@ -15,6 +15,7 @@ from detect.files import missing, printable
 from detect.ops.image import MAX_PIXELS, too_large
 
 USUAL_FPS = 30.0  # where a source says nothing sane about itself
+MOST_BOXES = 1000  # of an .mp4 that are looked at
 TIMEOUT = 10_000  # ms to open a stream, and to wait for its next image
 
 
@@ -145,9 +146,9 @@ def mp4_duration(path: str) -> float | None:
     return None
 
 
-def _boxes(file: BinaryIO, start: int, end: int, limit: int = 1000) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """(box_type, start of content, size of content) of the boxes of an .mp4 between two positions."""
-    for _ in range(limit):
+    for _ in range(MOST_BOXES):
         if start + 8 > end:
             return
         file.seek(start)

@@ -87,18 +87,22 @@ class Registry:
             return None
         return inspect.signature(self.get(name)).parameters[option].default
 
+    def check(self, spec: Mapping[str, Any]) -> None:
+        """Raise PartError unless the name of `spec` and the names of its options are known."""
+        name, known = spec["name"], self.options(spec["name"])
+        for option in spec:
+            if option != "name" and option not in known:
+                raise PartError(self.role, option, f"{name} has no option '{option}'{nearest(option, known)}")
+
     def build(self, spec: Mapping[str, Any], **wiring: object) -> nn.Module:
         """The part that `spec` (`{"name": ..., option: value, ...}`) describes, wired with `wiring`.
 
         Raises:
             PartError: the name or an option is unknown, or an option's value does not fit.
         """
+        self.check(spec)
         options = dict(spec)
         name = options.pop("name")
-        known = self.options(name)
-        for option in options:
-            if option not in known:
-                raise PartError(self.role, option, f"{name} has no option '{option}'{nearest(option, known)}")
         changes = {option: options.pop(option) for option in self._common if option in options}
         try:
             part = self.get(name)(**wiring, **options)

@@ -17,10 +17,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detect import config
-from detect.config import darknet as cfg_settings
 from detect.config.build import build_model, check_sizes
+from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, Settings
 from detect.darknet import weights as darknet_weights
+from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
@@ -48,9 +49,11 @@ class Weights:
     _network: nn.Module | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, network: nn.Module, settings: Any, categories: list[Category], path: AnyPath) -> "Weights":
+    def of(
+        cls, network: nn.Module, settings: Any, categories: list[Category], path: AnyPath, notes: tuple[str, ...] = ()
+    ) -> "Weights":
         """Those of a network at hand; `path` names it in messages."""
-        return cls(Path(path), settings, categories, network.state_dict(), _network=network)
+        return cls(Path(path), settings, categories, network.state_dict(), notes, _network=network)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,12 +72,12 @@ class Weights:
         return self._network
 
     def _built(self) -> nn.Module:
+        with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
+            network = build_model(self.settings, len(self.categories))
         try:
-            with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
-                network = build_model(self.settings, len(self.categories))
             tensors = {name: t.float() if t.is_floating_point() else t for name, t in self.tensors.items()}
             network.load_state_dict(tensors, assign=True)
-        except (RuntimeError, TypeError, AttributeError) as error:
+        except RuntimeError as error:
             raise UserError(f"{self.path}: its weights do not fit the model its config describes") from error
         if network.num_classes != len(self.categories):
             count = len(self.categories)
@@ -142,8 +145,8 @@ def _read_darknet(
 ) -> Weights:
     if cfg is None:
         raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are", argument="cfg")
-    text, parsed = cfg_settings.read(cfg)
-    values, origins = cfg_settings.values_of(str(cfg), text, parsed, training=False)
+    parsed = read_cfg(cfg)
+    values, origins = values_of(str(cfg), parsed, training=False)
     settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
     with torch.device("meta"):  # no memory is taken before the file's size is known to fit
         network = DarknetNetwork(parsed)
@@ -157,7 +160,7 @@ def _read_darknet(
     notes = parsed.notes
     if height != width:
         notes += (f"{cfg}: is {width}x{height} px; here images are letterboxed into {max(width, height)} px squares",)
-    return Weights(path, settings, categories, network.state_dict(), notes, _network=network.eval())
+    return Weights.of(network.eval(), settings, categories, path, notes)
 
 
 def read_checkpoint(path: AnyPath) -> dict[str, Any]:
@@ -181,7 +184,9 @@ def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     """The network's tensors in a checkpoint: last.pt holds them and their average, best.pt one of the two."""
     average = state.get("ema") or {"model": state["model"]}
     tensors = average.get("model") if isinstance(average, dict) else None
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()
+    ):
         raise UserError(f"{path}: its weights do not fit the model its config describes")
     return tensors
 

@@ -25,6 +25,8 @@ from detect.errors import UserError
 from detect.models.detector import build_detector
 from detect.weights.files import Weights, write_safetensors
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STAGES = {"letterbox", "forward", "decode", "nms"}
 MODEL = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
 TRAIN = {"batch": 8, "accumulate": 4, "steps": 1000, "workers": 0, "precision": "fp32"}
@@ -33,14 +35,6 @@ TRAIN = {"batch": 8, "accumulate": 4, "steps": 1000, "workers": 0, "precision": 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch):
     monkeypatch.setattr(benchmark, "make_data_set", lambda folder, count: make_data_set(folder, 4))
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def small_settings():

@@ -1,45 +1,22 @@
 """`detect classify` and `detect crop_boxes` as a user meets them."""
 
 import csv
-import io
 import json
-from contextlib import redirect_stderr, redirect_stdout
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
-from detect.cli.main import main
 from detect.config.schema import ClassifierSettings
 from detect.ops.image import write_image
 from detect.weights.files import read
+from tests.cli.command_line import answer, detect
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def detect(*arguments):
-    """Run the command line in this process -> its status, output and errors."""
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        status = main([str(argument) for argument in arguments])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
-
-
-def answer(*arguments):
-    ran = detect(*arguments, "--json")
-    assert ran.status == 0, ran.err
-    assert ran.out.count("\n") == 1
-    return json.loads(ran.out)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +83,7 @@ def test_export_and_evaluation_of_the_exported(places, tmp_path):
     path = tmp_path / "w.safetensors"
     assert answer("export", places.run, "--half", "--out", path)["bytes"] == path.stat().st_size
     assert answer("classify", "evaluate", path, "--data", places.set)["top1"] == 1.0
-    assert "give --data" in detect("classify", "evaluate", path).err
+    assert "give --data FOLDER" in detect("classify", "evaluate", path).err
 
 
 def test_a_finished_run_goes_on_with_more_steps(places, tmp_path):

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: train, judge, export and run, and one sentence for every mistake."""
+"""The command line as a user meets it: train, evaluate, export and run, and one sentence for every mistake."""
 
 import csv
 import io
@@ -7,8 +7,7 @@ import re
 import shutil
 import signal
 import zipfile
-from contextlib import redirect_stderr, redirect_stdout
-from itertools import pairwise
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,65 +26,17 @@ from detect.evaluation import evaluate, report
 from detect.evaluation.coco import METRICS
 from detect.files import new_folder
 from detect.inference.predictor import Predictor
-from detect.models.layers import ConvNormAct
-from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
 from detect.weights.files import read
+from tests.cli.command_line import answer, detect
+
+pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
 
 ROOT = Path(__file__).parents[2]
 PAPER = ROOT / "configs" / "csppelee_efm.yaml"
 CATEGORIES = {3: "red", 7: "green", 90: "blue"}
 COLOURS = {3: (230, 20, 20), 7: (20, 220, 30), 90: (30, 30, 230)}
 SUMMARY = re.compile(r" Average (Precision|Recall) +\(A[PR]\) @\[ IoU=.* \] = -?\d\.\d{3}")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-class Small(torch.nn.Module):
-    """A backbone of five layers: what is claimed of the command line does not hang on the size of the model."""
-
-    channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)
-
-    def __init__(self, in_channels=3):
-        super().__init__()
-        widths = (in_channels, 8, *self.channels)
-        self.layers = torch.nn.ModuleList(ConvNormAct(a, b, 3, stride=2) for a, b in pairwise(widths))
-
-    def forward(self, images):
-        maps = [images]
-        for layer in self.layers:
-            maps.append(layer(maps[-1]))
-        return maps[2:]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_backbone():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(BACKBONES._classes, "Small", Small)
-        yield
-
-
-def detect(*arguments):
-    """Run the command line in this process -> its status, output and errors."""
-    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
-        status = main([str(argument) for argument in arguments])
-    return SimpleNamespace(status=status, out=out.getvalue(), err=err.getvalue())
-
-
-def answer(*arguments):
-    """What `--json` answers: standard output is one line, a JSON object, and nothing else."""
-    ran = detect(*arguments, "--json")
-    assert ran.status == 0, ran.err
-    assert ran.out.count("\n") == 1 and ran.out.endswith("\n")
-    content = json.loads(ran.out)
-    assert isinstance(content, dict)
-    return content
 
 
 def assert_one_error(ran, *words):
@@ -248,7 +199,7 @@ def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
     assert first.settings == second.settings and first.settings.predict.min_score == 0.5
     assert all(torch.equal(value, second.tensors[name]) for name, value in first.tensors.items())
     said = answer("train", tiny, "--out", tmp_path / "c", "--set", "train.epochs=1")
-    got = api.train(tiny, out=tmp_path / "d", data=tiny.parent, train={"epochs": 1})  # a path is as good as a text
+    got = api.train(tiny, out=tmp_path / "d", data=tiny.parent, train={"epochs": 1})
     speed = {"images_per_second": 0, "data_share": 0}
     assert got["steps"] == said["steps"] == 2 and got["metrics"] | speed == said["metrics"] | speed
     again = api.train(resume=got["run"], **{"train.epochs": 2})
@@ -649,7 +600,28 @@ def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
-    assert [new_folder(tmp_path, "x").name for _ in range(2)] == ["x-1", "x-2"]
+    with new_folder(tmp_path, "x") as first, new_folder(tmp_path, "x") as second:
+        assert (first.name, second.name) == ("x-1", "x-2")
+
+
+def test_a_folder_into_which_nothing_came_goes_and_what_was_there_stays(tmp_path):
+    for parent, is_there in ((tmp_path / "new", False), (tmp_path / "old", True)):
+        parent.mkdir() if is_there else None
+        with pytest.raises(KeyError), new_folder(parent, "x"):
+            raise KeyError
+        assert parent.exists() == is_there and not list(parent.glob("x-1"))
+        with pytest.raises(KeyError), new_folder(parent, "x") as folder:
+            (folder / "log.txt").touch()
+            raise KeyError
+        assert (parent / "x-1" / "log.txt").is_file()
+
+
+@pytest.mark.parametrize("change", ["input.size=100", "model.neck.widths=[1, 2, 3]", "train.freeze=[none]"])
+def test_a_model_that_cannot_be_built_leaves_no_folder(tiny, here, change):
+    assert_one_error(
+        detect("train", tiny, "--out", "new", "--set", change), change.partition("=")[0].rpartition(".")[2]
+    )
+    assert not list(here.iterdir())
 
 
 def test_version_and_help(capsys):

@@ -37,9 +37,11 @@ def test_a_verb_is_a_file_with_help_arguments_and_run(verb):
         ({"device": "gpu"}, "gpu: not there", "device", "--device gpu: not there"),
         ({"half": True}, "32 bits only", "half", "--half: 32 bits only"),
         ({"min_side": 9}, "no box is so large", "min_side", "--min-side: no box is so large"),
-        ({"cfg": None}, "x.weights: need the .cfg", "cfg", "x.weights: need the .cfg; give --cfg"),
-        ({"set": []}, "data is missing", "data", "data is missing; give it with --set data=..."),
+        ({"cfg": None}, "x.weights: need the .cfg", "cfg", "x.weights: need the .cfg; give --cfg FILE"),
+        ({"set": []}, "data is missing", "data", "data is missing; give it with --set data=FOLDER"),
         ({}, "data is missing", "data", "data is missing"),
+        ({"set": []}, "x.weights: need the .cfg", "cfg", "x.weights: need the .cfg"),
+        ({"data": "no"}, "no such file or folder /no", "data", "--data: no such file or folder /no"),
         ({"data": "x"}, "something else", None, "something else"),
     ],
 )

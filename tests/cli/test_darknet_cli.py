@@ -162,7 +162,7 @@ def test_a_net_that_is_no_square_says_how_its_images_are_laid(files, tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["evaluate", "net.weights", "--data", "data"], "need the .cfg that says what they are; give --cfg"),
+        (["evaluate", "net.weights", "--data", "data"], "need the .cfg that says what they are; give --cfg FILE"),
         (["evaluate", "net.weights", "--cfg", "none.cfg", "--data", "data"], "none.cfg: no such file"),
         (["evaluate", "net.weights", "--cfg", "net.cfg", "--names", "net.cfg", "--data", "data"], "but the .cfg has 2"),
         (["evaluate", "net.cfg", "--data", "data"], "net.cfg: not a checkpoint"),

@@ -8,6 +8,7 @@ import torch
 import detect
 from detect import config
 from detect.config import build
+from detect.darknet import cfg as cfg_file
 from detect.darknet import network as darknet_network
 from detect.errors import PartError, UserError
 from detect.models.necks import EFM
@@ -54,7 +55,7 @@ def test_a_cfg_is_read_and_planned_once_from_file_to_detection(tmp_path, count_c
     cfg.write_text(text)
     torch.manual_seed(0)
     detect.darknet.weights.write(weights, detect.darknet.load(cfg))
-    reads, parses = count_calls(config.darknet, "read_text"), count_calls(config.darknet, "parse")
+    reads, parses = count_calls(cfg_file, "read_text"), count_calls(cfg_file, "parse")
     plans = count_calls(darknet_network, "plan")
     detect.load(weights, cfg=cfg)(torch.zeros(64, 64, 3, dtype=torch.uint8).numpy())
     assert (reads, parses, plans) == (["read_text"], ["parse"], ["plan"])
@@ -89,6 +90,15 @@ def test_weights_to_start_or_resume_from_are_the_same_weights(tmp_path):
         assert torch.equal(weights.tensors[name], value)
 
 
+def test_darknets_weights_are_read_for_a_size_that_fits_only(tmp_path):
+    cfg, weights = tmp_path / "net.cfg", tmp_path / "net.weights"
+    cfg.write_text(net(64, 64) + conv(8, 3, stride=8) + conv(4 * 7, 1, "linear") + yolo(classes=2))
+    detect.darknet.weights.write(weights, detect.darknet.load(cfg))
+    with pytest.raises(UserError, match=r"override input: input\.size 100 px is no multiple"):
+        detect.export(weights, tmp_path / "x.safetensors", cfg=cfg, input={"size": 100})
+    assert not (tmp_path / "x.safetensors").exists()
+
+
 # ---- whose mistake it is -------------------------------------------------------------------------------------------
 
 
@@ -114,7 +124,7 @@ def test_an_error_is_told_by_its_option_not_by_its_words(tmp_path):
 
 
 @pytest.mark.parametrize("error", [TypeError, RuntimeError, ValueError, OverflowError])
-def test_a_bug_in_a_parts_constructor_is_no_mistake_of_the_user(monkeypatch, error):
+def test_a_bug_in_a_parts_constructor_is_no_mistake_of_the_user(monkeypatch, tmp_path, error):
     class Broken(EFM):
         def __init__(self, in_channels, strides, widths=(8, 8, 8)):
             raise error("our own bug")
@@ -123,6 +133,8 @@ def test_a_bug_in_a_parts_constructor_is_no_mistake_of_the_user(monkeypatch, err
     settings = settings_of(model=MODEL | {"neck": {"name": "Broken"}})
     with pytest.raises(error, match="our own bug"):
         config.build_model(settings, 2)
+    with pytest.raises(error, match="our own bug"):
+        _ = Weights(tmp_path, settings, CATEGORIES, {}).network
 
 
 def test_settings_know_where_each_value_was_written(tmp_path):

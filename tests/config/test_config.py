@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from detect import config
+from detect.config.read import MAX_BYTES
 from detect.config.schema import ClassifierSettings, Settings
 from detect.errors import UserError
 from detect.models.necks import EFM
@@ -188,8 +189,8 @@ def test_endless_nesting_is_refused(write):
 
 
 def test_files_that_cannot_be_read(write, tmp_path):
-    path = write("x" * (config.MAX_BYTES + 1))
-    assert error_of(path) == f"{path}: larger than {config.MAX_BYTES} bytes; this is no configuration file"
+    path = write("x" * (MAX_BYTES + 1))
+    assert error_of(path) == f"{path}: larger than {MAX_BYTES} bytes; this is no configuration file"
     path.write_bytes(b"model: \xff\xfe")
     assert error_of(path).startswith(f"{path}: cannot be read (")
     assert error_of(tmp_path).startswith(f"{tmp_path}: cannot be read (")

@@ -3,8 +3,9 @@
 import pytest
 
 from detect import config
-from detect.config.darknet import read, values_of
+from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings
+from detect.darknet.cfg import read
 from detect.engine.freeze import freeze
 from detect.errors import UserError
 from tests.small_nets import conv, net, section, yolo
@@ -130,7 +131,7 @@ def test_a_cfg_is_no_classifier(cfg):
 
 def test_running_asks_nothing_of_the_training(cfg):
     text = net(64, 64) + "learning_rate=0\npolicy=random\nadam=1\nhue=-3\n" + HEAD
-    values, _ = values_of("net.cfg", *read(cfg(text)), training=False)
+    values, _ = values_of("net.cfg", read(cfg(text)), training=False)
     assert set(values) == {"model", "input", "predict"}
 
 

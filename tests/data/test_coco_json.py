@@ -31,10 +31,10 @@ def faults_of(content, folder, **options):
 
 
 def first_error(content, folder, bad_boxes="stop"):
-    """What training says of the content."""
+    """What training or, if it has nothing to say, evaluation says of the content."""
     (folder / "set.json").write_text(json.dumps(content))
     with pytest.raises(UserError) as caught:
-        CocoDataset(folder / "set.json", folder, bad_boxes)
+        CocoDataset(folder / "set.json", folder, bad_boxes).ground_truth()
     text = str(caught.value)
     assert text.startswith(f"{folder / 'set.json'}: ") and "\n" not in text and len(text) - len(str(folder)) < 250
     return text.removeprefix(f"{folder / 'set.json'}: ")
@@ -151,6 +151,25 @@ def test_a_mistake_is_one_sentence(tmp_path, change, message):
     for annotation in content["annotations"][:1]:
         annotation["category_id"] = content["categories"][0]["id"]
     assert first_error(content, tmp_path).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("annotations", 1, area=-1),
+        _set("annotations", 1, iscrowd="0"),
+        _set("categories", 1, name=None),
+        lambda content: content["images"].append(content["images"][0] | {"id": 2**53}),
+    ],
+)
+def test_what_only_evaluation_cannot_take_stops_no_training(tmp_path, change):
+    content = valid()
+    change(content)
+    (tmp_path / "set.json").write_text(json.dumps(content))
+    dataset = CocoDataset(tmp_path / "set.json", tmp_path, bad_boxes="drop")
+    assert sum(len(image.boxes) for image in dataset.images) > 0
+    with pytest.raises(UserError, match=r"set\.json: "):
+        dataset.ground_truth()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,46 +24,16 @@ from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
 from detect.engine.train import Interrupted, Trainer, interrupt_flag
 from detect.errors import UserError
-from detect.models.layers import ConvNormAct
-from detect.models.registry import BACKBONES
 from detect.ops.image import write_image
 from detect.weights.files import read, read_checkpoint
 from tests.small_nets import conv, net, section
+
+pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ((230, 30, 30), (30, 220, 40), (40, 40, 230))
 TIMES = ("images_per_second", "data_share")  # the only numbers of a run that differ from run to run
 RANDOM = "random"  # see test_resuming_restores_the_random_numbers
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-class Small(torch.nn.Module):
-    """A backbone of five layers: what is claimed of the loop does not hang on the size of the model."""
-
-    channels, strides = (8, 8, 16, 16), (4, 8, 16, 32)
-
-    def __init__(self, in_channels=3):
-        super().__init__()
-        widths = (in_channels, 8, *self.channels)
-        self.layers = torch.nn.ModuleList(ConvNormAct(a, b, 3, stride=2) for a, b in pairwise(widths))
-
-    def forward(self, images):
-        maps = [images]
-        for layer in self.layers:
-            maps.append(layer(maps[-1]))
-        return maps[2:]
-
-
-@pytest.fixture(autouse=True)
-def small_backbone(monkeypatch):
-    monkeypatch.setitem(BACKBONES._classes, "Small", Small)
 
 
 def write_split(root, split, contents):

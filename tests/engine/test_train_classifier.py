@@ -16,16 +16,10 @@ from detect.ops.image import read_image, write_image
 from detect.weights.files import read, read_checkpoint, write_safetensors
 from detect.weights.start import load_matching
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 COLOURS = {"blue": (40, 40, 230), "green": (30, 200, 40), "red": (230, 30, 30)}
 PARTS = {"neck": {"name": "EFM", "widths": [8, 8, 8]}, "head": {"name": "YOLOv3"}}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def write_set(root, train=3, val=2):

@@ -22,15 +22,9 @@ from detect.models.detector import build_detector
 from detect.ops.image import write_image
 from detect.ops.nms import Candidates
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CATEGORIES = [{"id": 3, "name": "red"}, {"id": 7, "name": "green"}, {"id": 90, "name": "blue"}]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def coco_files(root, count=5, categories=CATEGORIES):

@@ -15,15 +15,9 @@ from detect.models.detector import build_detector
 from detect.ops.decode import Functions
 from tests.small_nets import conv, net, yolo
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PARTS = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +119,7 @@ def test_moving_returns_the_runtime(detector):
         ({"size": "big"}, "such as 416"),
         ({"names": ["a"]}, "1 class names for a detector of 3 classes"),
         ({"device": "gpu"}, r"^gpu: not there \("),
-        ({"device": "meta"}, "^meta: no device; give cpu, cuda, cuda:1, ... or mps"),
+        ({"device": "meta"}, "^meta: not supported; give cpu, cuda, cuda:1, ... or mps"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(detector, changes, message):

@@ -16,15 +16,9 @@ from detect.ops import decode
 from detect.ops.decode import Decoder, Functions
 from tests.small_nets import conv, net, section, yolo
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 REGION = {"classes": 5, "num": 4, "anchors": "1,1.4, 2.3,2.7, 3.7,5.8, 8.1,8.2", "softmax": 1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def yolov3(num_classes, **options):
