@@ -81,7 +81,10 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
     if typing.get_origin(hint) is list:
         if not isinstance(value, (list, tuple)):
             raise wrong("a list")
-        return [check_value(typing.get_args(hint)[0], v, name, origins, limits) for v in value]
+        element = typing.get_args(hint)[0]
+        if dataclasses.is_dataclass(element):
+            return [check_value(element, v, f"{name}.{i}", origins) for i, v in enumerate(value)]
+        return [check_value(element, v, name, origins, limits) for v in value]
     if typing.get_origin(hint) is dict:
         if not isinstance(value, dict):
             raise wrong("a section")
@@ -141,6 +144,13 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
         fail("train.burn_in", f"train.burn_in {train.burn_in:g} must be shorter than the training of {length:g} {unit}")
     if list(train.milestones) != sorted(train.milestones):
         fail("train.milestones", "train.milestones must ascend")
+    if isinstance(settings, Settings) and settings.data:
+        sets = {"data": settings.data} | {f"data.beside.{i}": one for i, one in enumerate(settings.data.beside)}
+        if len({one.share is None for one in sets.values()}) > 1:
+            fail("data", "data: give every set a share of the training's images, or none of them")
+        for name, one in sets.items():
+            if one.pseudo.ignore > one.pseudo.learn:
+                fail(f"{name}.pseudo.ignore", f"{name}.pseudo.ignore must not be above learn, {one.pseudo.learn:g}")
     if isinstance(settings, ClassifierSettings):
         least_and_most = settings.augment.short_side
         if len(least_and_most) != 2 or least_and_most[0] > least_and_most[1]:

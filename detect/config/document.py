@@ -76,6 +76,9 @@ def _rows(cls: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
     hints = typing.get_type_hints(cls)
     for entry in dataclasses.fields(cls):
         about = entry.metadata
+        if dataclasses.is_dataclass(hints[entry.name]):
+            yield from _rows(hints[entry.name], f"{prefix}{entry.name}.")
+            continue
         yield {
             "key": prefix + entry.name,
             "type": _type(hints[entry.name]),
@@ -98,6 +101,8 @@ def _type(hint: Any) -> str:
     """What a value must be, in a word."""
     if isinstance(hint, types.UnionType):
         hint = typing.get_args(hint)[0]
+    if hint == list[schema.SetSettings]:
+        return "list of sections"
     if typing.get_origin(hint) is list:
         return f"list of {_type(typing.get_args(hint)[0])}s"
     if typing.get_origin(hint) is dict:

@@ -194,7 +194,7 @@ def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, orig
             values[key] = _values(value_node, origin_of, dotted, origins)
         return values
     if isinstance(node, yaml.SequenceNode):
-        return [_values(child, origin_of, name, {}) for child in node.value]
+        return [_values(child, origin_of, f"{name}.{i}", origins) for i, child in enumerate(node.value)]
     loader = yaml.SafeLoader("")
     where = origin_of(node.start_mark.line + 1).text
     try:
@@ -225,8 +225,11 @@ def _merge(base: Any, child: dict[str, Any], base_origins: Origins, child_origin
 
 
 def _expand_data(values: dict[str, Any], origins: Origins) -> None:
-    """Replace `data: file.yaml` by the file's mapping and `data: folder` by `{root: folder}`."""
+    """Replace `data: file.yaml` by the file's mapping, `data: folder` by `{root: folder}` and a list by its first set
+    with the others `beside` it."""
     source = values.get("data")
+    if isinstance(source, list):
+        _expand_sets(values, origins)
     if not isinstance(source, str):
         return
     origin = origins["data"]
@@ -240,6 +243,27 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         where, hint = f"{origin.text}: data: " if origin.text else "", nearest_file(path)
         sentence = f"{where}no such file or folder {os.path.abspath(path)}{hint}"
         raise UserError(sentence, argument=None if hint and where else "data")
+
+
+def _expand_sets(values: dict[str, Any], origins: Origins) -> None:
+    """Replace `data: [a, b, c]` by a's mapping with b's and c's `beside` it."""
+    sets, list_origin = values["data"], origins["data"]
+    for number, source in enumerate(sets):
+        found, own = f"data.{number}", {"data": list_origin}
+        for name in [name for name in origins if name == found or name.startswith(found + ".")]:
+            own["data" + name.removeprefix(found)] = origins.pop(name)
+        one = {"data": source}
+        _expand_data(one, own)
+        if not isinstance(one["data"], dict) or "beside" in one["data"]:
+            raise UserError(
+                f"{own['data'].text}: data: a set of a list is a folder, a data YAML or a mapping with root"
+            )
+        sets[number] = one["data"]
+        place = f"data.beside.{number - 1}" if number else "data"
+        origins.update({place + name.removeprefix("data"): origin for name, origin in own.items()})
+    if not sets:
+        raise UserError(f"{list_origin.text}: data: the list names no set")
+    values["data"], origins["data"] = sets[0] | {"beside": sets[1:]}, list_origin
 
 
 def _apply_override(values: Any, origins: Origins, override: str, override_name: str) -> None:

@@ -86,8 +86,22 @@ class SplitSettings:
 
 
 @dataclass
-class DataSettings:
-    """Images with boxes: a mapping, a YAML file that holds it, or a folder."""
+class PseudoSettings:
+    """What becomes of boxes with a `score`, which a detector found and nobody checked."""
+
+    learn: float = setting("score from which on they are learned as objects", 0.5, low=0, high=1)
+    ignore: float = setting(
+        "score from which on they are ignore regions, where nothing is learned; those below are left out",
+        0.2,
+        low=0,
+        high=1,
+    )
+    weighted: bool = setting("what is learned of them counts by their score", False)
+
+
+@dataclass
+class SetSettings:
+    """A set of images with boxes."""
 
     root: str = setting("folder of the data, relative to the file it is written in", path=True)
     splits: dict[str, SplitSettings] = setting("places of splits that are laid out as none of data/README.md", {})
@@ -96,6 +110,21 @@ class DataSettings:
         "stop",
         choices=("stop", "drop"),
     )
+    pseudo: PseudoSettings = field(default_factory=PseudoSettings, metadata={"help": PseudoSettings.__doc__})
+    share: float | None = setting(
+        "how often its images are taken beside those of other sets: 3 and 1 mean three of four; for all sets or none "
+        "(each by its size)",
+        None,
+        above=0,
+    )
+
+
+@dataclass
+class DataSettings(SetSettings):
+    """Images with boxes: a mapping, a YAML file that holds it, a folder, or a list of such (all are learned from; the
+    first gives the classes and is evaluated on)."""
+
+    beside: list[SetSettings] = setting("the others of a list of sets, mappings like this one", [])
 
 
 @dataclass

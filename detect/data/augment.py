@@ -27,7 +27,7 @@ class Augment:
         albumentations = import_albumentations()
         jitter = settings.jitter
         boxes = albumentations.BboxParams(
-            "pascal_voc", label_fields=["labels"], clip=True, min_area=MIN_AREA, min_visibility=MIN_VISIBILITY
+            "pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA, min_visibility=MIN_VISIBILITY
         )
         crop = albumentations.CropAndPad(percent=(-jitter, jitter), keep_size=False, fill=GREY)
         self._whole = albumentations.Compose([crop, *flip_and_colour(settings)], bbox_params=boxes)
@@ -37,10 +37,10 @@ class Augment:
     def __call__(self, sample: Sample, seed: int, is_mosaic: bool = False) -> Sample:
         transform = self._mosaic if is_mosaic else self._whole
         transform.set_random_seed(seed)
-        changed = transform(image=sample.image, bboxes=sample.boxes, labels=sample.labels)
+        changed = transform(image=sample.image, bboxes=sample.boxes, numbers=np.arange(len(sample.boxes)))
         boxes = np.asarray(changed["bboxes"], dtype=np.float32).reshape(-1, 4)
-        labels = np.asarray(changed["labels"], dtype=np.int64).reshape(-1)  # they come back as floats
-        return Sample(changed["image"], boxes, labels, sample.image_id)
+        left = np.asarray(changed["numbers"], dtype=np.int64).reshape(-1)  # they come back as floats
+        return Sample(changed["image"], boxes, sample.labels[left], sample.weights[left], sample.image_id)
 
 
 def flip_and_colour(settings: "ColourSettings") -> list[Any]:

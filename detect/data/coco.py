@@ -27,20 +27,32 @@ LAYOUTS = (
 class CocoDataset(DetectionData):
     """The images of one COCO JSON file, in the order of their ids.
 
-    Category ids are the file's own, whatever they are; label k is the k-th of them in ascending order.
+    Category ids are the file's own, whatever they are; label k is the k-th of them in ascending order. A box with a
+    `score` was found by a detector (`detect label` writes such files): it is an object from the score `learn` on, an
+    ignore region from `ignore` on, and left out below. Crowds are ignore regions too.
 
-    Attributes: see `DetectionData`; the notes tell of boxes that were cut or dropped.
+    Attributes: see `DetectionData`; the notes tell of boxes that were cut or dropped, and of ignore regions.
 
     Args:
         annotations: path of the JSON file.
         images: folder of the images.
         bad_boxes: "stop" or "drop", what a box does that nothing can be learned from.
+        learn, ignore: scores, 0..1.
+        weighted: boxes with a score count by it.
 
     Raises:
         UserError: the file is not COCO JSON, or a record in it cannot be used.
     """
 
-    def __init__(self, annotations: str | PathLike[str], images: str | PathLike[str], bad_boxes: str = "stop") -> None:
+    def __init__(
+        self,
+        annotations: str | PathLike[str],
+        images: str | PathLike[str],
+        bad_boxes: str = "stop",
+        learn: float = 0.5,
+        ignore: float = 0.2,
+        weighted: bool = False,
+    ) -> None:
         self.source = Path(annotations)
         self.notes = []
         reader = open_reader(self.source, Path(images))
@@ -50,20 +62,22 @@ class CocoDataset(DetectionData):
         self.images = sorted(reader.images, key=lambda image: image.id)
         self._annotations = reader.annotations
         self._image_ids = [image.id for image in reader.images]
-        self._learn_boxes(reader)
+        self._weights = self._weigh(learn, ignore, weighted)
+        self._place_boxes(reader)
 
     @classmethod
     def of_split(cls, data: "DataSettings", split: str) -> "CocoDataset":
         """The split `split` of a data folder described by `DataSettings`."""
         annotations, images = split_paths(data, split)
-        return cls(annotations, images, data.bad_boxes)
+        return cls(annotations, images, data.bad_boxes, data.pseudo.learn, data.pseudo.ignore, data.pseudo.weighted)
 
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """See `DetectionData`. The boxes are those of the file: uncut, bad ones and crowds among them.
 
-        Image and category ids stay. Annotations are numbered anew from 1: COCOeval takes an id of 0, which several
-        labelling tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing,
-        the box's area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
+        Boxes with a score are objects, crowds (which COCO's evaluation ignores) or left out, as in training. Image and
+        category ids stay. Annotations are numbered anew from 1: COCOeval takes an id of 0, which several labelling
+        tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing, the box's
+        area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
 
         Raises:
             UserError: an `area`, `iscrowd`, id or category name is none that COCO's evaluation can take.
@@ -71,7 +85,10 @@ class CocoDataset(DetectionData):
         if self._unfit:
             raise UserError(self._unfit)
         category_ids = [category["id"] for category in self.categories]
-        rows = zip(*(column.tolist() for column in self._annotations), strict=True)
+        told = self._weights >= 0
+        places, labels, boxes, areas, _, _ = (column[told].tolist() for column in self._annotations)
+        crowds = (self._weights[told] == 0).tolist()
+        rows = zip(places, labels, boxes, areas, crowds, strict=True)
         annotations = [
             {
                 "id": number, "image_id": self._image_ids[place], "category_id": category_ids[label],
@@ -102,23 +119,43 @@ class CocoDataset(DetectionData):
         if bad:
             self.notes.append(f"{self.source}: dropped {len(bad)} bad boxes, the first: {bad[0].sentence}")
 
-    def _learn_boxes(self, reader: CocoReader) -> None:
-        """Give every image its boxes, bad ones and crowds left out, cut at its borders."""
-        places, labels, boxes, _, crowds = reader.annotations
-        rows = np.flatnonzero(~(crowds | reader.bad))
+    def _weigh(self, learn: float, ignore: float, weighted: bool) -> np.ndarray:
+        """The weight of each annotation, float32 [n] as of a `Sample`; -1: it is left out."""
+        scores, crowds = self._annotations.scores, self._annotations.crowds
+        weights = np.where(np.isnan(scores) | (scores >= learn), 1.0, np.where(scores >= ignore, 0.0, -1.0))
+        if weighted:
+            weights = np.where(scores >= learn, scores, weights)
+        weights[crowds] = 0
+        scored = weights[~np.isnan(scores) & ~crowds]
+        if len(scored):
+            self.notes.append(
+                f"{self.source}: of {len(scored)} boxes with a score, {(scored > 0).sum()} are learned (from {learn:g}"
+                f" on{', by their score' if weighted else ''}), {(scored == 0).sum()} are ignore regions (from "
+                f"{ignore:g} on), {(scored < 0).sum()} are left out"
+            )
+        if crowds.any():
+            self.notes.append(f"{self.source}: {crowds.sum()} crowds are ignore regions")
+        return weights.astype(np.float32)
+
+    def _place_boxes(self, reader: CocoReader) -> None:
+        """Give every image its boxes, cut at its borders; bad ones and those without a weight are left out."""
+        places, labels, boxes, *_ = reader.annotations
+        rows = np.flatnonzero((self._weights >= 0) & ~reader.bad)
         rows = rows[np.argsort(places[rows], kind="stable")]
-        places, labels, boxes = places[rows], labels[rows].astype(np.int64), boxes[rows]
+        places, labels, boxes, weights = places[rows], labels[rows].astype(np.int64), boxes[rows], self._weights[rows]
         sizes = np.array([(image.width, image.height) for image in reader.images])
         limits = sizes[places]
         beyond = np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - limits).max(axis=1)
-        cut = int((beyond > 1).sum())
+        cut = int(((beyond > 1) & (weights > 0)).sum())
         if cut:
             self.notes.append(f"{self.source}: cut {cut} boxes that reach beyond their image")
         boxes = np.clip(xywh_to_xyxy(boxes), 0, np.tile(limits, 2).astype(np.float32))
+        has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # crowds may be anything
+        places, labels, boxes, weights = (column[has_extent] for column in (places, labels, boxes, weights))
         starts = np.searchsorted(places, np.arange(len(sizes) + 1)).tolist()
         for image, (start, end) in zip(reader.images, itertools.pairwise(starts), strict=True):
             if end > start:
-                image.boxes, image.labels = boxes[start:end], labels[start:end]
+                image.boxes, image.labels, image.weights = boxes[start:end], labels[start:end], weights[start:end]
 
 
 def read_image_list(path: Path, folder: Path) -> tuple[list[ImageRecord], list[dict[str, Any]]]:

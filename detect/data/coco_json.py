@@ -1,6 +1,7 @@
 """COCO's JSON, read and checked record by record: what can be used of a file, and every fault in it."""
 
 import itertools
+import math
 from array import array
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class Annotations(NamedTuple):
     """The annotations of a file in its order, boxes as they are written there.
 
     places: int32 [n], of their images in the list of images;  labels: int32 [n];  boxes: float64 [n, 4] xywh in image
-    px;  areas: float64 [n] px², the box's own where the file gives none;  crowds: bool [n].
+    px;  areas: float64 [n] px², the box's own where the file gives none;  crowds: bool [n];  scores: float64 [n], 0..1
+    where a detector found the box, nan where nothing is said.
     """
 
     places: np.ndarray
@@ -55,6 +57,7 @@ class Annotations(NamedTuple):
     boxes: np.ndarray
     areas: np.ndarray
     crowds: np.ndarray
+    scores: np.ndarray
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -159,7 +162,7 @@ class CocoReader:
     def _read_annotations(self) -> Generator[Fault, None, np.ndarray]:
         """Fill `annotations`; return the place [n] of each in the file's list."""
         labels = {category["id"]: label for label, category in enumerate(self.categories)}
-        columns = numbers, places, found_labels, boxes, areas, crowds = [array(code) for code in "iiiddb"]
+        columns = numbers, places, found_labels, boxes, areas, crowds, scores = [array(code) for code in "iiiddbd"]
         for number, record in (yield from self._records("annotations", "image_id", "category_id", "bbox")):
             faults = self._annotation_faults(number, record, labels)
             yield from faults
@@ -175,8 +178,10 @@ class CocoReader:
             boxes.extend(box)
             areas.append(box[2] * box[3] if area is None else area)
             crowds.append(bool(record.get("iscrowd")))
-        numbers, places, found_labels, boxes, areas, crowds = map(np.asarray, columns)
-        self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool))
+            score = record.get("score")
+            scores.append(math.nan if score is None else score)
+        numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)
+        self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool), scores)
         return numbers
 
     def _annotation_faults(self, number: int, record: dict[str, Any], labels: dict[int, int]) -> list[Fault]:
@@ -189,6 +194,9 @@ class CocoReader:
             problems.append(("box.category_id", f" has category {category_id}{nearest(category_id, labels)}"))
         if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
             problems.append(("box.bbox", f" is {str(box)[:60]}; a bbox is [left, top, width, height] in px"))
+        score = record.get("score", 0)
+        if score is not None and not (_is_number(score) and 0 <= score <= 1):
+            problems.append(("box.score", f" has the score {short(score)}; a detector's score is from 0 to 1"))
         return [
             Fault(fault_id, f"annotations[{number}]", f"{_name(number, record)}{problem}")
             for fault_id, problem in problems

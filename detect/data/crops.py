@@ -67,8 +67,9 @@ def crop_boxes(
 
 
 def _large_enough(record: ImageRecord, min_side: int) -> list[int]:
-    """Numbers of the image's boxes whose sides have at least `min_side` px."""
-    return [number for number, box in enumerate(record.boxes) if min(box[2:] - box[:2]) >= min_side]
+    """Numbers of the image's objects whose sides have at least `min_side` px."""
+    sides = record.boxes[:, 2:] - record.boxes[:, :2]
+    return [number for number in record.objects.tolist() if min(sides[number]) >= min_side]
 
 
 def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tuple[int, int, int, int]:

@@ -13,7 +13,10 @@ from detect.ops.image import read_image
 
 @dataclass
 class ImageRecord:
-    """One image of a set; boxes float32 [n, 4] xyxy in image px, labels int64 [n]; crowds are left out."""
+    """One image of a set; boxes float32 [n, 4] xyxy in image px, labels int64 [n], weights float32 [n].
+
+    The weights are those of a `Sample`; crowds are ignore regions, of weight 0.
+    """
 
     id: int
     path: Path
@@ -21,6 +24,12 @@ class ImageRecord:
     height: int
     boxes: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     labels: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    weights: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def objects(self) -> np.ndarray:
+        """Indices [m] of the boxes that are objects and no ignore regions."""
+        return np.flatnonzero(self.weights > 0)
 
     def read(self) -> np.ndarray:
         """The image, uint8 RGB [height, width, 3].  Raises UserError, also when its size is not the recorded one."""
@@ -63,7 +72,7 @@ class DetectionData(Protocol):
     def sample(self, index: int) -> Sample:
         """Image `index` read from disk, with its boxes, as a `Sample`."""
         image = self.images[index]
-        return Sample(image.read(), image.boxes, image.labels, image.id)
+        return Sample(image.read(), image.boxes, image.labels, image.weights, image.id)
 
     def check_files(self) -> None:
         """Raise UserError unless every image's file is there."""

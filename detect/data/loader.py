@@ -13,8 +13,10 @@ from torch.utils.data import DataLoader
 from detect.data.augment import Augment
 from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
+from detect.data.joined import JoinedDataset
 from detect.data.mosaic import mosaic
 from detect.data.sample import Batch, ClassifiedBatch, Sample
+from detect.data.stream import Stream
 from detect.data.views import RandomCrop
 from detect.errors import UserError
 from detect.ops.letterbox import Letterbox
@@ -36,16 +38,15 @@ class Plan(NamedTuple):
     images: list[tuple[int, int]]  # (index of the image, position in the endless stream of images)
 
 
-def plans(count: int, settings: "AnySettings", total_steps: int, stride: int, start: int = 0) -> Iterator[Plan]:
+def plans(stream: Stream, settings: "AnySettings", total_steps: int, stride: int, start: int = 0) -> Iterator[Plan]:
     """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step.
 
-    The stream of images is one permutation of all `count` images after the other, cut into batches regardless of
-    epoch borders: no image is left out, and none comes twice before all others have come.
+    The epochs of the stream of images are cut into batches regardless of their borders.
     """
     train = settings.train
     smallest, largest = settings.input.train_sizes or (settings.input.size,) * 2
     sizes = range(smallest, largest + 1, stride)
-    part = train.batch // train.accumulate
+    part, count = train.batch // train.accumulate, len(stream)
     epoch, order = None, None
     for step in range(start, total_steps):
         size_rng = np.random.default_rng((train.seed, 1, step // STEPS_PER_SIZE))
@@ -54,7 +55,7 @@ def plans(count: int, settings: "AnySettings", total_steps: int, stride: int, st
         for position in range(step * train.batch, (step + 1) * train.batch):
             if position // count != epoch:
                 epoch = position // count
-                order = np.random.default_rng((train.seed, 0, epoch)).permutation(count)
+                order = stream.epoch(epoch)
             images.append((int(order[position % count]), position))
         for first in range(0, train.batch, part):
             yield Plan(step, step / total_steps, size, images[first : first + part])
@@ -69,6 +70,7 @@ class TrainingImages:
     def __init__(self, dataset: Sized, settings: "AnySettings") -> None:
         self.dataset = dataset
         self.settings = settings
+        self.stream = stream_of(dataset, settings.train.seed)
 
     def __getitem__(self, plan: Plan) -> Batch | ClassifiedBatch | UserError:
         try:
@@ -93,23 +95,24 @@ class DetectionImages(TrainingImages):
 
     def batch(self, plan: Plan) -> Batch:
         samples = [self._sample(index, position, plan) for index, position in plan.images]
-        boxes = []
+        boxes, labels, weights = [], [], []
         images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
         for i, sample in enumerate(samples):
             height, width = sample.image.shape[:2]
             letterbox = Letterbox(width, height, plan.size)
             images[i] = letterbox.apply(sample.image)
             boxes.append(torch.from_numpy(letterbox.apply_boxes(sample.boxes)))
-        labels = [torch.from_numpy(sample.labels) for sample in samples]
+            labels.append(torch.from_numpy(sample.labels))
+            weights.append(torch.from_numpy(sample.weights))
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
-        return Batch(pixels, boxes, labels, [sample.image_id for sample in samples])
+        return Batch(pixels, boxes, labels, weights, [sample.image_id for sample in samples])
 
     def _sample(self, index: int, position: int, plan: Plan) -> Sample:
         rng = self.rng(position)
         sample = self.dataset.sample(index)
         is_mosaic = self.takes_mosaics(plan) and rng.random() < self.settings.augment.mosaic
         if is_mosaic:
-            others = rng.integers(len(self.dataset), size=3)
+            others = self.stream.draw(rng, 3)
             sample = mosaic([sample, *(self.dataset.sample(int(i)) for i in others)], plan.size, rng)
         return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
 
@@ -135,6 +138,13 @@ class ClassificationImages(TrainingImages):
         return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices])
 
 
+def stream_of(dataset: Sized, seed: int) -> Stream:
+    """The `Stream` of the images of a set, or of several joined sets with their shares."""
+    if isinstance(dataset, JoinedDataset):
+        return Stream(dataset.sizes, dataset.shares, seed)
+    return Stream([len(dataset)], seed=seed)
+
+
 def training_batches(
     dataset: Sized,
     settings: "AnySettings",
@@ -152,10 +162,11 @@ def training_batches(
         UserError: an image cannot be read or does not agree with its record.
     """
     workers = min(settings.train.workers, os.cpu_count() or 1)
+    source = images(dataset, settings)
     loader = DataLoader(
-        images(dataset, settings),
+        source,
         batch_size=None,
-        sampler=plans(len(dataset), settings, total_steps, stride, start),
+        sampler=plans(source.stream, settings, total_steps, stride, start),
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         worker_init_fn=_start_worker,

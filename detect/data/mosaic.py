@@ -24,7 +24,7 @@ def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sa
     """
     canvas = np.full((size, size, 3), GREY, dtype=np.uint8)
     centre_x, centre_y = (int(size * rng.uniform(*CENTRES)) for _ in range(2))
-    boxes, labels = [], []
+    boxes, labels, weights = [], [], []
     for corner, sample in enumerate(samples):
         height, width = sample.image.shape[:2]
         scale = size * rng.uniform(*SCALES) / max(height, width)
@@ -44,4 +44,5 @@ def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sa
         keep = area(cut) >= np.maximum(area(moved) * MIN_VISIBILITY, MIN_AREA)
         boxes.append(cut[keep])
         labels.append(sample.labels[keep])
-    return Sample(canvas, np.concatenate(boxes), np.concatenate(labels), samples[0].image_id)
+        weights.append(sample.weights[keep])
+    return Sample(canvas, *map(np.concatenate, (boxes, labels, weights)), samples[0].image_id)

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 class Sample:
     """One image with its objects.
 
-    image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  image_id: COCO's.
+    image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  weights: float32
+    [n], how much a box counts: 1, less where a detector found it and is not sure, 0 for an ignore region, in which
+    nothing is learned;  image_id: COCO's.
     """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
+    weights: np.ndarray
     image_id: int
 
 
@@ -27,12 +30,13 @@ class Batch:
     """Several images as the network takes them.
 
     images: uint8 tensor [B, 3, H, W];  boxes: per image float32 [n, 4] xyxy in network px;  labels: per image int64
-    [n];  image_ids: list of B.
+    [n];  weights: per image float32 [n], as of a `Sample`;  image_ids: list of B.
     """
 
     images: "Tensor"
     boxes: "list[Tensor]"
     labels: "list[Tensor]"
+    weights: "list[Tensor]"
     image_ids: list[int]
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from detect import config
-from detect.config.schema import Settings
+from detect.config.schema import DataSettings, Settings
 from detect.data.coco import CocoDataset, has_split
 from detect.data.detection import DetectionData
+from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
 from detect.engine.log import save_images
@@ -22,6 +23,16 @@ from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.yolo import YOLOLoss
 
 
+def training_set(data: DataSettings) -> DetectionData:
+    """The split `train` of a set, or of it and those beside it as one."""
+    first = CocoDataset.of_split(data, "train")
+    if not data.beside:
+        return first
+    sets = [first, *(CocoDataset.of_split(one, "train") for one in data.beside)]
+    shares = [one.share for one in (data, *data.beside)]
+    return JoinedDataset(sets, None if None in shares else shares)
+
+
 class DetectionTask(Task):
     """`Settings` -> all that training and evaluating a detector needs; see `Task`."""
 
@@ -30,7 +41,7 @@ class DetectionTask(Task):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.train_set: DetectionData = CocoDataset.of_split(settings.data, "train")
+        self.train_set = training_set(settings.data)
         self.source = self.train_set.source
         self.categories = self.train_set.categories
         self.ground_truth = None
@@ -60,7 +71,8 @@ class DetectionTask(Task):
         device = outputs[0].device
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
-        return self.yolo_loss([level.float() for level in outputs], boxes, labels)
+        weights = [w.to(device) for w in batch.weights]
+        return self.yolo_loss([level.float() for level in outputs], boxes, labels, weights)
 
     def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         names = tuple(category["name"] for category in self.categories)
@@ -72,10 +84,15 @@ class DetectionTask(Task):
     def describe(self) -> Iterator[str]:
         for name, images in (("train", self.train_set), ("val", self.val_set)):
             if images:
-                counts = [len(image.boxes) for image in images.images]
+                counts = [len(image.objects) for image in images.images]
                 empty = counts.count(0)
                 yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.source}"
                 yield from images.notes
 
     def save_image(self, batch: Batch, path: Path) -> None:
-        save_images(batch.images, batch.boxes, batch.labels, self.categories, path)
+        learned = [weights > 0 for weights in batch.weights]
+        boxes, labels = (
+            [values[chosen] for values, chosen in zip(column, learned, strict=True)]
+            for column in (batch.boxes, batch.labels)
+        )
+        save_images(batch.images, boxes, labels, self.categories, path)

@@ -47,6 +47,12 @@ def pairwise_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return intersection / union.clamp(min=1e-9)
 
 
+def pairwise_cover(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Share of each box of `a` [n, 4] that lies in each box of `b` [m, 4], xyxy -> [n, m], as COCO does with crowds."""
+    size = _shared_size(a[:, None], b[None])
+    return size[..., 0] * size[..., 1] / area(a).clamp(min=1e-9)[:, None]
+
+
 def size_iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """IoU of sizes [n, 2] with sizes [m, 2] (width, height), laid on a common centre -> [n, m]."""
     intersection = torch.minimum(a[:, None], b[None]).prod(-1)

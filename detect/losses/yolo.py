@@ -6,8 +6,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from detect.losses.iou import aligned_iou, pairwise_iou, size_iou
+from detect.losses.iou import aligned_iou, pairwise_cover, pairwise_iou, size_iou
 from detect.models.heads.yolo import Cells, YOLOv3
+
+COVERED = 0.5  # a prediction with more of its area than this in an ignore region is not pulled to 0; as COCO's crowds
 
 
 class Assignment(NamedTuple):
@@ -17,6 +19,7 @@ class Assignment(NamedTuple):
     prediction: torch.Tensor  # index within the image's N predictions
     boxes: torch.Tensor
     labels: torch.Tensor
+    weights: torch.Tensor  # how much the object counts, above 0
 
 
 class _Grids(NamedTuple):
@@ -37,6 +40,9 @@ class YOLOLoss:
     decoded box overlaps some object by more than `ignore_iou`. That of the responsible ones is pulled to 1, or with
     `objectness="iou"` to the IoU of their decoded box with the object (YOLO's first definition of confidence,
     arXiv 1506.02640, section 2), so that scores rank boxes by how well they fit too.
+
+    What an object costs is multiplied by its weight. A box of weight 0 is an ignore region: it trains nothing, and a
+    prediction more than half of which lies in it is not pulled to 0.
 
     Args:
         head: the YOLOv3 head, for its anchors and decoding.
@@ -65,38 +71,52 @@ class YOLOLoss:
         self.weights = {"box": box_weight, "obj": obj_weight, "cls": cls_weight}
 
     def __call__(
-        self, raw: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor], labels: Sequence[torch.Tensor]
+        self,
+        raw: Sequence[torch.Tensor],
+        boxes: Sequence[torch.Tensor],
+        labels: Sequence[torch.Tensor],
+        weights: Sequence[torch.Tensor] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Weighted terms of a batch, as a dict of scalar tensors.
 
         Args:
             raw: the head's raw maps.
             boxes, labels: per image, [n, 4] xyxy in network px and [n] int64.
+            weights: per image, [n] float, from 0 (an ignore region) to 1; all are 1 by default.
         """
+        weights = weights or [torch.ones(len(b), device=b.device) for b in boxes]
+        regions = [b[w == 0] for b, w in zip(boxes, weights, strict=True)]
+        boxes, labels, weights = (
+            [values[w > 0] for values, w in zip(column, weights, strict=True)] for column in (boxes, labels, weights)
+        )
         logits = self.head.flatten(raw).float().split((4, 1, self.head.num_classes), dim=-1)
         box_logits, objectness, class_logits = logits  # [B, N, 4], [B, N, 1], [B, N, K]
         cells = self.head.cells(raw)
         width = raw[0].shape[-1] * self.head.strides[0]
         height = raw[0].shape[-2] * self.head.strides[0]
-        found = self.assign(raw, boxes, labels)
+        found = self.assign(raw, boxes, labels, weights)
 
-        far = self._far_from_objects(box_logits, cells, boxes)
+        empty = self._empty(box_logits, cells, boxes, regions)
         aim = self._aim(box_logits, cells, found)
         terms = {
             "box": self._box_term(box_logits, cells, found, (width, height)),
-            "obj": self._objectness_term(objectness.squeeze(-1), found, aim, far),
+            "obj": self._objectness_term(objectness.squeeze(-1), found, aim, empty),
             "cls": self._class_term(class_logits, found),
         }
         return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}
 
     def assign(
-        self, raw: Sequence[torch.Tensor], boxes: Sequence[torch.Tensor], labels: Sequence[torch.Tensor]
+        self,
+        raw: Sequence[torch.Tensor],
+        boxes: Sequence[torch.Tensor],
+        labels: Sequence[torch.Tensor],
+        weights: Sequence[torch.Tensor],
     ) -> Assignment:
-        """The `Assignment` of objects to predictions for raw maps of these sizes."""
+        """The `Assignment` of objects to predictions for raw maps of these sizes; no ignore regions among the boxes."""
         device = raw[0].device
         counts = torch.tensor([len(b) for b in boxes], device=device)
         image = torch.repeat_interleave(torch.arange(len(boxes), device=device), counts)
-        all_boxes, all_labels = torch.cat(list(boxes)), torch.cat(list(labels))
+        all_boxes, all_labels, all_weights = (torch.cat(list(column)) for column in (boxes, labels, weights))
 
         objects, anchor = self._learners(all_boxes).nonzero(as_tuple=True)
         grids = self._grids(raw)
@@ -105,7 +125,7 @@ class YOLOLoss:
         column = torch.minimum(cell[:, 0], grids.columns[anchor] - 1)
         row = torch.minimum(cell[:, 1], grids.rows[anchor] - 1)
         prediction = grids.first[anchor] + row * grids.columns[anchor] + column
-        return Assignment(image[objects], prediction, all_boxes[objects], all_labels[objects])
+        return Assignment(image[objects], prediction, all_boxes[objects], all_labels[objects], all_weights[objects])
 
     def _learners(self, boxes: torch.Tensor) -> torch.Tensor:
         """Which anchors, scale by scale, learn which objects [n, 4]: bool [n, anchors of the scales]."""
@@ -134,7 +154,8 @@ class YOLOLoss:
             return logits.sum() * 0
         cells = _at(cells, found)
         if self.box != "mse":
-            return (1 - aligned_iou(self.head.decode_boxes(predicted, cells), found.boxes, self.box)).sum()
+            overlap = aligned_iou(self.head.decode_boxes(predicted, cells), found.boxes, self.box)
+            return ((1 - overlap) * found.weights).sum()
 
         centre = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         wh = found.boxes[:, 2:] - found.boxes[:, :2]
@@ -146,18 +167,20 @@ class YOLOLoss:
         xy = scale * (xy + torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
         target = (wh / cells.anchor).clamp(min=1e-6).log()
         small_objects_count_more = 2 - wh.prod(-1, keepdim=True) / (size[0] * size[1])
-        return (small_objects_count_more * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
+        weight = small_objects_count_more * found.weights[:, None]
+        return (weight * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
 
     @staticmethod
     def _objectness_term(
-        logits: torch.Tensor, found: Assignment, aim: torch.Tensor, counted: torch.Tensor
+        logits: torch.Tensor, found: Assignment, aim: torch.Tensor, empty: torch.Tensor
     ) -> torch.Tensor:
-        """Cross-entropy with `aim` at responsible predictions, 0 at the other ones that are `counted` [B, N]."""
+        """Cross-entropy with `aim` at responsible predictions, with 0 at the other ones that are `empty` [B, N]."""
         place = found.image * logits.shape[1] + found.prediction
-        target = torch.zeros(logits.numel(), device=logits.device)
-        target = target.scatter_reduce(0, place, aim, "amax").view_as(logits)  # of objects that share one, the best
-        counted[found.image, found.prediction] = True
-        return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * counted).sum()
+        nothing = torch.zeros(logits.numel(), device=logits.device)
+        target = nothing.scatter_reduce(0, place, aim, "amax").view_as(logits)  # of objects that share one, the best
+        weight = nothing.scatter_reduce(0, place, found.weights, "amax").view_as(logits)
+        weight = torch.where(weight > 0, weight, empty)
+        return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight).sum()
 
     @torch.no_grad()
     def _aim(self, logits: torch.Tensor, cells: Cells, found: Assignment) -> torch.Tensor:
@@ -168,24 +191,32 @@ class YOLOLoss:
         return aligned_iou(predicted, found.boxes)
 
     @torch.no_grad()
-    def _far_from_objects(self, logits: torch.Tensor, cells: Cells, boxes: Sequence[torch.Tensor]) -> torch.Tensor:
-        """True [B, N] where a prediction's box overlaps no object by more than `ignore_iou`."""
-        far = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+    def _empty(
+        self, logits: torch.Tensor, cells: Cells, boxes: Sequence[torch.Tensor], regions: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """1 [B, N] where a prediction's box overlaps no object by more than `ignore_iou` and no region covers it."""
+        empty = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
         predicted = self.head.decode_boxes(logits, cells)
-        for i, objects in enumerate(boxes):
+        for i, (objects, ignored) in enumerate(zip(boxes, regions, strict=True)):
             if len(objects):
-                far[i] = pairwise_iou(predicted[i], objects).amax(1) <= self.ignore_iou
-        return far
+                empty[i] = pairwise_iou(predicted[i], objects).amax(1) <= self.ignore_iou
+            if len(ignored):
+                empty[i] &= pairwise_cover(predicted[i], ignored).amax(1) <= COVERED
+        return empty.float()
 
     @staticmethod
     def _class_term(logits: torch.Tensor, found: Assignment) -> torch.Tensor:
-        """Cross-entropy of the K independent classes at each responsible prediction, counted once per prediction."""
+        """Cross-entropy of the K independent classes at each responsible prediction, counted once per prediction.
+
+        Of objects that share a prediction, all count as its classes and the greatest weight holds.
+        """
         count = logits.shape[1]
         place, slot = torch.unique(found.image * count + found.prediction, return_inverse=True)
         target = torch.zeros(len(place), logits.shape[2], device=logits.device)
-        target[slot, found.labels] = 1.0  # objects that share a prediction all count as its classes
+        target[slot, found.labels] = 1.0
+        weight = torch.zeros(len(place), device=logits.device).scatter_reduce(0, slot, found.weights, "amax")
         predicted = logits[place // count, place % count]
-        return F.binary_cross_entropy_with_logits(predicted, target, reduction="sum")
+        return (F.binary_cross_entropy_with_logits(predicted, target, reduction="none") * weight[:, None]).sum()
 
 
 def _at(cells: Cells, found: Assignment) -> Cells:

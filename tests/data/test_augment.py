@@ -18,7 +18,7 @@ def image_of(boxes, height=72, width=96, colour=RED):
     for left, top, right, bottom in boxes:
         image[top:bottom, left:right] = colour
     boxes = np.array(boxes, dtype=np.float32).reshape(-1, 4)
-    return Sample(image, boxes, np.arange(len(boxes)), 5)
+    return Sample(image, boxes, np.arange(len(boxes)), np.ones(len(boxes), np.float32), 5)
 
 
 def coloured(image):
@@ -136,8 +136,20 @@ def test_tiny_and_thin_images_work(height, width):
 def test_boxes_at_the_border_and_thinner_than_a_pixel_work():
     boxes = [[0, 0, 96, 72], [95.99, 71.99, 96, 72], [0, 0, 0.001, 72], [50, 71.9999, 60, 72], [33.3, 0, 33.4, 72]]
     sample = image_of([])
-    sample.boxes, sample.labels = np.array(boxes, np.float32), np.arange(5)
+    sample.boxes, sample.labels, sample.weights = np.array(boxes, np.float32), np.arange(5), np.ones(5, np.float32)
     augment = Augment(AugmentSettings())
     for seed in SEEDS:
         changed = augment(sample, seed)
         assert set(changed.labels) <= {0, 4}  # the others are smaller than MIN_AREA
+
+
+@pytest.mark.parametrize("is_mosaic", [False, True])
+def test_weights_stay_with_their_boxes(is_mosaic):
+    sample = image_of([(4 * i, 3 * i, 4 * i + 20, 3 * i + 16) for i in range(12)])
+    sample.weights = np.linspace(0, 1, 12, dtype=np.float32)
+    augment, lost = Augment(AugmentSettings(jitter=0.4)), 0
+    for seed in SEEDS:
+        changed = augment(sample, seed, is_mosaic)
+        assert_array_equal(changed.weights, sample.weights[changed.labels], strict=True)
+        lost += 12 - len(changed.labels)
+    assert is_mosaic or lost

@@ -75,10 +75,11 @@ def test_ids_with_gaps_become_labels_and_go_back(load):
     assert [dataset.categories[label]["name"] for label in (0, 79)] == ["class 1", "class 90"]
 
 
-def test_crowds_are_left_out(load):
+def test_crowds_are_no_objects(load):
     content = valid()
     content["annotations"][0]["iscrowd"] = 1
-    assert_array_equal(load(content).images[1].boxes, np.array([[0, 0, 40, 30]], np.float32))
+    image = load(content).images[1]
+    assert_array_equal(image.boxes[image.objects], np.array([[0, 0, 40, 30]], np.float32))
 
 
 def test_an_image_without_objects_has_no_boxes(load):
@@ -308,7 +309,7 @@ def test_the_ground_truth_is_the_file_with_what_may_be_missing(load):
         {"id": 18, "name": "dog"},
         {"id": 90, "name": "cup"},
     ]
-    assert [len(image.boxes) for image in dataset.images] == [0, 2]
+    assert [len(image.objects) for image in dataset.images] == [0, 2]
     assert truth == json.loads(json.dumps(truth)) == dataset.ground_truth()
 
 
@@ -323,3 +324,62 @@ def test_what_is_no_text_of_json_is_named(load, tmp_path, text):
     load(valid())
     (tmp_path / "set.json").write_bytes(text)
     assert error_of(CocoDataset, tmp_path / "set.json", tmp_path / "images").startswith(f"{tmp_path / 'set.json'}: ")
+
+
+# ---- boxes with a score, and crowds --------------------------------------------------------------------------------
+
+
+def scored(*scores):
+    """`valid()` with boxes of these scores in image 7, side by side; None: no score."""
+    content = valid()
+    content["annotations"] = [
+        {"id": i, "image_id": 7, "category_id": 1, "bbox": [3 * i, 5, 2, 10]}
+        | ({} if score is None else {"score": score})
+        for i, score in enumerate(scores)
+    ]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("options", "weights"),
+    [
+        ({}, {0: 1, 1: 1, 2: 1, 3: 0, 4: 0}),
+        ({"weighted": True}, {0: 1, 1: 0.9, 2: 0.5, 3: 0, 4: 0}),
+        ({"learn": 0.9, "ignore": 0.45}, {0: 1, 1: 1, 2: 0, 3: 0}),
+        ({"learn": 0.1, "ignore": 0.1}, {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 1}),
+    ],
+)
+def test_scores_decide_what_is_learned_ignored_or_left_out(load, options, weights):
+    dataset = load(scored(None, 0.9, 0.5, 0.49, 0.2, 0.19, 0), **options)
+    image = dataset.images[1]
+    found = dict(zip((image.boxes[:, 0] / 3).astype(int).tolist(), image.weights, strict=True))
+    assert found == pytest.approx(weights)
+    assert image.objects.tolist() == [i for i, number in enumerate(found) if weights[number]]
+
+
+def test_what_became_of_scores_is_counted(load):
+    (note,) = load(scored(None, 0.9, 0.5, 0.49, 0.2, 0.19, 0)).notes
+    assert (
+        "of 6 boxes with a score, 2 are learned (from 0.5 on), 2 are ignore regions (from 0.2 on), 2 are left" in note
+    )
+
+
+def test_evaluation_ignores_what_training_ignores(load):
+    annotations = load(scored(None, 0.9, 0.5, 0.49, 0.2, 0.19, 0)).ground_truth()["annotations"]
+    assert [(a["bbox"][0] / 3, a["iscrowd"]) for a in annotations] == [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1)]
+
+
+@pytest.mark.parametrize("score", ["0.5", True, -0.1, 1.1, [1], float("nan"), 10**400])
+def test_a_score_that_is_none_is_named(load, score):
+    assert "box 1 of image 7 has the score" in error_of(load, scored(None, score))
+
+
+def test_crowds_are_ignore_regions_whatever_their_box(load):
+    content = valid()
+    for box in ([10, 5, 20, 10], [0, 0, 0, 0], [-50, -50, 10, 10], [-5, -5, 400, 400]):
+        content["annotations"].append({"id": 9, "image_id": 3, "category_id": 18, "bbox": box, "iscrowd": 1})
+    dataset = load(content)
+    image = dataset.images[0]
+    assert image.boxes[image.weights == 0].tolist() == [[10, 5, 30, 15], [0, 0, 40, 30]]
+    assert image.objects.tolist() == [0] and image.labels[0] == 2
+    assert any(note.endswith("4 crowds are ignore regions") for note in dataset.notes)

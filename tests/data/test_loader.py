@@ -21,6 +21,7 @@ from detect.config.schema import (
 from detect.data.coco import CocoDataset
 from detect.data.image_folder import ImageFolder
 from detect.data.loader import STEPS_PER_SIZE, ClassificationImages, DetectionImages, plans, training_batches
+from detect.data.stream import Stream
 from detect.errors import UserError
 from detect.ops.image import write_image
 
@@ -59,7 +60,7 @@ def stream(plan_list):
 @pytest.mark.parametrize(("count", "batch"), [(7, 3), (5, 5), (3, 8), (10, 1)])
 def test_every_image_comes_once_an_epoch_across_batch_borders(count, batch):
     steps = 4 * count  # at least four epochs
-    images = stream(plans(count, settings_of(batch=batch), steps, stride=32))
+    images = stream(plans(Stream([count]), settings_of(batch=batch), steps, stride=32))
     assert [position for _, position in images] == list(range(steps * batch))
     indices = [index for index, _ in images]
     epochs = [indices[i : i + count] for i in range(0, len(indices) - count + 1, count)]
@@ -68,7 +69,7 @@ def test_every_image_comes_once_an_epoch_across_batch_borders(count, batch):
 
 
 def test_every_batch_is_whole():
-    found = list(plans(7, settings_of(batch=4), 5, stride=32))
+    found = list(plans(Stream([7]), settings_of(batch=4), 5, stride=32))
     assert [plan.step for plan in found] == [0, 1, 2, 3, 4]
     assert all(len(plan.images) == 4 for plan in found)
 
@@ -76,21 +77,21 @@ def test_every_batch_is_whole():
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_starting_later_gives_the_same_rest(accumulate):
     settings = settings_of(train_sizes=[64, 128], mosaic=0.5, batch=4, accumulate=accumulate)
-    whole = list(plans(7, settings, 30, stride=32))
+    whole = list(plans(Stream([7]), settings, 30, stride=32))
     for start in (0, 1, 9, 10, 13, 29, 30):
-        assert list(plans(7, settings, 30, 32, start)) == whole[start * accumulate :]
+        assert list(plans(Stream([7]), settings, 30, 32, start)) == whole[start * accumulate :]
 
 
 def test_the_seed_makes_the_order():
-    first, again, other = (stream(plans(50, settings_of(batch=5, seed=s), 10, 32)) for s in (0, 0, 1))
+    first, again, other = (stream(plans(Stream([50], seed=s), settings_of(batch=5), 10, 32)) for s in (0, 0, 1))
     assert first == again
     assert first != other
 
 
 def test_accumulation_splits_the_batch_and_nothing_else():
     options = {"train_sizes": [64, 128], "batch": 6}
-    whole = list(plans(7, settings_of(**options), 12, stride=32))
-    parts = list(plans(7, settings_of(**options, accumulate=3), 12, stride=32))
+    whole = list(plans(Stream([7]), settings_of(**options), 12, stride=32))
+    parts = list(plans(Stream([7]), settings_of(**options, accumulate=3), 12, stride=32))
     assert len(parts) == 36 and all(len(plan.images) == 2 for plan in parts)
     assert stream(parts) == stream(whole)
     for i, plan in enumerate(parts):
@@ -98,19 +99,19 @@ def test_accumulation_splits_the_batch_and_nothing_else():
 
 
 def test_sizes_are_multiples_of_the_stride_and_stay_for_ten_steps():
-    found = [plan.size for plan in plans(9, settings_of(train_sizes=[64, 160], batch=2), 800, stride=32)]
+    found = [plan.size for plan in plans(Stream([9]), settings_of(train_sizes=[64, 160], batch=2), 800, stride=32)]
     assert set(found) == {64, 96, 128, 160}
     tens = [found[i : i + STEPS_PER_SIZE] for i in range(0, 800, STEPS_PER_SIZE)]
     assert STEPS_PER_SIZE == 10 and all(len(set(ten)) == 1 for ten in tens)
     shares = Counter(ten[0] for ten in tens)
     assert min(shares.values()) > 8  # of 20 expected
-    assert {plan.size for plan in plans(9, settings_of(size=96, batch=2), 50, stride=32)} == {96}
+    assert {plan.size for plan in plans(Stream([9]), settings_of(size=96, batch=2), 50, stride=32)} == {96}
 
 
 def test_mosaics_end_before_the_training_does():
     def mosaics(settings):
         images = DetectionImages([], settings)
-        return [images.takes_mosaics(plan) for plan in plans(9, settings, 20, stride=32)]
+        return [images.takes_mosaics(plan) for plan in plans(Stream([9]), settings, 20, stride=32)]
 
     assert mosaics(settings_of(mosaic=1.0, mosaic_off=0.3, batch=2)) == [True] * 14 + [False] * 6
     assert all(mosaics(settings_of(mosaic=1.0, mosaic_off=0, batch=2)))
@@ -119,7 +120,7 @@ def test_mosaics_end_before_the_training_does():
 def test_batches_are_what_training_takes(dataset):
     settings = settings_of(train_sizes=[64, 96], mosaic=0.5, batch=4, accumulate=2, workers=0)
     batches = list(training_batches(dataset, settings, 12, stride=32))
-    expected = list(plans(6, settings, 12, 32))
+    expected = list(plans(Stream([6]), settings, 12, 32))
     assert len(batches) == 24
     for batch, plan in zip(batches, expected, strict=True):
         assert batch.images.dtype == torch.uint8
@@ -202,7 +203,7 @@ def classified(folder, settings, steps, start=0):
 
 def test_batches_of_classes_follow_the_same_plan(folder):
     settings = classifier_settings(batch=4, accumulate=2, workers=0)
-    batches, expected = classified(folder, settings, 12), list(plans(7, settings, 12, 32))
+    batches, expected = classified(folder, settings, 12), list(plans(Stream([7]), settings, 12, 32))
     assert len(batches) == 24
     for batch, plan in zip(batches, expected, strict=True):
         assert batch.images.dtype == torch.uint8

@@ -9,6 +9,7 @@ from detect.data.sample import Sample
 from detect.ops.letterbox import GREY
 
 COLOURS = np.array([(240, 0, 0), (0, 240, 0), (0, 0, 240), (240, 240, 0)])
+ONE = np.ones(1, np.float32)
 SIZES = ((72, 96), (96, 72), (40, 40), (200, 90))  # height, width
 
 
@@ -19,7 +20,7 @@ def four_samples():
         image = np.full((height, width, 3), 60, dtype=np.uint8)
         box = np.array([width // 4, height // 5, width - width // 6, height - height // 4])
         image[box[1] : box[3], box[0] : box[2]] = COLOURS[label]
-        samples.append(Sample(image, box[None].astype(np.float32), np.array([label]), 10 + label))
+        samples.append(Sample(image, box[None].astype(np.float32), np.array([label]), ONE, 10 + label))
     return samples
 
 
@@ -50,8 +51,8 @@ def test_boxes_stay_in_the_image_and_keep_their_kind():
 
 
 def test_the_four_images_meet_in_one_corner():
-    samples = [Sample(np.full((50, 50, 3), 50 * i, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.int64), i)
-               for i in range(1, 5)]  # fmt: skip
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    samples = [Sample(np.full((50, 50, 3), 50 * i, np.uint8), *nothing, i) for i in range(1, 5)]
     for seed in range(20):
         image = mosaic(samples, 100, np.random.default_rng(seed)).image[..., 0]
         assert set(np.unique(image)) <= {50, 100, 150, 200, GREY}
@@ -84,8 +85,17 @@ def test_no_boxes_and_the_given_samples_stay():
 
 def test_thin_images_work():
     samples = four_samples()
-    samples[1] = Sample(np.zeros((1, 500, 3), np.uint8), np.array([[0, 0, 500, 1]], np.float32), np.array([1]), 1)
-    samples[2] = Sample(np.zeros((1, 1, 3), np.uint8), np.array([[0, 0, 1, 1]], np.float32), np.array([2]), 2)
+    samples[1] = Sample(np.zeros((1, 500, 3), np.uint8), np.array([[0, 0, 500, 1]], np.float32), np.array([1]), ONE, 1)
+    samples[2] = Sample(np.zeros((1, 1, 3), np.uint8), np.array([[0, 0, 1, 1]], np.float32), np.array([2]), ONE, 2)
     for seed in range(20):
         result = mosaic(samples, 64, np.random.default_rng(seed))
         assert result.image.shape == (64, 64, 3) and (result.boxes <= 64).all()
+
+
+def test_weights_stay_with_their_boxes():
+    samples = four_samples()
+    for label, sample in enumerate(samples):
+        sample.weights = np.array([label / 4], np.float32)
+    for seed in range(20):
+        result = mosaic(samples, 96, np.random.default_rng(seed))
+        assert_array_equal(result.weights, result.labels.astype(np.float32) / 4, strict=True)

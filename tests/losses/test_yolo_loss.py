@@ -38,6 +38,11 @@ def random_objects(count, width=96, height=64, seed=0):
     return torch.cat([top_left, top_left + size], dim=1), labels
 
 
+def all_ones(boxes):
+    """The weights of objects that all count fully."""
+    return [torch.ones(len(boxes_of_one)) for boxes_of_one in boxes]
+
+
 # ---- Darknet, number after number ----------------------------------------------------------------------------------
 
 
@@ -257,7 +262,7 @@ def test_every_object_trains_the_best_anchor_of_its_cell_alone():
     head, raw = head_of(), random_raw(batch=3)
     objects = [random_objects(12, seed=1), random_objects(0), random_objects(5, seed=2)]
     boxes, labels = zip(*objects, strict=True)
-    found = YOLOLoss(head).assign(raw, boxes, labels)
+    found = YOLOLoss(head).assign(raw, boxes, labels, all_ones(boxes))
     assert found.image.tolist() == [0] * 12 + [2] * 5
     assert_close(found.boxes, torch.cat(boxes))
     assert_close(found.labels, torch.cat(labels))
@@ -273,14 +278,17 @@ def test_every_object_trains_the_best_anchor_of_its_cell_alone():
 def test_objects_at_the_last_pixel_train_the_last_cell():
     head, raw = head_of(), random_raw(batch=1)
     boxes = [torch.tensor([[96.0, 64.0, 96.0, 64.0], [90.0, 56.0, 96.0, 64.0]])]
-    found = YOLOLoss(head).assign(raw, boxes, [torch.tensor([0, 1])])
+    found = YOLOLoss(head).assign(raw, boxes, [torch.tensor([0, 1])], all_ones(boxes))
     cells = head.cells(raw)
     assert cells.position[found.prediction].tolist() == [[11.0, 7.0], [11.0, 7.0]]
 
 
 def test_a_lower_threshold_gives_more_anchors_to_an_object():
     raw, (boxes, labels) = random_raw(batch=1), random_objects(12, seed=1)
-    counts = [len(YOLOLoss(head_of(), iou_thresh=t).assign(raw, [boxes], [labels]).image) for t in (1, 0.5, 0.2, 0)]
+    counts = [
+        len(YOLOLoss(head_of(), iou_thresh=t).assign(raw, [boxes], [labels], all_ones([boxes])).image)
+        for t in (1, 0.5, 0.2, 0)
+    ]
     assert counts == [sum(len(owners(box, t)) for box in boxes.tolist()) for t in (1, 0.5, 0.2, 0)]
     assert counts[0] == 12 and counts[3] == 12 * 9 and counts == sorted(counts)
 
@@ -299,7 +307,7 @@ def test_objectness_can_be_pulled_to_the_iou_of_the_decoded_box():
     logits = head.flatten(raw)[0].detach()
     decoded = head.decode_boxes(logits[:, :4], head.cells(raw))
     overlaps = box_iou(decoded, boxes)
-    found = loss.assign(raw, [boxes], [labels])
+    found = loss.assign(raw, [boxes], [labels], all_ones([boxes]))
     expected = 0.0
     for i, probability in enumerate(logits[:, 4].sigmoid().tolist()):
         objects = [j for k, j in zip(found.prediction.tolist(), found.boxes, strict=True) if k == i]
@@ -329,3 +337,58 @@ def test_the_batch_is_averaged(form):
     alone = [loss([level[i : i + 1] for level in raw], boxes[i : i + 1], labels[i : i + 1]) for i in range(2)]
     for name, value in both.items():
         assert_close(value, (alone[0][name] + alone[1][name]) / 2)
+
+
+# ---- weights and ignore regions ------------------------------------------------------------------------------------
+
+
+def test_weights_of_one_change_nothing():
+    raw, (boxes, labels) = random_raw(), random_objects(5)
+    objects = [boxes, boxes[:2]], [labels, labels[:2]]
+    loss = YOLOLoss(head_of(), box="ciou")
+    assert_close(loss(raw, *objects, all_ones(objects[0])), loss(raw, *objects), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_object_costs_in_proportion_to_its_weight(form):
+    raw, (boxes, labels) = random_raw(batch=1), random_objects(1, seed=4)
+    loss = YOLOLoss(head_of(), box=form)
+    whole = loss(raw, [boxes], [labels])
+    half = loss(raw, [boxes], [labels], [torch.tensor([0.5])])
+    assert_close(half["box"], whole["box"] / 2)
+    assert_close(half["cls"], whole["cls"] / 2)
+    place = loss.assign(raw, [boxes], [labels], all_ones([boxes])).prediction
+    logit = head_of().flatten(raw)[0, place, 4]
+    assert_close(whole["obj"] - half["obj"], torch.nn.functional.softplus(-logit).sum() / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_in_an_ignore_region_nothing_is_learned():
+    raw, head = random_raw(batch=1), head_of()
+    everywhere = torch.tensor([[-1e4, -1e4, 1e4, 1e4]])
+    terms = YOLOLoss(head)(raw, [everywhere], [torch.tensor([0])], [torch.zeros(1)])
+    assert {name: value.item() for name, value in terms.items()} == {"box": 0.0, "obj": 0.0, "cls": 0.0}
+
+
+def test_a_prediction_is_spared_when_more_than_half_of_it_lies_in_a_region():
+    raw, head = random_raw(batch=1), head_of()
+    region = torch.tensor([[20.0, 10.0, 70.0, 50.0]])
+    YOLOLoss(head)(raw, [region], [torch.tensor([0])], [torch.zeros(1)])["obj"].backward()
+    gradient = head.flatten([level.grad for level in raw])[0, :, 4]
+    decoded = head.decode(raw)[0][0].detach()
+    inside = (torch.minimum(decoded[:, 2:], region[:, 2:]) - torch.maximum(decoded[:, :2], region[:, :2])).clamp(min=0)
+    covered = inside.prod(1) / (decoded[:, 2:] - decoded[:, :2]).prod(1) > 0.5
+    assert 10 < covered.sum() < len(covered) - 10
+    assert (gradient[covered] == 0).all() and (gradient[~covered] > 0).all()
+
+
+def test_an_object_within_an_ignore_region_is_learned():
+    raw, (boxes, labels) = random_raw(batch=1), random_objects(1, seed=4)
+    everywhere = torch.tensor([[-1e4, -1e4, 1e4, 1e4]])
+    weights = [torch.tensor([1.0, 0.0])]
+    loss = YOLOLoss(head_of())
+    terms = loss(raw, [torch.cat([boxes, everywhere])], [torch.cat([labels, labels])], weights)
+    alone = loss(raw, [boxes], [labels])
+    assert_close(terms["box"], alone["box"], rtol=0, atol=0)
+    place = loss.assign(raw, [boxes], [labels], all_ones([boxes])).prediction
+    logit = head_of().flatten(raw)[0, place, 4]
+    assert_close(terms["obj"], torch.nn.functional.softplus(-logit).sum())
