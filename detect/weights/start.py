@@ -6,6 +6,7 @@ from os import PathLike
 from torch import Tensor, nn
 
 from detect.config.schema import ClassifierSettings
+from detect.darknet.names import modern
 from detect.darknet.network import DarknetNetwork
 from detect.darknet.writer import load_weights
 from detect.errors import UserError
@@ -16,7 +17,8 @@ from detect.weights.files import Category, read
 def load_matching(network: nn.Module, categories: list[Category], path: str | PathLike[str]) -> str:
     """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
-    Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ.
+    Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ
+    by more than Darknet's older names.
     Returns a sentence that says what was taken.  Raises UserError.
     """
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
@@ -32,7 +34,11 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
         rest = "; neck and head dropped, classifier starts anew"
         if detects:
             rest = "; classifier dropped, neck and head start anew"
-    elif [c["name"] for c in categories] != list(source.names):
+    elif [c["name"] for c in categories] == list(source.names):
+        pass
+    elif [modern(c["name"]) for c in categories] == [modern(name) for name in source.names]:
+        rest = "; classes matched by Darknet's older names"
+    else:
         for part in _last_layers(network):
             for name in _tensors_of(taken, part):
                 del taken[name]
