@@ -2,6 +2,7 @@
 
 import re
 from os import PathLike
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -12,18 +13,21 @@ from detect.darknet.writer import load_weights
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.weights.files import Category, read
+from detect.weights.zoo import known_names
 
 
 def load_matching(network: nn.Module, categories: list[Category], path: str | PathLike[str]) -> str:
     """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
     Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ
-    by more than Darknet's older names.
+    by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`: settings make it a file that is
+    not there, in the folder of whoever wrote it.
     Returns a sentence that says what was taken.  Raises UserError.
     """
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
         return load_weights(network, path)
-    source = read(path, settings_type=None)
+    name = Path(path).name
+    source = read(name if name in known_names() and not Path(path).exists() else path, settings_type=None)
     theirs, ours = source.network.state_dict(), network.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     what, rest = "tensors", ""
