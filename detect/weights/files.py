@@ -27,6 +27,7 @@ from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.ops.letterbox import GREY
+from detect.weights.mask import with_trained_mask
 from detect.weights.zoo import files_of, known_names
 
 AnyPath = str | os.PathLike[str]
@@ -150,7 +151,7 @@ def _read_darknet(
 ) -> Weights:
     if cfg is None:
         raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are", argument="cfg")
-    parsed = read_cfg(cfg)
+    parsed = with_trained_mask(read_cfg(cfg), path)
     values, origins = values_of(str(cfg), parsed, training=False)
     settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
     with torch.device("meta"):  # no memory is taken before the file's size is known to fit

@@ -13,6 +13,7 @@ from detect.darknet.writer import load_weights
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.weights.files import Category, read
+from detect.weights.mask import mask_warning
 from detect.weights.zoo import known_names
 
 
@@ -25,7 +26,7 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     Returns a sentence that says what was taken.  Raises UserError.
     """
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
-        return load_weights(network, path)
+        return load_weights(network, path) + _warning(network, path)
     name = Path(path).name
     source = read(name if name in known_names() and not Path(path).exists() else path, settings_type=None)
     theirs, ours = source.network.state_dict(), network.state_dict()
@@ -51,7 +52,13 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     if not taken:
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
     network.load_state_dict(taken, strict=False)
-    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
+    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}" + _warning(network, source.path)
+
+
+def _warning(network: nn.Module, path: str | PathLike[str]) -> str:
+    """What is known against `network` with the weights in a file, to be added to a sentence; else nothing."""
+    warning = mask_warning(network.cfg, path) if isinstance(network, DarknetNetwork) else ""
+    return f"; {warning}" if warning else ""
 
 
 def _last_layers(network: nn.Module) -> list[str]:

@@ -35,13 +35,17 @@ class Released:
 
 @dataclass(frozen=True)
 class Classic:
-    """Published weights of Darknet, with their .cfg and class names. `size`: side of the input, px."""
+    """Published weights of Darknet, with their .cfg and class names. `size`: side of the input, px.
+
+    `mask`: (what the last [yolo] of the common .cfg says, what the weights were trained with), where the two differ.
+    """
 
     name: str
     size: int
     ap: str
     weights: Remote
     cfg: Remote
+    mask: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     classes: ClassVar[int] = 80
     licence: ClassVar[str] = "public domain"
 
@@ -99,6 +103,7 @@ CLASSICS = (
             35_434_956,
         ),
         Remote(f"{REDMON}/yolov3-tiny.cfg", "84eb7a675ef87c906019ff5a6e0effe275d175adb75100dcb47f0727917dc2c7"),
+        mask=((0, 1, 2), (1, 2, 3)),
     ),
     Classic(
         "yolov3-spp", 608, "AP50 0.606 on test-dev",

@@ -18,7 +18,7 @@ def small_net(server, cache, tmp_path, monkeypatch):
     """The zoo's only classic; an empty folder is the working one."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
-    return fill(server, tmp_path, monkeypatch)
+    return fill(server, tmp_path, monkeypatch, mask=((0, 1, 2), (1, 2, 3)))
 
 
 def test_the_table_lists_every_name_with_size_classes_ap_licence_and_place(cache):
@@ -40,9 +40,10 @@ def test_the_table_as_json(cache):
         assert row["bytes"] > 1e6 and row["classes"] == 80 and row["here"] is (row["url"] is None)
 
 
-def test_a_name_is_taken_as_weights(small_net, tmp_path):
+def test_a_name_is_taken_as_weights_and_the_corrected_mask_is_said(small_net, tmp_path):
     ran = detect("export", "small-net", "--out", tmp_path / "x.safetensors")
-    assert ran.status == 0 and (tmp_path / "x.safetensors").is_file()
+    assert ran.status == 0 and "small-net's weights were trained with 1,2,3, and that is taken" in ran.err
+    assert (tmp_path / "x.safetensors").is_file()
 
 
 def test_offline_is_one_sentence_and_nothing_is_asked(small_net, server, cache, tmp_path):
