@@ -3,17 +3,38 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildWithWeights(build_py):
+    """Puts the released weights and their card into the package, where `detect.weights.zoo` finds them.
+
+    An editable installation finds them in the checkout.
+    """
+
+    def run(self):
+        super().run()
+        if self.editable_mode:
+            return
+        folder = str(Path(self.build_lib, "detect", "weights", "released"))
+        self.mkpath(folder)
+        for path in (*ROOT.glob("weights/*.safetensors"), ROOT / "weights" / "README.md"):
+            self.copy_file(str(path), folder)
+
 
 setup(
     name="csp-detect",
     version="0.1.0",
     description="Real-time object detectors put together from named parts: CSPNet backbones, EFM, YOLOv3 heads",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
     package_data={"detect": ["py.typed"]},
+    cmdclass={"build_py": BuildWithWeights},
     install_requires=[
         "torch>=2.6",
         "torchvision",
@@ -27,6 +48,8 @@ setup(
         "pyyaml",
         "safetensors",
         "tqdm",
+        "pooch",
+        "requests",  # what pooch fetches with; fetch.py tells its errors
     ],
     extras_require={
         "demo": ["scikit-image"],

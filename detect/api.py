@@ -25,9 +25,10 @@ from detect.exporters.darknet import write_darknet
 from detect.files import made_folder, new_folder, write_text
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime, pick_device
+from detect.weights import zoo
 from detect.weights.files import Weights, read, write_safetensors
 
-RELEASED = Path(__file__).resolve().parents[1] / "weights" / "csppelee_efm_coco3k.safetensors"
+RELEASED = zoo.RELEASED[0].path  # what is loaded where no weights are named
 FORMATS = {"safetensors": ".safetensors", "darknet": ".weights"}  # of export, with the suffix of its file
 AnyPath = str | PathLike[str]
 Say = Callable[[str], Any]
@@ -60,8 +61,9 @@ def load(
             for box, score, name in result: ...
 
     Args:
-        weights: a run folder, a `.pt` checkpoint, a `.safetensors` or a Darknet `.weights` file; the released weights
-            by default.
+        weights: a run folder, a `.pt` checkpoint, a `.safetensors` or a Darknet `.weights` file, or where there is none
+            of this name, one that `detect zoo` lists: then what is not here is fetched; the released weights by
+            default.
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line.
         size: side of the network's input, px; what it was trained for by default.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
@@ -71,7 +73,7 @@ def load(
         nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.nms`, instead of the configured.
 
     Raises:
-        UserError: the weights cannot be used, or an argument is out of range.
+        UserError: the weights cannot be used or fetched, or an argument is out of range.
     """
     loaded = load_weights(weights, cfg, names)
     options: dict[str, Any] = {
@@ -88,9 +90,7 @@ def load_weights(
     weights: AnyPath = RELEASED, cfg: AnyPath | None = None, names: AnyPath | None = None, **options: Any
 ) -> Weights:
     """The `Weights` in a file; arguments as in `load` and `detect.weights.files.read`.  Raises UserError."""
-    if weights is RELEASED and not RELEASED.is_file():
-        raise UserError("the released weights are part of a checkout, not of this installation; name a file of weights")
-    return read(weights, cfg=cfg, names=names, **options)
+    return read(zoo.released_path() if weights is RELEASED else weights, cfg=cfg, names=names, **options)
 
 
 def predictor_of(

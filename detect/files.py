@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -84,12 +84,21 @@ def nearest_file(path: str | os.PathLike[str]) -> str:
     return printable(hint) if "did you mean" in hint else ""
 
 
-def missing(path: str | os.PathLike[str]) -> UserError:
-    """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists."""
+def _nearest_of(path: str | os.PathLike[str], names: Collection[str]) -> str:
+    """`"; did you mean 'x'?"` where `path` is nearly one of `names`, else nothing."""
+    hint = nearest(path, names)
+    return hint if "did you mean" in hint else ""
+
+
+def missing(path: str | os.PathLike[str], names: Collection[str] = ()) -> UserError:
+    """The `UserError` for a file that is not there: where it was looked for, and the nearest name that exists.
+
+    `names` are words that could stand in the place of a path.
+    """
     wrong = Path(path).absolute()
     while not wrong.parent.is_dir():  # the first part of the path that is wrong
         wrong = wrong.parent
-    hint = nearest_file(wrong) or "; check the path"
+    hint = nearest_file(wrong) or _nearest_of(path, names) or "; check the path"
     return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
 
 

@@ -60,3 +60,23 @@ def small_backbone():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(BACKBONES._classes, "Small", Small)
         yield "Small"
+
+
+@pytest.fixture
+def server():
+    """A `tests.small_server.Server` on 127.0.0.1."""
+    from tests.small_server import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of fetched files, not there yet; the environment names no proxy and does not say offline."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("CSP_DETECT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CSP_DETECT_OFFLINE", "")
+    return tmp_path / "cache"

@@ -14,6 +14,7 @@ import detect
 from detect import config
 from detect.config import document
 from detect.models.registry import NECKS
+from detect.weights import zoo
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md", "docs/python.md", "docs/own_parts.md"}
@@ -138,6 +139,18 @@ def test_examples_of_configurations_are_valid(page, workplace):
     path.write_text(example)
     settings = config.load(path, ["train.steps=10"] if page == "docs/parts.md" else [])
     config.check_model(settings)
+
+
+def test_the_page_on_weights_lists_what_is_known_by_name():
+    text = text_of("docs/weights.md")
+    rows = dict(re.findall(r"^\| `([\w.-]+)` \| (.*) \|$", text, flags=re.MULTILINE))
+    assert list(rows) == zoo.known_names()
+    for row in zoo.rows():
+        assert rows[row["name"]].startswith(f"{row['bytes'] / 1e6:.1f} | {row['size']} | {row['ap']} | ")
+    for entry in zoo.CLASSICS:
+        for remote in (entry.weights, entry.cfg):
+            host, owner, project = remote.url.removeprefix("https://").split("/")[:3]
+            assert (f"github.com/{owner}/{project}" if "github" in host else host) in rows[entry.name]
 
 
 def test_every_setting_is_on_the_page_with_its_section():

@@ -25,7 +25,10 @@ PAGES = [
     "README.md", "data/README.md", "weights/README.md",
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
 ]  # fmt: skip
-HEAVY = ("torch", "torchvision", "cv2", "numpy", "albumentations", "pycocotools", "PIL", "yaml", "tqdm", "safetensors")
+HEAVY = (
+    "torch", "torchvision", "cv2", "numpy", "albumentations", "pycocotools", "PIL", "yaml", "tqdm", "safetensors",
+    "pooch", "requests",
+)  # fmt: skip
 LARGEST = 12_000_000  # bytes of a file in git
 
 
@@ -152,6 +155,24 @@ def test_every_folder_with_code_is_packaged():
     packages = setuptools.find_packages(str(ROOT), include=["detect", "detect.*"])
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "detect").rglob("*.py")}
     assert folders == set(packages)
+
+
+def test_the_released_weights_are_packed_and_found_by_name_there(tmp_path):
+    """What `pip install .` puts into the package, outside the checkout."""
+    arguments = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    code = """
+from detect.weights import zoo
+for entry in zoo.RELEASED:
+    print(zoo.released_path(entry))
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    arguments = [sys.executable, "-c", code]
+    run = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    packed = sorted((tmp_path / "detect" / "weights" / "released").iterdir())
+    assert sorted(run.stdout.split()) == [str(path) for path in packed if path.suffix == ".safetensors"]
+    assert [path.name for path in packed] == sorted(path.name for path in (ROOT / "weights").iterdir())
+    assert all(path.read_bytes() == (ROOT / "weights" / path.name).read_bytes() for path in packed)
 
 
 def test_version_and_console_command_agree_with_the_package():
@@ -306,7 +327,7 @@ def check_command(line):
 @pytest.mark.parametrize(
     ("page", "least"),
     [("README.md", 3), ("docs/darknet.md", 6), ("docs/imagenet.md", 7), ("docs/parts.md", 3), ("docs/training.md", 9),
-     ("docs/field_of_view.md", 2)],
+     ("docs/field_of_view.md", 2), ("docs/weights.md", 5)],
 )  # fmt: skip
 def test_a_page_shows_commands_that_parse(page, least):
     assert sum(map(check_command, commands_of(page))) >= least

@@ -3,7 +3,7 @@
 import argparse
 import platform
 
-from detect.cli.common import answer, say_of, set_option, whole
+from detect.cli.common import answer, offline_option, say_of, set_option, whole
 
 HELP = "measure this machine: stages of inference, decoding and NMS alone, and training"
 
@@ -15,6 +15,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--batch", type=whole(1, 1024), default=16, help="images per training step (16)")
     sub.add_argument("--weights", help="measure these instead of random weights in inference")
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
+    offline_option(sub)
     sub.add_argument("--image", help="measure inference on this image instead of a generated one")
     sub.add_argument("--rounds", type=whole(1, 100_000), default=60, help="measured inferences (60)")
     sub.add_argument("--steps", type=whole(1, 100_000), default=12, help="measured training steps (12)")

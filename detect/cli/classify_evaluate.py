@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import answer, device_option, say_of
+from detect.cli.common import answer, device_option, offline_option, say_of
 
 HELP = "top-1 and top-5 of a classifier"
 
@@ -13,6 +13,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--split", default="val", help="val, train, ... (val)")
     sub.add_argument("--ten-crop", action="store_true", help="average over ten crops instead of the centre crop")
     device_option(sub)
+    offline_option(sub)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -76,11 +76,17 @@ def training_options(sub: argparse.ArgumentParser, example: str) -> None:
     sub.add_argument("--out", help="folder that gets the run's folder (runs)")
     sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
     device_option(sub)
+    offline_option(sub)
+
+
+def offline_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--offline", action="store_true", help="fetch nothing: weights by name must be here")
 
 
 def darknet_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     sub.add_argument("--names", help="the classes of a .weights file, one name a line")
+    offline_option(sub)
 
 
 def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:

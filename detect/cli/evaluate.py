@@ -9,7 +9,7 @@ HELP = "COCO AP of a detector, by pycocotools"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("weights", help="run folder, .pt, .safetensors or .weights")
+    sub.add_argument("weights", help="run folder, .pt, .safetensors, .weights, or a name of detect zoo")
     darknet_options(sub)
     sub.add_argument("--data", help="data folder or data YAML (the one it was trained on)")
     sub.add_argument("--split", default="val", help="val, train, test-dev, ... (val)")

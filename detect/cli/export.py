@@ -8,7 +8,7 @@ HELP = "write a trained detector or classifier as released weights"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("weights", help="run folder, .pt, .safetensors or .weights")
+    sub.add_argument("weights", help="run folder, .pt, .safetensors, .weights, or a name of detect zoo")
     darknet_options(sub)
     sub.add_argument("--format", choices=["safetensors", "darknet"], default="safetensors")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import answer, say_of, set_option, whole
+from detect.cli.common import answer, offline_option, say_of, set_option, whole
 from detect.errors import UserError
 
 HELP = "measure how far each detection scale sees, beside its anchors"
@@ -12,6 +12,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML or .cfg files, measured with random weights")
     sub.add_argument("--weights", help="measure this trained detector too: run folder, .pt, .safetensors or .weights")
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
+    offline_option(sub)
     set_option(sub, "model.neck.sam=false")
     sub.add_argument("--size", type=whole(32, 4096), help="side of the input, px (the configured one)")
     sub.add_argument("--inputs", type=whole(1, 10_000), default=4, help="images of noise to average over (4)")

@@ -19,10 +19,12 @@ from detect.cli import (
     profile,
     settings,
     train,
+    zoo,
 )  # fmt: skip
 from detect.cli.common import Parser, add_verb, with_option
 from detect.errors import UserError
 from detect.files import printable
+from detect.weights.fetch import OFFLINE
 
 VERBS = {
     "train": train,
@@ -34,6 +36,7 @@ VERBS = {
     "profile": profile,
     "field_of_view": field_of_view,
     "benchmark": benchmark,
+    "zoo": zoo,
     "settings": settings,
 }
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # how PyTorch's RuntimeErrors say it
@@ -59,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args, extra = parser().parse_known_args(arguments)
         if extra:
             raise UserError(f"detect {args.verb}: unknown {extra[0]}; see detect {args.verb} --help")
+        if getattr(args, "offline", False):
+            os.environ[OFFLINE] = "1"
         return args.run(args) or 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -7,7 +7,7 @@ from detect.errors import UserError
 from detect.files import cannot_read, printable
 
 MAX_BYTES = 1 << 20
-# what Darknet's coco.names says, and what COCO's annotations say; classes are matched with the data's by name
+# what Darknet's lists say, and what COCO's annotations say
 COCO = {
     "motorbike": "motorcycle",
     "aeroplane": "airplane",
@@ -16,6 +16,11 @@ COCO = {
     "diningtable": "dining table",
     "tvmonitor": "tv",
 }
+
+
+def modern(name: str) -> str:
+    """The class name as COCO's annotations have it, where Darknet's lists have an older one."""
+    return COCO.get(name, name)
 
 
 def read_names(path: str | PathLike[str], count: int) -> list[str]:
@@ -31,7 +36,7 @@ def read_names(path: str | PathLike[str], count: int) -> list[str]:
     if twice:
         raise UserError(f"{printable(path)}: '{twice[0]}' is listed twice; give every class a name of its own")
     if count == 80 and COCO.keys() <= set(names):
-        return [COCO.get(name, name) for name in names]
+        return [modern(name) for name in names]
     return names
 
 

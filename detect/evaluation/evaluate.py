@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pycocotools.coco import COCO
 from tqdm import tqdm
 
+from detect.darknet.names import modern
 from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError
 from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
@@ -77,17 +78,35 @@ def match_categories(
 ) -> list[int | None]:
     """The data's category id for each of the model's labels, matched by name; None where the data lacks the class.
 
+    A class that goes by Darknet's older name on one side only (motorbike, motorcycle) is the same class.
+
     Raises:
         UserError: no class of the model occurs in the data.
     """
     if [c["name"] for c in model_categories] == [c["name"] for c in data_categories]:
         return [category["id"] for category in data_categories]
     by_name = {category["name"]: category["id"] for category in data_categories}
-    matched = [by_name.get(category["name"]) for category in model_categories]
+    renamed = renamed_classes(model_categories, data_categories)
+    names = [category["name"] for category in model_categories]
+    matched = [by_name.get(renamed.get(name, name)) for name in names]
     if not any(category_id is not None for category_id in matched):
-        model_names = ", ".join(category["name"] for category in model_categories[:5])
+        model_names = ", ".join(names[:5])
         raise UserError(
             f"{source}: none of its classes ({', '.join(list(by_name)[:5])}, ...) is known to the model "
             f"({model_names}, ...); evaluate on data with the model's class names"
         )
     return matched
+
+
+def renamed_classes(model_categories: list[dict[str, Any]], data_categories: list[dict[str, Any]]) -> dict[str, str]:
+    """{the model's name: the data's} of the classes that differ by Darknet's older names alone."""
+    model_names, data_names = ({category["name"] for category in c} for c in (model_categories, data_categories))
+    waiting = {modern(name): name for name in data_names - model_names}
+    return {name: waiting[modern(name)] for name in model_names - data_names if modern(name) in waiting}
+
+
+def renaming_note(model_categories: list[dict[str, Any]], data_categories: list[dict[str, Any]]) -> str:
+    """A sentence on `renamed_classes`; nothing where there is none."""
+    pairs = sorted(renamed_classes(model_categories, data_categories).items())
+    listed = ", ".join(f"{model} is {data}" for model, data in pairs)
+    return f"classes matched by Darknet's older names: {listed}" if pairs else ""

@@ -15,7 +15,7 @@ from detect.evaluation.classification import accuracies, class_scores, per_class
 from detect.evaluation.classification import per_class_table as class_table
 from detect.evaluation.coco import indexed, per_class_table
 from detect.evaluation.diagnosis import diagnose
-from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
+from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, renaming_note
 from detect.evaluation.submission import check_name, write_results, write_test_dev
 from detect.inference.predictor import Predictor
 
@@ -34,7 +34,7 @@ def report_split(
     Raises:
         UserError: an image cannot be read, none of its classes is known, or the file cannot be written.
     """
-    for note in dataset.notes:
+    for note in filter(None, (*dataset.notes, renaming_note(categories, dataset.categories))):
         log(note)
     ground_truth = indexed(dataset.ground_truth())
     report, detections = evaluate_dataset(predictor, dataset, categories, batch, sys.stderr.isatty(), ground_truth)
@@ -65,6 +65,8 @@ def report_test_dev(
     info, images = paths_of_test_dev(data)
     records, listed = read_image_list(info, images)
     category_ids = match_categories(categories, listed or categories, info)
+    if note := renaming_note(categories, listed or categories):
+        log(note)
     detections = detect_images(predictor, records, category_ids, batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, name, detections)
     log(f"{len(records)} images, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")

@@ -27,6 +27,8 @@ from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.ops.letterbox import GREY
+from detect.weights.mask import with_trained_mask
+from detect.weights.zoo import files_of, known_names
 
 AnyPath = str | os.PathLike[str]
 Category = dict[str, Any]  # {"id": whole number, "name": str}
@@ -99,13 +101,17 @@ def read(
     """The weights in a run folder (its best.pt, else last.pt), a `.pt`, `.safetensors` or Darknet's `.weights` file.
 
     Args:
+        path: the folder or file, or where there is none of this name, a name of `detect.weights.zoo`, whose files are
+            fetched if they are not here.
         settings_type: `Settings` for a detector, `ClassifierSettings` for a classifier, None for either.
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line ("class 0", ... without).
         overrides: changes of its settings, "predict.min_score=0.15"; `override_name` is what errors call them.
 
     Raises:
-        UserError: there is none, or the file is damaged or of another type.
+        UserError: there is none, it cannot be fetched, or the file is damaged or of another type.
     """
+    if files := files_of(path):
+        path, cfg, names = files.weights, cfg or files.cfg, names or files.names
     path = weights_file(path)
     if path.suffix == ".weights":
         return _read_darknet(path, settings_type, cfg, names, overrides, override_name)
@@ -131,7 +137,7 @@ def weights_file(path: AnyPath) -> Path:
             raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
         return found[0]
     if not path.is_file():
-        raise missing(path)
+        raise missing(path, known_names())
     return path
 
 
@@ -145,7 +151,7 @@ def _read_darknet(
 ) -> Weights:
     if cfg is None:
         raise UserError(f"{path}: Darknet's .weights need the .cfg that says what they are", argument="cfg")
-    parsed = read_cfg(cfg)
+    parsed = with_trained_mask(read_cfg(cfg), path)
     values, origins = values_of(str(cfg), parsed, training=False)
     settings = config.from_dict(values, origins, cfg, overrides, settings_type, override_name)
     with torch.device("meta"):  # no memory is taken before the file's size is known to fit

@@ -2,26 +2,33 @@
 
 import re
 from os import PathLike
+from pathlib import Path
 
 from torch import Tensor, nn
 
 from detect.config.schema import ClassifierSettings
+from detect.darknet.names import modern
 from detect.darknet.network import DarknetNetwork
 from detect.darknet.writer import load_weights
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.weights.files import Category, read
+from detect.weights.mask import mask_warning
+from detect.weights.zoo import known_names
 
 
 def load_matching(network: nn.Module, categories: list[Category], path: str | PathLike[str]) -> str:
     """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
-    Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ.
+    Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ
+    by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`: settings make it a file that is
+    not there, in the folder of whoever wrote it.
     Returns a sentence that says what was taken.  Raises UserError.
     """
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
-        return load_weights(network, path)
-    source = read(path, settings_type=None)
+        return load_weights(network, path) + _warning(network, path)
+    name = Path(path).name
+    source = read(name if name in known_names() and not Path(path).exists() else path, settings_type=None)
     theirs, ours = source.network.state_dict(), network.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     what, rest = "tensors", ""
@@ -32,7 +39,11 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
         rest = "; neck and head dropped, classifier starts anew"
         if detects:
             rest = "; classifier dropped, neck and head start anew"
-    elif [c["name"] for c in categories] != list(source.names):
+    elif [c["name"] for c in categories] == list(source.names):
+        pass
+    elif [modern(c["name"]) for c in categories] == [modern(name) for name in source.names]:
+        rest = "; classes matched by Darknet's older names"
+    else:
         for part in _last_layers(network):
             for name in _tensors_of(taken, part):
                 del taken[name]
@@ -41,7 +52,13 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     if not taken:
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
     network.load_state_dict(taken, strict=False)
-    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}"
+    return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}" + _warning(network, source.path)
+
+
+def _warning(network: nn.Module, path: str | PathLike[str]) -> str:
+    """What is known against `network` with the weights in a file, to be added to a sentence; else nothing."""
+    warning = mask_warning(network.cfg, path) if isinstance(network, DarknetNetwork) else ""
+    return f"; {warning}" if warning else ""
 
 
 def _last_layers(network: nn.Module) -> list[str]:

@@ -112,6 +112,18 @@ def test_predict_and_evaluate_take_weights_with_their_cfg_and_names(files, tmp_p
     assert status == 0 and 0 <= metrics["AP"] <= 1 and metrics["images"] == 3
 
 
+def test_classes_by_darknets_older_names_are_evaluated_and_that_is_said(files, tmp_path, capsys):
+    (tmp_path / "old.names").write_text("motorbike\nblue\n")
+    text = (files / "data" / "annotations" / "val.json").read_text().replace('"red"', '"motorcycle"')
+    (tmp_path / "new.json").write_text(text)
+    data = ["--images", files / "data" / "images" / "val", "--annotations", tmp_path / "new.json"]
+    weights, cfg, given = darknet_files(files)[:3]
+    names = ["--names", tmp_path / "old.names", "--out", tmp_path]
+    assert main(["evaluate", *map(str, (weights, cfg, given, *names, *data))]) == 0
+    out = capsys.readouterr().out
+    assert "classes matched by Darknet's older names: motorbike is motorcycle\n" in out
+
+
 def test_training_starts_from_weights_and_its_run_is_a_darknet_net_again(files, tmp_path, capsys):
     options = ["--set", f"data={files / 'data'}", "--set", f"train.init={files / 'net.weights'}", "--out", tmp_path]
     status, done = run(capsys, "train", files / "net.cfg", *options, "--set", "train.workers=0")

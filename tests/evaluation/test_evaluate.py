@@ -10,11 +10,12 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from detect.darknet.names import COCO as OLDER
 from detect.data.coco import CocoDataset
 from detect.data.detection import DetectionData
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS
-from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories
+from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, renaming_note
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
@@ -120,6 +121,29 @@ def test_classes_are_matched_by_name_not_by_place(dataset):
 def test_detections_of_classes_that_the_data_lacks_are_left_out():
     of_model = [{"id": 1, "name": "cat"}, {"id": 2, "name": "blue"}]
     assert match_categories(of_model, CATEGORIES, "x.json") == [None, 90]
+
+
+def categories(*names, first=1):
+    return [{"id": i, "name": name} for i, name in enumerate(names, first)]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_darknets_older_names_are_the_same_classes_and_that_is_said(swapped):
+    old, new = categories(*OLDER, "cat", first=10), categories("cat", *OLDER.values())
+    of_model, of_data = (new, old) if swapped else (old, new)
+    ids = {c["name"]: c["id"] for c in of_data}
+    names = {b: a for a, b in OLDER.items()} if swapped else OLDER
+    expected = [ids[names.get(c["name"], c["name"])] for c in of_model]
+    assert match_categories(of_model, of_data, "x.json") == expected
+    note = renaming_note(of_model, of_data)
+    assert len(OLDER) == 6 and all(f"{a} is {b}" in note for a, b in names.items()) and "cat" not in note
+
+
+def test_a_class_that_is_there_by_its_own_name_is_not_taken_for_another():
+    of_model = categories("sofa", "couch")
+    assert match_categories(of_model, categories("couch", "bed"), "x.json") == [None, 1]
+    assert match_categories(categories("sofa"), categories("couch", "sofa"), "x.json") == [2]
+    assert renaming_note(of_model, categories("couch", "bed")) == ""
 
 
 def test_data_without_any_class_of_the_model_is_refused():

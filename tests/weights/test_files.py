@@ -330,6 +330,18 @@ def test_the_same_classes_take_everything(tmp_path, model):
     assert report == f"{count} of {count} tensors from {tmp_path / 'w.safetensors'}"
 
 
+def test_the_same_classes_by_darknets_older_names_keep_the_head(tmp_path, model):
+    def named(*names):
+        return [{"id": i, "name": name} for i, name in enumerate(names)]
+
+    old = Weights.of(model.network, model.settings, named("sofa", "cat"), tmp_path)
+    write_safetensors(tmp_path / "w.safetensors", old)
+    detector = fresh(2)
+    report = load_matching(detector, named("couch", "cat"), tmp_path / "w.safetensors")
+    assert_same(detector.state_dict(), model.network.state_dict())
+    assert report.endswith("; classes matched by Darknet's older names")
+
+
 @pytest.mark.parametrize("names", [["cat", "dog"], ["cat", "dog", "cow"], ["großer Hund", "cat"]])
 def test_other_classes_keep_backbone_and_neck_and_start_the_head_anew(tmp_path, model, names):
     write_checkpoint(tmp_path / "last.pt", state_of(model))
