@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Labels that another detector gave, as COCO JSON with scores to learn from (`data.pseudo`).
 
-    python tools/teacher_labels.py labels.json --images partial.json --categories train.json --out annotations/train.json
+    python tools/teacher_labels.py labels.json --images partial.json --categories train.json --out taught.json
 
 `labels.json` is `{file_name: [[left, top, right, bottom, score, label], ...]}` in image px, label k meaning the k-th
 category by id. The images come from a COCO JSON; the boxes it holds stay, without a score, and hide those boxes of the
@@ -10,12 +9,15 @@ teacher that they overlap. `tools/label.py` writes such a file with any detector
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 
-from detect.files import write_text
-from detect.ops.boxes import iou, xywh_to_xyxy, xyxy_to_xywh
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from detect.files import write_text  # noqa: E402
+from detect.ops.boxes import iou, xywh_to_xyxy, xyxy_to_xywh  # noqa: E402
 
 SAME = 0.5  # IoU from which on a teacher's box is taken for one that is there
 
