@@ -6,8 +6,8 @@ from os import PathLike
 from torch import Tensor, nn
 
 from detect.config.schema import ClassifierSettings
+from detect.darknet.filling import load_weights
 from detect.darknet.network import DarknetNetwork
-from detect.darknet.writer import load_weights
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.weights.files import Category, read
