@@ -233,6 +233,7 @@ def _cfgs() -> Iterator[Published]:
     for name, backbone, neck, parameters, bflops in (
         ("yolov3-tiny", "DarknetTiny", {"name": "TinyFPN"}, 8.859, 5.571),
         ("yolov3-tiny-prn", "DarknetTinyPRN", PRN, 4.940, 3.467),
+        ("yolov4-tiny", "CSPDarknet53Tiny", {"name": "TinyFPN"}, 6.063, 6.9),
         ("yolov3", "Darknet53", {"name": "FPN"}, 62.002, 65.86),
         ("csresnext50-panet-spp", "CSPResNeXt50", PANET, 57.031, 47.1),
         ("csdarknet53-panet-spp", "CSPDarknet53", PANET, 64.429, 60.1),

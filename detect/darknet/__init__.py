@@ -4,8 +4,8 @@
 `load_weights` fills one of our models from a .weights file. Settings and the writing of files are not known here.
 """
 
+from detect.darknet.filling import load_weights
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
-from detect.darknet.writer import load_weights
 
 __all__ = ["DarknetNetwork", "load", "load_weights", "read_names"]

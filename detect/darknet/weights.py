@@ -90,7 +90,7 @@ def _read_numbers(
 ) -> tuple[Header, torch.Tensor]:
     """(`Header`, float32 [n]): the numbers of `layers`, the first of the network's.  Raises UserError."""
     expected = sum(_count(layer) for _, layer in layers)
-    whole = sum(_count(layer) for _, layer in _layers(network, None))
+    whole = floats_in(network)
     try:
         with path.open("rb") as file:
             header, size = _read_header(file, path)
@@ -124,21 +124,31 @@ def write(
         raise cannot_write(path, error) from error
 
 
+def floats_of(path: str | PathLike[str]) -> float:
+    """How many floats a .weights file holds, no whole number where it ends within one.  Raises UserError."""
+    try:
+        with Path(path).open("rb") as file:
+            return _read_header(file, path)[1] / 4
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def floats_in(network: "DarknetNetwork") -> int:
+    """How many floats the .weights file of a network holds."""
+    return sum(_count(layer) for _, layer in _layers(network, None))
+
+
 def cutoff_of(path: str | PathLike[str], network: "DarknetNetwork") -> int | None:
     """How many of the network's first layers a .weights file holds, as `read` wants it; None for all of them.
 
     A file that ends within a layer gives None as well: `read` says what is wrong with it.  Raises UserError.
     """
-    try:
-        with Path(path).open("rb") as file:
-            _, size = _read_header(file, path)
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    floats = floats_of(path)
     end = 0
     for index, layer in _layers(network, None):
-        if size == end and end:
+        if floats == end and end:
             return index
-        end += 4 * _count(layer)
+        end += _count(layer)
     return None
 
 

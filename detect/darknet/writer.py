@@ -1,21 +1,15 @@
-"""Our models as Darknet's layers: the text of a .cfg, a network with their numbers, and .weights into our models."""
+"""Our models as Darknet's layers: the text of a .cfg, and a network with their numbers."""
 
-from os import PathLike
 from typing import Any
 
 import torch
 from torch import nn
 
 from detect.darknet import cfg as cfg_file
-from detect.darknet import weights as weights_file
 from detect.darknet.layers import Convolution
 from detect.darknet.network import DarknetNetwork
 from detect.darknet.recorder import Node
 from detect.darknet.translate import IMAGES, translate
-from detect.errors import UserError
-from detect.files import printable
-
-USUAL_SIZE = 416  # px: the order of the layers is the same at any
 
 
 def cfg_of(
@@ -58,45 +52,17 @@ def filled(text: str, nodes: list[Node]) -> DarknetNetwork:
     """The `DarknetNetwork` of a .cfg's text with the numbers of its `[convolutional]` nodes."""
     network = DarknetNetwork(cfg_file.parse(text, "cfg")).eval()
     with torch.no_grad():
-        for layer, node in zip(_convolutions(network), nodes, strict=True):
-            _copy(node.conv, node.norm, layer.conv, layer.norm)
+        for layer, node in zip(convolutions(network), nodes, strict=True):
+            copy_numbers(node.conv, node.norm, layer.conv, layer.norm)
     return network
 
 
-def load_weights(model: Any, path: str | PathLike[str]) -> str:
-    """Fill a model from a Darknet .weights file of the same net, or of its first layers.
-
-    The model is a `DarknetNetwork`, or a `Detector` or `Classifier` of ours, whose layers are put in Darknet's order.
-    How many convolutions are taken follows from the file's size (`csresnext50.conv.80` holds the first of them).
-    Returns a sentence that says how many.
-
-    Raises:
-        UserError: Darknet has no layer for a part of the model, or the file's floats end within a layer.
-    """
-    if isinstance(model, DarknetNetwork):
-        cutoff = weights_file.cutoff_of(path, model)
-        weights_file.read(path, model, cutoff)
-        return f"{cutoff or len(model.layers)} of {len(model.layers)} layers from {printable(path)}"
-    stride = model.stride
-    text, nodes = cfg_of(model, max(USUAL_SIZE // stride, 1) * stride)
-    network = DarknetNetwork(cfg_file.parse(text, type(model).__name__))
-    cutoff = weights_file.cutoff_of(path, network)
-    weights_file.read(path, network, cutoff)
-    held = network.layers if cutoff is None else network.layers[:cutoff]
-    taken = sum(isinstance(layer, Convolution) for layer in held)
-    with torch.no_grad():
-        for layer, node in zip(_convolutions(network)[:taken], nodes, strict=False):
-            if node.norm is None and node.conv.bias is None and layer.conv.bias.abs().max() > 0:
-                raise UserError(f"{printable(path)}: has biases where this model has none")
-            _copy(layer.conv, layer.norm, node.conv, node.norm)
-    return f"{taken} of {len(nodes)} convolutions from {printable(path)}"
+def convolutions(network: DarknetNetwork, cutoff: int | None = None) -> list[Convolution]:
+    """The `[convolutional]` layers of a network, or of its first `cutoff` layers, in order."""
+    return [layer for layer in network.layers[:cutoff] if isinstance(layer, Convolution)]
 
 
-def _convolutions(network: DarknetNetwork) -> list[Convolution]:
-    return [layer for layer in network.layers if isinstance(layer, Convolution)]
-
-
-def _copy(conv: nn.Conv2d, norm: nn.Module | None, to_conv: nn.Conv2d, to_norm: nn.Module | None) -> None:
+def copy_numbers(conv: nn.Conv2d, norm: nn.Module | None, to_conv: nn.Conv2d, to_norm: nn.Module | None) -> None:
     """Copy a convolution's numbers and its norm's, if it has one; a bias that is not there is 0."""
     to_conv.weight.copy_(conv.weight)
     if isinstance(norm, nn.BatchNorm2d):

@@ -26,9 +26,8 @@ class CrossStagePartial(nn.Module):
 
     It goes around any stage: ResNet's and ResNeXt's (Fig. 5), DenseNet's and PeleeNet's (Fig. 2). Part 1 bypasses the
     blocks, part 2 goes through them; in the authors' published cfgs both parts are 1x1 convolutions of the same base
-    map (`split="conv"`); `split="slice"` cuts the base map in two instead, as yolov4-tiny.cfg does, and `"bypass"`
-    takes part 1 as a slice and part 2 as a convolution, `"whole"` part 1 as the base map itself. `fusion` chooses
-    Fig. 3's variant:
+    map (`split="conv"`); `split="slice"` cuts the base map in two instead, and `"bypass"` takes part 1 as a slice and
+    part 2 as a convolution, `"whole"` part 1 as the base map itself. `fusion` chooses Fig. 3's variant:
 
     - `both` (b): concat(T1(blocks(part 2)), part 1), and a second transition T2 after the join;
     - `first` (c): concat(blocks(part 2), part 1), then T2 only;

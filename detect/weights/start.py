@@ -7,14 +7,14 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from detect.config.schema import ClassifierSettings
+from detect.darknet.filling import load_weights
 from detect.darknet.names import modern
 from detect.darknet.network import DarknetNetwork
-from detect.darknet.writer import load_weights
 from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.weights.files import Category, read
 from detect.weights.mask import mask_warning
-from detect.weights.zoo import known_names
+from detect.weights.zoo import files_of, known_names
 
 
 def load_matching(network: nn.Module, categories: list[Category], path: str | PathLike[str]) -> str:
@@ -25,10 +25,14 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     not there, in the folder of whoever wrote it.
     Returns a sentence that says what was taken.  Raises UserError.
     """
+    if Path(path).name in known_names() and not Path(path).exists():
+        path = Path(path).name
+        files = files_of(path)
+        if files and files.cfg and not isinstance(network, DarknetNetwork):
+            path = files.weights  # of a .cfg's twin in our own parts, or its backbone
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
         return load_weights(network, path) + _warning(network, path)
-    name = Path(path).name
-    source = read(name if name in known_names() and not Path(path).exists() else path, settings_type=None)
+    source = read(path, settings_type=None)
     theirs, ours = source.network.state_dict(), network.state_dict()
     taken = {name: value for name, value in theirs.items() if name in ours and ours[name].shape == value.shape}
     what, rest = "tensors", ""

@@ -1,7 +1,5 @@
-"""Our models as Darknet files: written, read back equal, run by OpenCV; and published weights in our models."""
+"""Our models as Darknet files: written, read back equal, run by OpenCV."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -12,20 +10,17 @@ from torch.testing import assert_close
 
 from detect import config, darknet
 from detect.config.schema import ClassifierSettings
-from detect.darknet import weights
 from detect.darknet.cfg import read
 from detect.darknet.translate import translate
 from detect.errors import UserError
 from detect.exporters.darknet import write_darknet
-from detect.models.classifier import Classifier
-from detect.models.registry import BACKBONES
 from detect.weights.files import Weights
 from tests.models.seeded import randomise_norms
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 READ_BY_OPENCV = (  # it reads neither Maxout nor average pooling with a window, nor a shortcut across a stride
     "csppelee_prn", "csppelee_prn3l", "csppelee_prn_swish", "csppelee_ref_prn3l", "cspdense_ref_prn", "yolov3_tiny",
-    "yolov3_tiny_prn",
+    "yolov3_tiny_prn", "yolov4_tiny",
 )  # fmt: skip
 OTHERS = (
     "peleenet_prn",
@@ -118,64 +113,6 @@ def test_translation_leaves_the_model_as_it_was():
     assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
-# ---- published weights in our models ------------------------------------------------------------------------------
-
-
-def published(shared, tmp_path, name):
-    """(golden, .weights, images) of a net whose numbers random_weights.py makes."""
-    folder = shared / "darknet"
-    golden = np.load(folder / "golden" / f"{name}.npz")
-    path = tmp_path / f"{name}.weights"
-    command = [sys.executable, folder / "random_weights.py", folder / f"{name}.cfg", path, "--seed", golden["seed"]]
-    subprocess.run([str(word) for word in command], check=True)
-    return golden, path, torch.from_numpy(golden["rgb"]).permute(2, 0, 1)[None].float() / 255
-
-
-@pytest.mark.parametrize(("name", "backbone"), [("csresnet50", "CSPResNet50"), ("csresnext50", "CSPResNeXt50")])
-def test_named_classifiers_take_the_weights_and_give_the_recorded_outputs(shared, tmp_path, name, backbone):
-    golden, path, images = published(shared, tmp_path, name)
-    model = Classifier(BACKBONES.build({"name": backbone}), 1000)
-    assert darknet.load_weights(model, path) == f"60 of 60 convolutions from {path}"
-    with torch.no_grad():
-        scores = model.eval()(images).softmax(1)
-    assert_close(scores.flatten(), torch.from_numpy(golden["out0"]).flatten(), rtol=0, atol=1e-4)
-    assert_close(scores.flatten() * 1000, torch.from_numpy(golden["out0"]).flatten() * 1000, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("name", "settings", "convolutions"),
-    [("yolov3-tiny-prn", "yolov3_tiny_prn", 13), ("csresnext50-panet-spp", "cspresnext50_panet_spp", 97)],
-)
-def test_named_detectors_take_the_weights_and_give_what_the_cfg_gives(shared, tmp_path, name, settings, convolutions):
-    _, path, images = published(shared, tmp_path, name)
-    model = config.build_model(config.load(CONFIGS / f"{settings}.yaml", needs_data=False), 80)
-    report = darknet.load_weights(model, path)
-    assert report == f"{convolutions} of {convolutions} convolutions from {path}"
-    network = darknet.load(shared / "darknet" / f"{name}.cfg", path)  # equal to the goldens: test_equal_to_opencv
-    with torch.no_grad():
-        ours, theirs = by_size(model.eval()(images)), by_size(network(images))
-    for x, y in zip(ours, theirs, strict=True):
-        assert_close(x, y, rtol=1e-4, atol=1e-3)
-
-
-def test_first_layers_are_taken_from_a_file_that_holds_no_more(shared, tmp_path):
-    """As csresnext50.conv.80 for CSPResNeXt50-PANet-SPP."""
-    _, path, images = published(shared, tmp_path, "csresnext50")
-    cfg = shared / "darknet" / "csresnext50.cfg"
-    first = tmp_path / "csresnext50.conv.80"
-    whole = darknet.load(cfg, path)
-    weights.write(first, whole, cutoff=81)  # layers 0 to 80
-    torch.manual_seed(0)
-    model = config.build_model(config.load(CONFIGS / "cspresnext50_panet_spp_320.yaml", needs_data=False), 80)
-    head = model.head.predictions[0].weight.clone()
-    assert darknet.load_weights(model, first) == f"59 of 97 convolutions from {first}"
-    assert_close(model.head.predictions[0].weight, head, rtol=0, atol=0)
-    classifier = Classifier(BACKBONES.build({"name": "CSPResNeXt50"}), 1000)
-    darknet.load_weights(classifier, path)
-    with torch.no_grad():
-        assert_close(model.backbone.eval()(images)[-1], classifier.backbone.eval()(images)[-1], rtol=0, atol=0)
-
-
 @pytest.mark.parametrize("name", ["net.cfg", "net.names"])
 def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
     model = loaded("csppelee_prn")
@@ -186,12 +123,6 @@ def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
     with pytest.raises(UserError, match=f"{name}: is there already and holds something else"):
         write_darknet(tmp_path / "net.weights", model)
     assert (tmp_path / "net.weights").read_bytes() == b"mine"
-
-
-def test_weights_of_another_net_are_refused(tmp_path):
-    path, _, _ = write_darknet(tmp_path / "net.weights", loaded("cspdense_ref_prn"))
-    with pytest.raises(UserError, match=r"net\.weights: .*float"):
-        darknet.load_weights(loaded("csppelee_ref_prn").network, path)
 
 
 def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):

@@ -1,13 +1,14 @@
-"""Darknet-53 (YOLOv3), CSPDarknet-53, the Darknet reference model and the body of YOLOv3-tiny, from their cfgs."""
+"""Darknet-53 (YOLOv3), CSPDarknet-53, the Darknet reference model and the bodies of YOLOv3- and YOLOv4-tiny, by cfg."""
 
 import functools
 import itertools
 
+import torch
 from torch import Tensor, nn
 
 from detect.errors import OptionError
 from detect.models.backbones.stages import outputs_of
-from detect.models.csp import CrossStagePartial
+from detect.models.csp import CrossStagePartial, Slice
 from detect.models.elastic import ElasticResidual
 from detect.models.layers import ConvNormAct, Residual, SamePool
 from detect.models.registry import BACKBONES
@@ -129,3 +130,59 @@ class DarknetReference(nn.Module):
             return pool, self.channels[-1]
         conv = ConvNormAct(512, 1024, 3, activation=self.activation)
         return nn.Sequential(nn.MaxPool2d(2, ceil_mode=True), conv, pool), 1024
+
+
+class SliceAndJoin(nn.Module):
+    """A stage of yolov4-tiny.cfg: the second half of the base map goes through two convolutions and is joined twice.
+
+    Not `CrossStagePartial`: part 1 is the whole base map, part 2 a slice of the same, and the base map comes first.
+
+    [B, in_channels, H, W] -> the transition [B, width, H, W], and concat(base map, transition) [B, 2 * width, H, W]
+    """
+
+    def __init__(self, in_channels: int, width: int, activation: str) -> None:
+        super().__init__()
+        half = width // 2
+        self.base = ConvNormAct(in_channels, width, 3, activation=activation)
+        self.part2 = Slice(half, width)
+        self.first = ConvNormAct(half, half, 3, activation=activation)
+        self.second = ConvNormAct(half, half, 3, activation=activation)
+        self.transition = ConvNormAct(width, width, activation=activation)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        base = self.base(x)
+        first = self.first(self.part2(base))
+        deep = self.transition(torch.cat([self.second(first), first], dim=1))
+        return deep, torch.cat([base, deep], dim=1)
+
+
+@BACKBONES.register
+class CSPDarknet53Tiny(nn.Module):
+    """Images -> pyramid C2..C5: 64, 128, 256, 512 channels at strides 4, 8, 16, 32 (yolov4-tiny.cfg).
+
+    Three stages that slice and join, each followed by a 2x2 max pooling, and a last 3x3 convolution. C2 to C4 are the
+    stages' transitions, as the cfg's neck takes C4 (its layer 23); the joined maps go on to the next stage.
+    """
+
+    strides = (4, 8, 16, 32)
+    channels = (64, 128, 256, 512)
+
+    def __init__(self, activation: str = "leaky_relu") -> None:
+        super().__init__()
+        conv = functools.partial(ConvNormAct, activation=activation)
+        *widths, last = self.channels
+        self.stem = nn.Sequential(conv(3, 32, 3, stride=2), conv(32, 64, 3, stride=2))
+        before = (64, *(2 * width for width in widths))
+        self.stages = nn.ModuleList(
+            SliceAndJoin(channels, width, activation) for channels, width in zip(before, widths, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.last = conv(before[-1], last, 3)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x, pyramid = self.stem(images), []
+        for stage in self.stages:
+            level, joined = stage(x)
+            pyramid.append(level)
+            x = self.pool(joined)
+        return [*pyramid, self.last(x)]
