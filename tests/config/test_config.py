@@ -385,6 +385,45 @@ def test_missing_or_wrong_data_is_named(write, tmp_path, monkeypatch):
         config.read_data("cells.yaml")
 
 
+def test_a_list_of_data_is_the_first_with_the_others_beside_it(write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sets" / "cells").mkdir(parents=True)
+    write("root: cells\npseudo: {learn: 0.6}\nshare: 2", "sets/cells.yaml")
+    cells, mine = str(tmp_path / "sets" / "cells"), str(tmp_path / "mine")
+    data = config.load(write(MODEL + "data: [sets/cells.yaml, {root: mine, share: 1}]")).data
+    assert (data.root, data.share, data.pseudo.learn, data.pseudo.ignore) == (cells, 2, 0.6, 0.2)
+    assert [(one.root, one.share, one.pseudo.learn) for one in data.beside] == [(mine, 1, 0.5)]
+    overridden = config.load(write(MODEL), ["data=[sets/cells, sets/cells]"]).data
+    assert [overridden.root, overridden.beside[0].root] == [cells, cells]
+    again = config.from_dict(config.to_dict(config.load(write(MODEL + "data: [sets/cells, {root: mine}]"))))
+    assert [one.root for one in (again.data, *again.data.beside)] == [cells, mine]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("[]", ":5: data: the list names no set"),
+        ("[cells, 7]", ":5: data: a set of a list is a folder, a data YAML or a mapping with root"),
+        ("[{root: a, beside: []}]", ":5: data: a set of a list is a folder"),
+        ("\n- {root: a}\n- {rot: b}", ":7: unknown key 'data.beside.0.rot'; did you mean 'root'?"),
+        ("\n- {root: a}\n- {share: 1}", ": 'data.beside.0.root' is missing"),
+        ("\n- {root: a}\n- {root: b, share: 1}", "data: give every set a share of the training's images, or none"),
+        (
+            "\n- {root: a}\n- root: b\n  pseudo: {ignore: 0.6}",
+            ":8: data.beside.0.pseudo.ignore must not be above learn",
+        ),
+        ("{root: a, pseudo: {learn: 1.1}}", "data.pseudo.learn must be at most 1, not '1.1'"),
+        ("{root: a, share: 0}", "data.share must be greater than 0"),
+        ("[a, nowhere]", ":5: data: no such file or folder"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_sets_is_named(write, tmp_path, monkeypatch, data, expected):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "cells"):
+        (tmp_path / name).mkdir()
+    assert expected in error_of(write(MODEL + f"data: {data}"))
+
+
 @pytest.mark.parametrize("text", ['data: {root: "a\\0b"}', 'train: {init: "a\\0b"}'])
 def test_impossible_paths_are_a_sentence(write, text):
     error_of(write(MODEL + text))

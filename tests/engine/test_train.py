@@ -415,6 +415,41 @@ def test_one_image_can_be_overfitted(tmp_path):
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
 
 
+@pytest.fixture(scope="module")
+def taught(squares, tmp_path_factory):
+    """Settings of a training on `squares` and, with two of three images, the same photos labelled by a detector."""
+    root = tmp_path_factory.mktemp("taught")
+    (root / "annotations").mkdir()
+    (root / "images").symlink_to(squares / "images")
+    content = json.loads((squares / "annotations" / "train.json").read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["score"] = (0.9, 0.3)[number % 2]
+    (root / "annotations" / "train.json").write_text(json.dumps(content))
+    sets = {"root": str(squares), "share": 1, "beside": [{"root": str(root), "share": 2, "pseudo": {"weighted": True}}]}
+
+    def settings(**train):
+        return config.from_dict(config.to_dict(settings_of(squares, augment={"mosaic": 0.5}, **train)) | {"data": sets})
+
+    return settings
+
+
+def test_several_sets_are_learned_from_together_and_the_first_is_evaluated(taught, tmp_path):
+    trainer = trained(taught(steps=2), tmp_path / "run")
+    assert len(trainer.task.train_set) == 16 and len(trainer.task.val_set) == 2
+    lines = " ".join(trainer.summary())
+    assert "train: 16 images" in lines and "are learned (from 0.5 on, by their score)" in lines
+    batches = list(trainer.task.batches(16, 32, 0))
+    weights = torch.cat([weights for batch in batches for weights in batch.weights])
+    assert weights.unique().tolist() == pytest.approx([0.0, 0.9, 1.0])
+
+
+def test_several_sets_resume_exactly(taught, tmp_path):
+    whole = trained(taught(steps=7), tmp_path / "whole")
+    trained(taught(steps=7), tmp_path / "stopped", until=4)
+    resumed = trained(taught(steps=7), tmp_path / "stopped", resume=True)
+    assert_same(resumed.network.state_dict(), whole.network.state_dict())
+
+
 def test_norm_momentum_reaches_the_norms_of_linear_layers(tmp_path):
     """A [connected] layer of Darknet has a BatchNorm1d."""
     text = net(32, 32) + conv(4, 3, stride=8) + section("connected", output=8, batch_normalize=1, activation="leaky")
