@@ -11,6 +11,7 @@ from detect import __version__
 from detect.cli import (
     benchmark,
     classify,
+    convert_pplcnet,
     crop_boxes,
     evaluate,
     export,
@@ -31,6 +32,7 @@ VERBS = {
     "classify": classify,
     "crop_boxes": crop_boxes,
     "export": export,
+    "convert_pplcnet": convert_pplcnet,
     "profile": profile,
     "field_of_view": field_of_view,
     "benchmark": benchmark,
