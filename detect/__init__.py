@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from detect.api import build, evaluate, export, load, train
+    from detect.api import build, evaluate, export, label, load, train
     from detect.engine.interrupt import Interrupted
     from detect.errors import UserError
     from detect.inference.predictor import Predictor
@@ -22,6 +22,7 @@ _HOMES = {
     "train": "detect.api",
     "evaluate": "detect.api",
     "export": "detect.api",
+    "label": "detect.api",
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
@@ -29,8 +30,8 @@ _HOMES = {
     "UserError": "detect.errors",
 }
 __all__ = [
-    "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export", "load",
-    "train",
+    "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export",
+    "label", "load", "train",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What programs call, and what the command line calls: load and predict, build, train, evaluate, export."""
+"""What programs call, and what the command line calls: load and predict, label, build, train, evaluate, export."""
 
 import json
 from collections.abc import Callable
@@ -23,6 +23,7 @@ from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.exporters.darknet import write_darknet
 from detect.files import made_folder, new_folder, write_text
+from detect.inference.labels import label_files
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime, pick_device
 from detect.weights import zoo
@@ -113,6 +114,47 @@ def predictor_of(
         max_detections=settings.predict.max_detections if max_detections is None else max_detections,
         batch=batch,
     )
+
+
+def label(
+    weights: AnyPath,
+    source: AnyPath,
+    out: AnyPath,
+    *,
+    min_score: float = 0.05,
+    overwrite: bool = False,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    size: int | None = None,
+    device: str | None = None,
+    batch: int = 1,
+    log: Say = quiet,
+    warn: Say = quiet,
+    **nms: Any,
+) -> dict[str, Any]:
+    """Label photos with a detector: one COCO JSON file, whose boxes have a `score`, to be corrected or learnt from.
+
+    Args:
+        weights, cfg, names, size, device, batch, nms: as in `load`.
+        source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
+            folder, to the image's folder, or to the part of the pattern before the first wildcard.
+        out: the .json to write. One that is there is replaced if it is as it was written, or with `overwrite`.
+        min_score: detections at or below it are left out; low, so that whoever learns from them can choose.
+        log: called with a line for each image.
+        warn: called with each note on the weights and each sentence on a file that could not be labelled.
+
+    Returns:
+        {"file": path of the labels, "folder": that file names are relative to, "images", "boxes": their numbers,
+        "counts": boxes by class name, "errors": a sentence for each file that could not be labelled}
+
+    Raises:
+        UserError: weights or source cannot be used, or `out` holds something else or cannot be written.
+    """
+    loaded = load_weights(weights, cfg, names)
+    for note in loaded.notes:
+        warn(note)
+    predictor = predictor_of(loaded, min_score=min_score, size=size, device=device, batch=batch, **nms)
+    return {**label_files(predictor, loaded.categories, source, out, overwrite, log, warn)}
 
 
 def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:

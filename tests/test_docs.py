@@ -101,12 +101,13 @@ def test_the_page_on_python_detects_trains_evaluates_and_exports(workplace, pyth
     assert names["report"]["per_class"].keys() == {"cell"} and names["report"]["images"] == 4
     assert (workplace / "mine.safetensors").stat().st_size == names["exported"]["bytes"]
     assert len(names["raw"]) == 3 and names["broken"] == []
+    assert names["labelled"]["images"] == 8 and (workplace / "proposed.json").is_file()
 
 
 def test_the_page_on_python_says_what_is_returned(python_page):
-    """Keys of what train, evaluate and export return, and of a result as plain values."""
+    """Keys of what train, evaluate, export and label return, and of a result as plain values."""
     text, names = python_page
-    for returned in (names["trained"], names["report"], names["exported"], names["result"].to_dict()):
+    for returned in (*(names[n] for n in ("trained", "report", "exported", "labelled")), names["result"].to_dict()):
         assert not [key for key in returned if f"`{key}`" not in text]
 
 

@@ -1,0 +1,48 @@
+"""`detect label`: one's own photos labelled by a detector, as COCO JSON."""
+
+import argparse
+
+from detect.cli.common import (
+    answer,
+    complain,
+    darknet_options,
+    number,
+    predictor_arguments,
+    predictor_options,
+    say_of,
+)  # fmt: skip
+
+HELP = "label your own photos with a detector: COCO JSON to correct, or to learn from"
+
+
+def arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", required=True, help="run folder, .pt, .safetensors or .weights")
+    darknet_options(sub)
+    sub.add_argument("--source", required=True, help="folder of photos (subfolders not), a photo, or 'glob*'")
+    sub.add_argument("--out", required=True, help="the .json to write")
+    sub.add_argument("--min-score", type=number(0, 1), default=0.05, help="leave out detections below it (0.05)")
+    sub.add_argument("--overwrite", action="store_true", help="replace --out even if it holds something else")
+    predictor_options(sub, default_batch=1)
+
+
+def run(args: argparse.Namespace) -> int:
+    from detect import api
+
+    say = say_of(args)
+    told = api.label(
+        args.weights,
+        args.source,
+        args.out,
+        min_score=args.min_score,
+        overwrite=args.overwrite,
+        log=say,
+        warn=complain,
+        **predictor_arguments(args),
+    )
+    for name, count in told["counts"].items():
+        say(f"{count:6d}  {name}")
+    say(f"{told['boxes']} boxes in {told['images']} images of {told['folder']}: {told['file']}")
+    if told["errors"]:
+        complain(f"not labelled: {len(told['errors'])}")
+    answer(args, told)
+    return 1 if told["errors"] else 0

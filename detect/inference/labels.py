@@ -1,0 +1,227 @@
+"""One's own photos labelled by a detector: what it finds as one COCO JSON file, to be corrected or learnt from."""
+
+import glob
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypedDict
+
+from detect.errors import UserError
+from detect.files import made_folder, printable, read_json, stays_inside, write_text
+from detect.inference.pipeline import ItemPredictor
+from detect.inference.progress import ProgressSink, above_bars
+from detect.inference.result import Result
+from detect.inference.sources import Item, find_items
+
+LEAST_SIDE = 1.0  # px: boxes of less width or height are left out
+ORIGIN = "found by detect label, checked by nobody"  # what a file says of itself
+
+
+class LabelSummary(TypedDict):
+    """What `label_files` tells at its end."""
+
+    file: str  # path of the labels
+    folder: str  # that its file names are relative to
+    images: int  # labelled, with boxes or without
+    boxes: int
+    counts: dict[str, int]  # boxes by class name; classes without any are left out
+    errors: list[str]  # one sentence for each file that could not be labelled; the others were
+
+
+def label_files(
+    predictor: ItemPredictor,
+    categories: Sequence[Mapping[str, Any]],
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    log: Callable[[str], object] = print,
+    warn: Callable[[str], object] | None = None,
+) -> LabelSummary:
+    """Detect in photos and write `out`, a COCO JSON file, whole or not at all.
+
+    Its `images` have id, file_name (relative to the photos' folder), width and height in px, its `categories` are the
+    detector's, its `annotations` have id, image_id, category_id, bbox [left, top, width, height] in px of the upright
+    image, area in px², iscrowd 0 and score. Images in which nothing was found are in it as well.
+
+    A file that is there is replaced if it is as this function left it; its `info` holds the SHA-256 of the rest.
+
+    Args:
+        predictor: finds things; its `min_score` says how sure it has to be.
+        categories: `{"id", "name"}` of label 0..K-1.
+        source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
+            folder, to the image's folder, or to the part of the pattern before the first wildcard.
+        overwrite: replace whatever file is there.
+        log: called with a line for each image.
+        warn: called with each sentence on a file that could not be labelled; `log` by default.
+
+    Raises:
+        UserError: there is nothing to label, `out` holds something else, or it cannot be written.
+        KeyboardInterrupt: Ctrl-C, after what was found so far was written.
+    """
+    say, tell = above_bars(log), above_bars(warn or log)
+    errors: list[str] = []
+
+    def note(error: UserError) -> None:
+        errors.append(str(error))
+        tell(f"error: {error}")
+
+    out = checked_out(out, overwrite)
+    items, folder = find_photos(source, note)
+    made_folder(out.parent)
+    labels = Labels(folder, categories)
+    progress = ProgressSink(say, len(items))
+    with progress, closing(predictor.predict_items(items, note)) as results:
+        try:
+            for result in results:
+                progress.write(result)
+                labels.add(result)
+        except KeyboardInterrupt:
+            if labels.images:
+                labels.write(out)
+                say(f"interrupted after {len(labels.images)} of {len(items)} images; their labels are in {out}")
+            raise
+    if not labels.images:
+        raise UserError(f"{printable(source)}: none of its {len(items)} images can be read; nothing was written")
+    labels.write(out)
+    return {
+        "file": str(out),
+        "folder": str(folder),
+        "images": len(labels.images),
+        "boxes": len(labels.annotations),
+        "counts": labels.counts(),
+        "errors": errors,
+    }
+
+
+def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], object]) -> tuple[list[Item], Path]:
+    """(the images of `source`, the folder that their names are relative to).
+
+    Videos, and files whose name no label file can hold, are given to `on_error`.  Raises UserError: no image is left.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        raise UserError(f"source is {printable(repr(source))[:80]}; give a folder, an image or a pattern")
+    folder = _folder_of(source)
+    photos, refused = [], []
+    for item in find_items(source):
+        name = printable(item.name)
+        if item.medium == "live":
+            raise UserError(f"{name}: only image files can be labelled; give a folder, an image or a pattern")
+        if item.medium == "video":
+            refused.append(UserError(f"{name}: is no image; videos cannot be labelled, save their frames as images"))
+        elif not stays_inside(_name_within(folder, item.value)):
+            refused.append(UserError(f"{name}: such a file name cannot stand in a label file; rename it"))
+        else:
+            photos.append(item)
+    if not photos:
+        raise refused[0]
+    for error in refused:
+        on_error(error)
+    return photos, folder
+
+
+def _folder_of(source: str | os.PathLike[str]) -> Path:
+    """The folder that file names are relative to."""
+    path = Path(source)
+    if path.is_dir():
+        return path
+    if path.is_file():
+        return path.parent
+    parts = list(path.parts)
+    plain = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return Path(*parts[:plain])
+
+
+def _name_within(folder: Path, path: str | os.PathLike[str]) -> str:
+    """A file's name relative to the folder, with slashes."""
+    return Path(path).relative_to(folder).as_posix()
+
+
+class Labels:
+    """The records of a label file, image after image.
+
+    Args:
+        folder: that file names are relative to.
+        categories: `{"id", "name"}` of label 0..K-1.
+    """
+
+    def __init__(self, folder: Path, categories: Sequence[Mapping[str, Any]]) -> None:
+        self.folder = folder
+        self.categories = [{"id": category["id"], "name": category["name"]} for category in categories]
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+
+    def add(self, result: Result) -> None:
+        """Take one more image with its detections."""
+        height, width = result.image.shape[:2]
+        image_id = len(self.images) + 1
+        name = _name_within(self.folder, result.source)
+        self.images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for box, score, label in zip(result.boxes, result.scores, result.labels, strict=True):
+            left, top, right, bottom = (round(float(side), 2) for side in box)
+            sides = round(right - left, 2), round(bottom - top, 2)
+            if min(sides) >= LEAST_SIDE:
+                self.annotations.append(
+                    {
+                        "id": len(self.annotations) + 1,
+                        "image_id": image_id,
+                        "category_id": self.categories[label]["id"],
+                        "bbox": [left, top, *sides],
+                        "area": round(sides[0] * sides[1], 2),
+                        "iscrowd": 0,
+                        "score": round(float(score), 4),
+                    }
+                )
+
+    def counts(self) -> dict[str, int]:
+        """Number of boxes by class name, in the order of the classes; classes without any are left out."""
+        found = Counter(annotation["category_id"] for annotation in self.annotations)
+        return {c["name"]: found[c["id"]] for c in self.categories if found[c["id"]]}
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, a record a line, whole or not at all.  Raises UserError."""
+        content = {"images": self.images, "categories": self.categories, "annotations": self.annotations}
+        info = {"description": ORIGIN, "sha256": _digest(content)}
+        parts = [f'"info": {json.dumps(info)}']
+        parts += [f'"{key}": [\n{_lines(records)}\n]' for key, records in content.items()]
+        write_text(path, "{" + ",\n".join(parts) + "}\n")
+
+
+def _lines(records: Iterable[object]) -> str:
+    return ",\n".join(json.dumps(record, allow_nan=False) for record in records)
+
+
+# ---- what may be replaced ------------------------------------------------------------------------------------------
+
+
+def checked_out(out: str | os.PathLike[str], overwrite: bool) -> Path:
+    """The path of the labels.  Raises UserError: they must not be written there."""
+    path = Path(out)
+    if path.suffix.lower() != ".json":
+        raise UserError(f"{printable(path)}: must end in .json", argument="out")
+    if path.exists() and not overwrite and not _is_untouched(path):
+        raise UserError(
+            f"{printable(path)}: is there already and is not as detect label left one, corrected by hand perhaps; "
+            "give another name, or the option overwrite to replace it",
+            argument="out",
+        )
+    return path
+
+
+def _is_untouched(path: Path) -> bool:
+    """Whether a file is one of labels that nothing was changed in since it was written."""
+    try:
+        content = read_json(path)
+    except UserError:
+        return False
+    info = content.get("info") if isinstance(content, dict) else None
+    return isinstance(info, dict) and info.get("sha256") == _digest(content)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal digits, of what a label file holds beside its `info`."""
+    rest = {key: value for key, value in content.items() if key != "info"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
