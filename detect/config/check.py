@@ -152,6 +152,8 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
             if one.pseudo.ignore > one.pseudo.learn:
                 fail(f"{name}.pseudo.ignore", f"{name}.pseudo.ignore must not be above learn, {one.pseudo.learn:g}")
     if isinstance(settings, ClassifierSettings):
+        if train.teacher:
+            fail("train.teacher", "train.teacher is for detectors; a classifier learns from its folders alone")
         least_and_most = settings.augment.short_side
         if len(least_and_most) != 2 or least_and_most[0] > least_and_most[1]:
             fail("augment.short_side", f"augment.short_side must be [least, most] in px, not {least_and_most}")

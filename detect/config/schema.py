@@ -218,6 +218,13 @@ class TrainSettings:
     evaluate_every: float = setting("epochs between evaluations on split val", 1.0, above=0)
     save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
+    teacher: str | None = setting(
+        "weights of a detector of the same classes; its predictions are learned beside the labels, at scales of the "
+        "same stride and anchors",
+        None,
+        path=True,
+    )
+    teacher_weight: float = setting("weight of what the teacher teaches beside the labels", 1.0, above=0)
     freeze: list[str] = setting('parts that stay as they are, by name with wildcards: backbone, "*.norm"', [])
 
 

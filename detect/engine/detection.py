@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from detect import config
 from detect.config.schema import DataSettings, Settings
+from detect.darknet.names import modern
 from detect.data.coco import CocoDataset, has_split
 from detect.data.detection import DetectionData
 from detect.data.joined import JoinedDataset
@@ -20,7 +21,11 @@ from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
+from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
+from detect.models.detector import as_input
+from detect.weights.files import read
+from detect.weights.start import by_name
 
 
 def training_set(data: DataSettings) -> DetectionData:
@@ -45,7 +50,8 @@ class DetectionTask(Task):
         self.source = self.train_set.source
         self.categories = self.train_set.categories
         self.ground_truth = None
-        self.yolo_loss = None  # made with the model, whose anchors it takes
+        self.yolo_loss = None  # made with the model, whose anchors it takes; so is what compares it with a teacher
+        self.teacher = self.teacher_loss = None
         if has_split(settings.data, "val"):
             self.val_set: DetectionData = CocoDataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
@@ -62,7 +68,21 @@ class DetectionTask(Task):
             )
         network.head.check_trainable(self.settings.loss.box)
         self.yolo_loss = YOLOLoss(network.head, **config.to_dict(self.settings.loss))
+        if self.settings.train.teacher:
+            self._call_teacher(network, self.settings.train.teacher)
         return network
+
+    def _call_teacher(self, network: nn.Module, path: str) -> None:
+        """Read the teacher, and make what compares `network` with it.  Raises UserError."""
+        weights = read(by_name(path))
+        ours = [modern(category["name"]) for category in self.categories]
+        if [modern(name) for name in weights.names] != ours:
+            raise UserError(f"train.teacher: {weights.path} has other classes than {self.source}")
+        self.teacher = weights.network
+        try:
+            self.teacher_loss = TeacherLoss(network.head, self.teacher.head)
+        except ValueError as error:
+            raise UserError(f"train.teacher: {weights.path} {error}") from error
 
     def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
         return training_batches(self.train_set, self.settings, total_steps, stride, start)
@@ -72,7 +92,13 @@ class DetectionTask(Task):
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
         weights = [w.to(device) for w in batch.weights]
-        return self.yolo_loss([level.float() for level in outputs], boxes, labels, weights)
+        outputs = [level.float() for level in outputs]
+        terms = self.yolo_loss(outputs, boxes, labels, weights)
+        if self.teacher_loss:
+            with torch.no_grad():
+                lessons = self.teacher.to(device)(as_input(batch.images.to(device)))
+            terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
+        return terms
 
     def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         names = tuple(category["name"] for category in self.categories)

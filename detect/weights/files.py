@@ -241,7 +241,7 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     """
     values = config.to_dict(weights.settings)
     values["data"] = None
-    values["train"]["init"] = None
+    values["train"]["init"] = values["train"]["teacher"] = None
     size = weights.settings.input.size
     metadata = {"config": values, "categories": weights.categories}
     if isinstance(weights.settings, ClassifierSettings):

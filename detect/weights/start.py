@@ -21,12 +21,11 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
     Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ
-    by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`: settings make it a file that is
-    not there, in the folder of whoever wrote it.
+    by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`.
     Returns a sentence that says what was taken.  Raises UserError.
     """
-    if Path(path).name in known_names() and not Path(path).exists():
-        path = Path(path).name
+    if by_name(path) != path:
+        path = by_name(path)
         files = files_of(path)
         if files and files.cfg and not isinstance(network, DarknetNetwork):
             path = files.weights  # of a .cfg's twin in our own parts, or its backbone
@@ -57,6 +56,12 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
     network.load_state_dict(taken, strict=False)
     return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}" + _warning(network, source.path)
+
+
+def by_name(path: str | PathLike[str]) -> str | PathLike[str]:
+    """The name of `detect.weights.zoo` that a setting means (settings make it a path in their folder), else `path`."""
+    name = Path(path).name
+    return name if name in known_names() and not Path(path).exists() else path
 
 
 def _warning(network: nn.Module, path: str | PathLike[str]) -> str:

@@ -450,6 +450,30 @@ def test_several_sets_resume_exactly(taught, tmp_path):
     assert_same(resumed.network.state_dict(), whole.network.state_dict())
 
 
+def test_a_student_comes_nearer_to_its_teacher_and_resumes_exactly(squares, tmp_path):
+    trained(settings_of(squares, steps=20, lr=0.05), tmp_path / "teacher")
+    settings = settings_of(
+        squares,
+        loss={"box_weight": 0, "obj_weight": 0, "cls_weight": 0},  # no labels
+        teacher=str(tmp_path / "teacher"), teacher_weight=0.5, seed=1, steps=40, evaluate_every=4,
+    )  # fmt: skip
+    student = trained(settings, tmp_path / "student")
+    costs = [row["teacher"] for row in student.history]
+    assert len(costs) > 2 and costs[-1] < costs[0] / 2
+    trained(settings, tmp_path / "stopped", until=13)
+    resumed = trained(settings, tmp_path / "stopped", resume=True)
+    assert_same(resumed.network.state_dict(), student.network.state_dict())
+    assert_same(student.task.teacher.state_dict(), read(tmp_path / "teacher").network.state_dict())
+
+
+def test_a_teacher_that_cannot_teach_is_named(squares, tmp_path):
+    values = config.to_dict(settings_of(squares, steps=1))
+    values["model"]["head"]["anchors"] = [[7 * i, 9 * i] for i in range(1, 10)]
+    trained(config.from_dict(values), tmp_path / "other")
+    with pytest.raises(UserError, match=r"train.teacher: .* has no scale of the same stride and anchors"):
+        trained(settings_of(squares, teacher=str(tmp_path / "other")), tmp_path / "student")
+
+
 def test_norm_momentum_reaches_the_norms_of_linear_layers(tmp_path):
     """A [connected] layer of Darknet has a BatchNorm1d."""
     text = net(32, 32) + conv(4, 3, stride=8) + section("connected", output=8, batch_normalize=1, activation="leaky")
