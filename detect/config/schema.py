@@ -116,6 +116,7 @@ class SetSettings:
         "(each by its size)",
         None,
         above=0,
+        high=1e6,
     )
 
 

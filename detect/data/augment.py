@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detect.data.sample import Sample
+from detect.ops.boxes import area
 from detect.ops.letterbox import GREY
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ class Augment:
     def __init__(self, settings: "AugmentSettings") -> None:
         albumentations = import_albumentations()
         jitter = settings.jitter
-        boxes = albumentations.BboxParams(
-            "pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA, min_visibility=MIN_VISIBILITY
-        )
+        boxes = albumentations.BboxParams("pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA)
         crop = albumentations.CropAndPad(percent=(-jitter, jitter), keep_size=False, fill=GREY)
         self._whole = albumentations.Compose([crop, *flip_and_colour(settings)], bbox_params=boxes)
         # a mosaic is cut and scaled already
@@ -40,7 +39,10 @@ class Augment:
         changed = transform(image=sample.image, bboxes=sample.boxes, numbers=np.arange(len(sample.boxes)))
         boxes = np.asarray(changed["bboxes"], dtype=np.float32).reshape(-1, 4)
         left = np.asarray(changed["numbers"], dtype=np.int64).reshape(-1)  # they come back as floats
-        return Sample(changed["image"], boxes, sample.labels[left], sample.weights[left], sample.image_id)
+        labels, weights = sample.labels[left], sample.weights[left]
+        # nothing is scaled; of ignore regions stays all that is seen
+        keep = (area(boxes) >= area(sample.boxes[left]) * MIN_VISIBILITY) | (weights == 0)
+        return Sample(changed["image"], boxes[keep], labels[keep], weights[keep], sample.image_id)
 
 
 def flip_and_colour(settings: "ColourSettings") -> list[Any]:

@@ -1,6 +1,8 @@
 """Several data sets as one to learn from."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,12 +11,12 @@ from detect.errors import UserError, nearest
 
 
 class JoinedDataset(DetectionData):
-    """The images of several sets, one set after the other, with the classes of the first.
+    """The images of several sets to learn from, one set after the other, with the classes of the first.
 
     Classes are matched by name, so the sets may number them differently, and a later one may lack some; what it does
-    not label counts as background there.
+    not label counts as background there. Nothing is evaluated on them together: they have no `ground_truth`.
 
-    Attributes: see `DetectionData`; `sizes`, numbers of images, and `shares`, for the `Stream` of the training.
+    Attributes: see `DetectionData`; `sets`; `sizes`, numbers of images, and `shares`, for the `Stream` of the training.
 
     Args:
         sets: at least one.
@@ -32,19 +34,23 @@ class JoinedDataset(DetectionData):
         self.sizes = [len(one) for one in sets]
         for one in sets:
             labels = self._labels_of(one)
-            for image in one.images:
-                image.labels = labels[image.labels]
-            self.images += one.images
+            self.images += [dataclasses.replace(image, labels=labels[image.labels]) for image in one.images]
 
     def _labels_of(self, other: DetectionData) -> np.ndarray:
         """The first set's label [K of `other`] of each label of `other`."""
         ours = [category["name"] for category in self.categories]
         theirs = [category["name"] for category in other.categories]
         for name in theirs:
+            if theirs.count(name) > 1:
+                raise UserError(f"{other.source}: two classes are called '{name}'; sets are joined by the names")
             if name not in ours:
                 sentence = f"{other.source}: has a class that {self.source}, the first set, has not: '{name}'"
                 raise UserError(sentence + nearest(name, ours))
         return np.array([ours.index(name) for name in theirs], dtype=np.int64)
+
+    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+        """There is none."""
+        raise TypeError("joined sets are learned from; evaluate one of them")
 
     def check_files(self) -> None:
         """See `DetectionData`."""

@@ -41,7 +41,8 @@ def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sa
         factors = np.array([new_width / width, new_height / height] * 2, dtype=np.float32)
         moved = sample.boxes * factors + np.array([left, top] * 2, dtype=np.float32)
         cut = clip(moved, size, size)
-        keep = area(cut) >= np.maximum(area(moved) * MIN_VISIBILITY, MIN_AREA)
+        least = np.where(sample.weights > 0, area(moved) * MIN_VISIBILITY, 0)  # of ignore regions all that is seen
+        keep = area(cut) >= np.maximum(least, MIN_AREA)
         boxes.append(cut[keep])
         labels.append(sample.labels[keep])
         weights.append(sample.weights[keep])

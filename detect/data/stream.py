@@ -8,8 +8,9 @@ import numpy as np
 class Stream:
     """Which images of one or several sets, laid end to end, a training takes and in which order.
 
-    An epoch is as long as the sets together. Its images are divided among the sets by their shares and shuffled; no
-    image of a set comes twice before all others of the set have come. The order depends on the seed alone.
+    An epoch is as long as the sets together. Its images are divided among the sets by their shares, at least one a set,
+    and shuffled. At the end of an epoch no image has come more than once more often than any other of its set. The
+    order depends on the seed alone.
 
     Args:
         sizes: numbers of images of the sets.
@@ -51,7 +52,10 @@ class Stream:
 
 
 def _divided(total: int, shares: np.ndarray) -> np.ndarray:
-    """`total` as whole numbers in proportion to `shares`, which add up to 1: the largest remainders are rounded up."""
-    counts = np.floor(total * shares).astype(np.int64)
-    counts[np.argsort(counts - total * shares, kind="stable")[: total - counts.sum()]] += 1
+    """`total` as whole numbers from 1 on, as near to `shares`, which add up to 1, as can be."""
+    counts = np.maximum(np.floor(total * shares).astype(np.int64), 1)
+    while counts.sum() > total:  # small shares were rounded up to 1
+        counts[counts.argmax()] -= 1
+    while counts.sum() < total:
+        counts[np.argmax(total * shares - counts)] += 1
     return counts

@@ -24,11 +24,10 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`.
     Returns a sentence that says what was taken.  Raises UserError.
     """
-    if by_name(path) != path:
-        path = by_name(path)
-        files = files_of(path)
-        if files and files.cfg and not isinstance(network, DarknetNetwork):
-            path = files.weights  # of a .cfg's twin in our own parts, or its backbone
+    path = by_name(path)
+    files = files_of(path)
+    if files and files.cfg and not isinstance(network, DarknetNetwork):
+        path = files.weights  # of a .cfg's twin in our own parts, or its backbone
     if re.search(r"\.(weights|conv\.\d+)$", str(path)):
         return load_weights(network, path) + _warning(network, path)
     source = read(path, settings_type=None)

@@ -153,3 +153,11 @@ def test_weights_stay_with_their_boxes(is_mosaic):
         assert_array_equal(changed.weights, sample.weights[changed.labels], strict=True)
         lost += 12 - len(changed.labels)
     assert is_mosaic or lost
+
+
+def test_of_ignore_regions_all_that_is_seen_stays():
+    sample = image_of([(0, 0, 96, 72), (0, 0, 96, 72)])
+    sample.weights[1] = 0
+    augment = Augment(AugmentSettings(jitter=0.49))
+    kept = [augment(sample, seed).labels.tolist() for seed in range(300)]
+    assert [0, 1] in kept and [1] in kept and all(1 in labels for labels in kept)

@@ -50,3 +50,16 @@ def test_files_of_every_set_are_looked_for(make, tmp_path):
     (tmp_path / "b" / "0.png").unlink()
     with pytest.raises(UserError, match=r"b\.json: 1 of its images are not there"):
         joined.check_files()
+
+
+def test_the_sets_stay_as_they_are(make):
+    first, second = make("a", {1: "cup", 5: "dog"}), make("b", {1: "dog", 2: "cup"})
+    once, again = JoinedDataset([first, second]), JoinedDataset([first, second])
+    assert [once.sample(i).labels.tolist() for i in range(4)] == [[0], [1], [1], [0]]
+    assert [again.sample(i).labels.tolist() for i in range(4)] == [[0], [1], [1], [0]]
+    assert second.sample(0).labels.tolist() == [0]
+
+
+def test_two_classes_of_one_name_are_refused(make):
+    with pytest.raises(UserError, match=r"a\.json: two classes are called 'cup'"):
+        JoinedDataset([make("a", {1: "cup", 2: "cup"}), make("b", {1: "cup"})])

@@ -99,3 +99,16 @@ def test_weights_stay_with_their_boxes():
     for seed in range(20):
         result = mosaic(samples, 96, np.random.default_rng(seed))
         assert_array_equal(result.weights, result.labels.astype(np.float32) / 4, strict=True)
+
+
+def test_of_ignore_regions_all_that_is_seen_stays():
+    objects, regions = 0, 0
+    for weight in (1, 0):
+        samples = four_samples()
+        for sample in samples:
+            height, width = sample.image.shape[:2]
+            sample.boxes = np.array([[0, 0, width, height]], np.float32)
+            sample.weights = np.array([weight], np.float32)
+        counts = [len(mosaic(samples, 96, np.random.default_rng(seed)).boxes) for seed in range(60)]
+        objects, regions = (sum(counts), regions) if weight else (objects, sum(counts))
+    assert objects < regions == 4 * 60
