@@ -150,7 +150,8 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
             fail("data", "data: give every set a share of the training's images, or none of them")
         for name, one in sets.items():
             if one.pseudo.ignore > one.pseudo.learn:
-                fail(f"{name}.pseudo.ignore", f"{name}.pseudo.ignore must not be above learn, {one.pseudo.learn:g}")
+                sentence = f"{name}.pseudo.ignore is {one.pseudo.ignore:g}, above learn, {one.pseudo.learn:g}; lower it"
+                fail(f"{name}.pseudo", sentence)
     if isinstance(settings, ClassifierSettings):
         if train.teacher:
             fail("train.teacher", "train.teacher is for detectors; a classifier learns from its folders alone")

@@ -263,7 +263,8 @@ def _expand_sets(values: dict[str, Any], origins: Origins) -> None:
         origins.update({place + name.removeprefix("data"): origin for name, origin in own.items()})
     if not sets:
         raise UserError(f"{list_origin.text}: data: the list names no set")
-    values["data"], origins["data"] = sets[0] | {"beside": sets[1:]}, list_origin
+    values["data"] = sets[0] | {"beside": sets[1:]}
+    origins["data"] = origins["data.beside"] = list_origin
 
 
 def _apply_override(values: Any, origins: Origins, override: str, override_name: str) -> None:

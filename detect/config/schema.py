@@ -91,7 +91,7 @@ class PseudoSettings:
 
     learn: float = setting("score from which on they are learned as objects", 0.5, low=0, high=1)
     ignore: float = setting(
-        "score from which on they are ignore regions, where nothing is learned; those below are left out",
+        "score from which on they are ignore regions: finding something there is not punished; the others are left out",
         0.2,
         low=0,
         high=1,

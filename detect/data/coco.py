@@ -62,7 +62,7 @@ class CocoDataset(DetectionData):
         self.images = sorted(reader.images, key=lambda image: image.id)
         self._annotations = reader.annotations
         self._image_ids = [image.id for image in reader.images]
-        self._weights = self._weigh(learn, ignore, weighted)
+        self._weights = self._weigh(reader.bad, learn, ignore, weighted)
         self._place_boxes(reader)
 
     @classmethod
@@ -119,14 +119,14 @@ class CocoDataset(DetectionData):
         if bad:
             self.notes.append(f"{self.source}: dropped {len(bad)} bad boxes, the first: {bad[0].sentence}")
 
-    def _weigh(self, learn: float, ignore: float, weighted: bool) -> np.ndarray:
-        """The weight of each annotation, float32 [n] as of a `Sample`; -1: it is left out."""
+    def _weigh(self, bad: np.ndarray, learn: float, ignore: float, weighted: bool) -> np.ndarray:
+        """The weight of each annotation, float32 [n] as of a `Sample`; -1: it is left out. `bad` ones are not noted."""
         scores, crowds = self._annotations.scores, self._annotations.crowds
         weights = np.where(np.isnan(scores) | (scores >= learn), 1.0, np.where(scores >= ignore, 0.0, -1.0))
         if weighted:
             weights = np.where(scores >= learn, scores, weights)
         weights[crowds] = 0
-        scored = weights[~np.isnan(scores) & ~crowds]
+        scored = weights[~np.isnan(scores) & ~crowds & ~bad]
         if len(scored):
             self.notes.append(
                 f"{self.source}: of {len(scored)} boxes with a score, {(scored > 0).sum()} are learned (from {learn:g}"

@@ -14,8 +14,8 @@ class Sample:
     """One image with its objects.
 
     image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  weights: float32
-    [n], how much a box counts: 1, less where a detector found it and is not sure, 0 for an ignore region, in which
-    nothing is learned;  image_id: COCO's.
+    [n], how much a box counts: 1, less where a detector found it and is not sure, 0 for an ignore region, where
+    finding something is not punished;  image_id: COCO's.
     """
 
     image: np.ndarray

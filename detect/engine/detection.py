@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,6 +37,13 @@ def training_set(data: DataSettings) -> DetectionData:
     sets = [first, *(CocoDataset.of_split(one, "train") for one in data.beside)]
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares)
+
+
+def _described(name: str, images: DetectionData) -> Iterator[str]:
+    """Lines on a set of images for the log."""
+    counts = [len(image.objects) for image in images.images]
+    yield f"{name}: {len(images)} images ({counts.count(0)} empty), {sum(counts)} boxes: {images.source}"
+    yield from images.notes
 
 
 class DetectionTask(Task):
@@ -74,7 +82,12 @@ class DetectionTask(Task):
 
     def _call_teacher(self, network: nn.Module, path: str) -> None:
         """Read the teacher, and make what compares `network` with it.  Raises UserError."""
-        weights = read(by_name(path))
+        if path.endswith(".weights"):
+            raise UserError(f"train.teacher: {path} needs a .cfg; write both as one .safetensors with tools/export.py")
+        try:
+            weights = read(by_name(path))
+        except UserError as error:
+            raise UserError(f"train.teacher: {error}") from error
         ours = [modern(category["name"]) for category in self.categories]
         if [modern(name) for name in weights.names] != ours:
             raise UserError(f"train.teacher: {weights.path} has other classes than {self.source}")
@@ -108,12 +121,17 @@ class DetectionTask(Task):
         return report.metrics
 
     def describe(self) -> Iterator[str]:
-        for name, images in (("train", self.train_set), ("val", self.val_set)):
-            if images:
-                counts = [len(image.objects) for image in images.images]
-                empty = counts.count(0)
-                yield f"{name}: {len(images)} images ({empty} empty), {sum(counts)} boxes: {images.source}"
-                yield from images.notes
+        if isinstance(self.train_set, JoinedDataset):
+            shares = np.array(self.train_set.shares or self.train_set.sizes, dtype=float)
+            for images, share in zip(self.train_set.sets, shares / shares.sum(), strict=True):
+                yield from _described(f"train, {share:.0%} of it", images)
+        else:
+            yield from _described("train", self.train_set)
+        if self.val_set:
+            yield from _described("val", self.val_set)
+        train = self.settings.train
+        if train.teacher:
+            yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"
 
     def save_image(self, batch: Batch, path: Path) -> None:
         learned = [weights > 0 for weights in batch.weights]

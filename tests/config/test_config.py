@@ -410,7 +410,7 @@ def test_a_list_of_data_is_the_first_with_the_others_beside_it(write, tmp_path, 
         ("\n- {root: a}\n- {root: b, share: 1}", "data: give every set a share of the training's images, or none"),
         (
             "\n- {root: a}\n- root: b\n  pseudo: {ignore: 0.6}",
-            ":8: data.beside.0.pseudo.ignore must not be above learn",
+            ":8: data.beside.0.pseudo.ignore is 0.6, above learn, 0.5; lower it",
         ),
         ("{root: a, pseudo: {learn: 1.1}}", "data.pseudo.learn must be at most 1, not '1.1'"),
         ("{root: a, share: 0}", "data.share must be greater than 0"),
