@@ -269,6 +269,7 @@ def evaluate(
     size: int | None = None,
     device: str | None = None,
     batch: int = 16,
+    resamples: int = 0,
     log: Say = quiet,
     warn: Say = quiet,
     **nms: Any,
@@ -282,6 +283,7 @@ def evaluate(
         images, annotations: instead of `data`, a folder of images and a COCO JSON file.
         name: of the method in test-dev files.
         out: folder for the files; the run's folder by default, else a new one in `runs`.
+        resamples: of the images, for "intervals" in which 95% of their APs lie (a bootstrap).
         log: called with each line of the report.
         warn: called with each note on the weights.
 
@@ -307,7 +309,7 @@ def evaluate(
             dataset = CocoDataset(annotations, images, bad_boxes="drop")
         else:
             dataset = CocoDataset.of_split(described, split)
-        return report_split(predictor, dataset, loaded.categories, folder, batch, log)
+        return report_split(predictor, dataset, loaded.categories, folder, batch, log, resamples)
 
 
 def evaluate_classifier(

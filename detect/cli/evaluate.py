@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import answer, complain, darknet_options, predictor_arguments, predictor_options, say_of
+from detect.cli.common import answer, complain, darknet_options, predictor_arguments, predictor_options, say_of, whole
 from detect.errors import UserError
 
 HELP = "COCO AP of a detector, by pycocotools"
@@ -17,6 +17,12 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--annotations", help="COCO JSON file, with --images")
     sub.add_argument("--name", default="detect", help="name of the method in test-dev files")
     sub.add_argument("--out", help="folder for detections.json (the run folder, else a new one in runs)")
+    sub.add_argument(
+        "--bootstrap",
+        type=whole(1, 100_000),
+        default=0,
+        help="resamples of the images, for 95%% intervals of AP (none)",
+    )
     predictor_options(sub, default_batch=16)
 
 
@@ -26,5 +32,6 @@ def run(args: argparse.Namespace) -> None:
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
+    where["resamples"] = args.bootstrap
     options = where | {"name": args.name, "log": say_of(args), "warn": complain}
     answer(args, api.evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

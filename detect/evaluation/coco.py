@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -69,17 +69,24 @@ def evaluate_detections(
         ground_truth: from `indexed`.
         image_ids: the images to evaluate on; all of the ground truth by default.
     """
+    evaluation = matched(ground_truth, detections, image_ids)
+    with redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    with redirect_stdout(io.StringIO()) as printed:
+        evaluation.summarize()
+    metrics = dict(zip(METRICS, evaluation.stats.tolist(), strict=True))
+    return CocoReport(printed.getvalue().rstrip("\n"), metrics, _per_class(ground_truth, evaluation))
+
+
+def matched(ground_truth: COCO, detections: list[Detection], image_ids: Collection[int] | None = None) -> COCOeval:
+    """COCOeval with detections and objects matched, image by image; arguments as of `evaluate_detections`."""
     evaluated = set(ground_truth.imgs) if image_ids is None else set(image_ids) & set(ground_truth.imgs)
     results = _results(ground_truth, [detection for detection in detections if detection["image_id"] in evaluated])
     evaluation = COCOeval(ground_truth, results, "bbox")
     evaluation.params.imgIds = sorted(evaluated)
     with redirect_stdout(io.StringIO()):
         evaluation.evaluate()
-        evaluation.accumulate()
-    with redirect_stdout(io.StringIO()) as printed:
-        evaluation.summarize()
-    metrics = dict(zip(METRICS, evaluation.stats.tolist(), strict=True))
-    return CocoReport(printed.getvalue().rstrip("\n"), metrics, _per_class(ground_truth, evaluation, evaluated))
+    return evaluation
 
 
 def _results(ground_truth: COCO, detections: list[Detection]) -> COCO:
@@ -105,8 +112,9 @@ def _results(ground_truth: COCO, detections: list[Detection]) -> COCO:
     return indexed(dataset | {"annotations": annotations})
 
 
-def _per_class(ground_truth: COCO, evaluation: COCOeval, evaluated: Container[int]) -> dict[str, dict[str, float]]:
+def _per_class(ground_truth: COCO, evaluation: COCOeval) -> dict[str, dict[str, float]]:
     """Class name -> its own part of the arrays that the summary is the mean of."""
+    evaluated = set(evaluation.params.imgIds)
     precision = evaluation.eval["precision"][..., AREA_ALL, MAX_100]  # [T, R, K]
     recall = evaluation.eval["recall"][..., AREA_ALL, MAX_100]  # [T, K]
     instances = Counter(

@@ -11,6 +11,7 @@ from detect.config.schema import DataSettings
 from detect.data.coco import paths_of_test_dev, read_image_list
 from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
+from detect.evaluation.bootstrap import ap_intervals
 from detect.evaluation.classification import accuracies, class_scores, per_class, ranks
 from detect.evaluation.classification import per_class_table as class_table
 from detect.evaluation.coco import indexed, per_class_table
@@ -24,12 +25,19 @@ Log = Callable[[str], Any]
 
 
 def report_split(
-    predictor: Predictor, dataset: DetectionData, categories: Categories, folder: Path, batch: int, log: Log
+    predictor: Predictor,
+    dataset: DetectionData,
+    categories: Categories,
+    folder: Path,
+    batch: int,
+    log: Log,
+    resamples: int = 0,
 ) -> dict[str, Any]:
     """AP of a detector on a data set; its detections go to `detections.json` in `folder`.
 
     Returns:
-        The metrics by name, "per_class", numbers of "images" and "detections", and the "file".
+        The metrics by name, "per_class", numbers of "images" and "detections", the "file", and with `resamples` the
+        "intervals" of `detect.evaluation.bootstrap`.
 
     Raises:
         UserError: an image cannot be read, none of its classes is known, or the file cannot be written.
@@ -43,6 +51,11 @@ def report_split(
     for line in (report.lines, "", per_class_table(report)):
         log(line)
     log(f"\n{len(dataset)} images, {len(detections)} detections: {path}")
+    intervals = {}
+    if resamples:
+        intervals = {"intervals": ap_intervals(ground_truth, detections, resamples)}
+        told = (f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in intervals["intervals"].items())
+        log(f"on other images of this kind, by a bootstrap of {resamples} (95%): {', '.join(told)}")
     if report.metrics["AP"] < 0:
         log("Nothing is annotated in these images, so there is no AP.")
     elif report.metrics["AP"] < 0.01:
@@ -50,7 +63,7 @@ def report_split(
         for sentence in diagnose(ground_truth, detections):
             log(f"- {sentence}")
     counts = {"images": len(dataset), "detections": len(detections)}
-    return report.metrics | {"per_class": report.per_class} | counts | {"file": str(path)}
+    return report.metrics | {"per_class": report.per_class} | counts | {"file": str(path)} | intervals
 
 
 def report_test_dev(

@@ -169,6 +169,13 @@ def test_evaluation_answers_in_json(run):
     assert content["file"] == str(run / "detections.json")
 
 
+def test_evaluation_gives_intervals_by_a_bootstrap(run):
+    intervals = answer("evaluate", run, "--bootstrap", "20")["intervals"]
+    assert intervals.keys() == {"AP", "AP50"}
+    assert all(-1 <= low <= high <= 1 for low, high in intervals.values())
+    assert "by a bootstrap of 20 (95%): AP " in detect("evaluate", run, "--bootstrap", "20").out
+
+
 def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatch):
     calls = []
 
