@@ -56,7 +56,7 @@ def load(
 ) -> Predictor:
     """A `Predictor` with the detector in `weights`::
 
-        model = detect.load("weights/csppelee_efm_coco3k.safetensors")
+        model = detect.load()
         result = model("photo.jpg")
         for result in model.stream("video.mp4"):
             for box, score, name in result: ...

@@ -60,6 +60,7 @@ class Files(NamedTuple):
 
 # the first is what `detect.load()` takes
 RELEASED = (
+    Released("yolov4_tiny_coco", 416, 80, "AP 0.203, AP50 0.379 on coco3k val"),
     Released("csppelee_efm_coco3k", 320, 80, "AP 0.006, AP50 0.016 on coco3k val"),
 )  # fmt: skip
 
