@@ -47,7 +47,8 @@ def label_files(
     detector's, its `annotations` have id, image_id, category_id, bbox [left, top, width, height] in px of the upright
     image, area in px², iscrowd 0 and score. Images in which nothing was found are in it as well.
 
-    A file that is there is replaced if it is as this function left it; its `info` holds the SHA-256 of the rest.
+    A file that is there is replaced if it has the content that this function left; its `info` holds the SHA-256 of the
+    rest.
 
     Args:
         predictor: finds things; its `min_score` says how sure it has to be.
@@ -184,8 +185,7 @@ class Labels:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file, a record a line, whole or not at all.  Raises UserError."""
         content = {"images": self.images, "categories": self.categories, "annotations": self.annotations}
-        info = {"description": ORIGIN, "sha256": _digest(content)}
-        parts = [f'"info": {json.dumps(info)}']
+        parts = [f'"info": {json.dumps(_info(content))}']
         parts += [f'"{key}": [\n{_lines(records)}\n]' for key, records in content.items()]
         write_text(path, "{" + ",\n".join(parts) + "}\n")
 
@@ -204,24 +204,24 @@ def checked_out(out: str | os.PathLike[str], overwrite: bool) -> Path:
         raise UserError(f"{printable(path)}: must end in .json", argument="out")
     if path.exists() and not overwrite and not _is_untouched(path):
         raise UserError(
-            f"{printable(path)}: is there already and is not as detect label left one, corrected by hand perhaps; "
-            "give another name, or the option overwrite to replace it",
+            f"{printable(path)}: is there already with other content than detect label left, corrected by hand "
+            "perhaps; give another name, or the option overwrite to replace it",
             argument="out",
         )
     return path
 
 
 def _is_untouched(path: Path) -> bool:
-    """Whether a file is one of labels that nothing was changed in since it was written."""
+    """Whether a file has the content of labels as they were written; spaces and lines do not count."""
     try:
         content = read_json(path)
     except UserError:
         return False
-    info = content.get("info") if isinstance(content, dict) else None
-    return isinstance(info, dict) and info.get("sha256") == _digest(content)
+    return isinstance(content, dict) and content.get("info") == _info(content)
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal digits, of what a label file holds beside its `info`."""
+def _info(content: Mapping[str, Any]) -> dict[str, str]:
+    """The `info` of a label file: what it is, and the SHA-256, in hexadecimal digits, of what it holds beside."""
     rest = {key: value for key, value in content.items() if key != "info"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return {"description": ORIGIN, "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -162,19 +162,39 @@ def corrected(text):
     return text.replace('"category_id": 17', '"category_id": 3')
 
 
-@pytest.mark.parametrize("change", [corrected, lambda _: '{"images": [], "annotations": []}', lambda _: "my notes"])
+def with_note(text):
+    return text.replace('"info": {', '"info": {"note": "a.png to be asked about", ')
+
+
+def with_other_description(text):
+    return text.replace("checked by nobody", "checked by me")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [corrected, with_note, with_other_description, lambda _: '{"images": [], "annotations": []}', lambda _: "my notes"],
+)
 def test_any_other_file_is_kept_unless_it_is_asked_for(photos, tmp_path, change):
     out = tmp_path / "labels.json"
     label(photos, out)
     text = change(out.read_text())
     out.write_text(text)
     with pytest.raises(
-        UserError, match=r"labels\.json: is there already and is not as detect label left one"
+        UserError, match=r"labels\.json: is there already with other content than detect label left"
     ) as caught:
         label(photos, out)
     assert caught.value.argument == "out" and out.read_text() == text
     label(photos, out, overwrite=True)
     assert len(json.loads(out.read_text())["images"]) == 2
+
+
+def test_a_file_of_the_same_content_is_replaced_though_it_is_laid_out_anew(photos, tmp_path):
+    out = tmp_path / "labels.json"
+    label(photos, out)
+    text = out.read_text()
+    out.write_text(json.dumps(json.loads(text), indent=2))
+    label(photos, out)
+    assert out.read_text() == text
 
 
 def test_a_photo_is_never_the_output(photos):
