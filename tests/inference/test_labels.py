@@ -75,7 +75,9 @@ def test_our_own_data_set_reads_them_with_the_photos(photos, tmp_path):
     label(photos, tmp_path / "labels.json")
     dataset = CocoDataset(tmp_path / "labels.json", photos)
     dataset.check_files()
-    assert dataset.categories == CATEGORIES and not dataset.notes
+    assert dataset.categories == CATEGORIES
+    (note,) = dataset.notes
+    assert "of 2 boxes with a score, 1 are learned" in note
     np.testing.assert_allclose(dataset.sample(1).boxes, [[10.13, 4, 30, 24.5], [0, 0, 80, 60]], atol=1e-5)
     assert dataset.images[1].labels.tolist() == [1, 0] and len(dataset.images[0].boxes) == 0
     assert len(dataset.ground_truth()["annotations"]) == 2
