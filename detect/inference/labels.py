@@ -101,11 +101,15 @@ def label_files(
 def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], object]) -> tuple[list[Item], Path]:
     """(the images of `source`, the folder that their names are relative to).
 
-    Videos, and files whose name no label file can hold, are given to `on_error`.  Raises UserError: no image is left.
+    Videos, links that lead out of the folder and files whose name no label file can hold are given to `on_error`.
+
+    Raises:
+        UserError: no image is left.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise UserError(f"source is {printable(repr(source))[:80]}; give a folder, an image or a pattern")
     folder = _folder_of(source)
+    root = folder.resolve()
     photos, refused = [], []
     for item in find_items(source):
         name = printable(item.name)
@@ -115,6 +119,8 @@ def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], 
             refused.append(UserError(f"{name}: is no image; videos cannot be labelled, save their frames as images"))
         elif not stays_inside(_name_within(folder, item.value)):
             refused.append(UserError(f"{name}: such a file name cannot stand in a label file; rename it"))
+        elif not Path(item.value).resolve().is_relative_to(root):
+            refused.append(UserError(f"{name}: is a link to a file outside {printable(folder)}; copy the file there"))
         else:
             photos.append(item)
     if not photos:

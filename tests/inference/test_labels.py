@@ -129,6 +129,25 @@ def test_what_cannot_be_labelled_is_one_sentence_each_and_the_others_are_labelle
     assert summary["images"] == 2 and len(CocoDataset(tmp_path / "labels.json", photos)) == 2
 
 
+def test_links_that_lead_out_of_the_folder_are_left_out_and_those_within_are_labelled(photos, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (photos / "b.jpg").rename(tmp_path / "elsewhere" / "b.jpg")
+    (photos / "b.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")
+    (photos / "c.jpg").symlink_to(photos / "more" / "c.jpg")
+    (photos / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(photos)
+    for source, count in ((photos, 1), (tmp_path / "link", 1), (photos / "**" / "*", 2)):
+        summary, _ = label(source, tmp_path / "labels.json")
+        folder = summary["folder"]
+        sentences = [f"{folder}/b.jpg: is a link to a file outside {folder}; copy the file there"]
+        assert summary["errors"][:1] == sentences and len(summary["errors"]) == count
+        dataset = CocoDataset(tmp_path / "labels.json", folder)
+        dataset.check_files()
+        assert {"a.png", "c.jpg"} <= {image.path.name for image in dataset.images}
+    with pytest.raises(UserError, match=r"b\.jpg: is a link to a file outside .*photos; copy the file there"):
+        label(photos / "b.jpg", tmp_path / "labels.json")
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
