@@ -48,6 +48,12 @@ def test_every_verb_that_takes_a_detectors_weights_says_that_a_name_will_do(verb
     assert ".pt, .safetensors, .weights, or a name of detect zoo" in capsys.readouterr().out
 
 
+def test_a_classifier_is_no_name_of_the_zoo_and_nothing_is_fetched_to_say_so(small_net, server, cache):
+    ran = detect("classify", "evaluate", "small-net")
+    assert ran.status == 1 and not server.seen and not cache.exists()
+    assert ran.err == "error: small-net: is a detector, no classifier; use tools/train.py and tools/evaluate.py\n"
+
+
 def test_a_name_is_taken_as_weights_and_the_corrected_mask_is_said(small_net, tmp_path):
     ran = detect("export", "small-net", "--out", tmp_path / "x.safetensors")
     assert ran.status == 0 and "small-net's weights were trained with 1,2,3, and that is taken" in ran.err
