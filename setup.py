@@ -1,11 +1,19 @@
 """Metadata, dependencies and the console command. Extras: demo (sample photos), dev (tests and lint)."""
 
+import ast
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
+
+
+def released():
+    """The names in `RELEASED` of detect/weights/zoo.py, read without importing the package, which needs PyTorch."""
+    tree = ast.parse((ROOT / "detect" / "weights" / "zoo.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", "") == "Released"]
 
 
 class BuildWithWeights(build_py):
@@ -20,8 +28,8 @@ class BuildWithWeights(build_py):
             return
         folder = str(Path(self.build_lib, "detect", "weights", "released"))
         self.mkpath(folder)
-        for path in (*ROOT.glob("weights/*.safetensors"), ROOT / "weights" / "README.md"):
-            self.copy_file(str(path), folder)
+        for name in (*(f"{name}.safetensors" for name in released()), "README.md"):
+            self.copy_file(str(ROOT / "weights" / name), folder)
 
 
 setup(

@@ -138,7 +138,7 @@ def label(
         weights, cfg, names, size, device, batch, nms: as in `load`.
         source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
             folder, to the image's folder, or to the part of the pattern before the first wildcard.
-        out: the .json to write. One that is there is replaced if it is as it was written, or with `overwrite`.
+        out: the .json to write. One that is there is replaced if it has the content that was left, or with `overwrite`.
         min_score: detections at or below it are left out; low, so that whoever learns from them can choose.
         log: called with a line for each image.
         warn: called with each note on the weights and each sentence on a file that could not be labelled.

@@ -3,7 +3,7 @@
 import argparse
 import platform
 
-from detect.cli.common import answer, offline_option, say_of, set_option, whole
+from detect.cli.common import WEIGHTS, answer, offline_option, say_of, set_option, whole
 
 HELP = "measure this machine: stages of inference, decoding and NMS alone, and training"
 
@@ -13,7 +13,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     set_option(sub, "model.neck.sam=false")
     sub.add_argument("--size", type=whole(32, 4096), default=320, help="side of the input, px (320)")
     sub.add_argument("--batch", type=whole(1, 1024), default=16, help="images per training step (16)")
-    sub.add_argument("--weights", help="measure these instead of random weights in inference")
+    sub.add_argument("--weights", help=f"measure these in inference instead of random ones: {WEIGHTS}")
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     offline_option(sub)
     sub.add_argument("--image", help="measure inference on this image instead of a generated one")

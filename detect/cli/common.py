@@ -60,6 +60,8 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 # ---- groups of options ---------------------------------------------------------------------------------------------
 
+WEIGHTS = "run folder, .pt, .safetensors, .weights, or a name of detect zoo"  # what a detector's weights may be
+
 
 def set_option(sub: argparse.ArgumentParser, example: str) -> None:
     sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=f"{example}, ...")

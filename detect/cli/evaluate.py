@@ -2,14 +2,23 @@
 
 import argparse
 
-from detect.cli.common import answer, complain, darknet_options, predictor_arguments, predictor_options, say_of, whole
+from detect.cli.common import (
+    WEIGHTS,
+    answer,
+    complain,
+    darknet_options,
+    predictor_arguments,
+    predictor_options,
+    say_of,
+    whole,
+)
 from detect.errors import UserError
 
 HELP = "COCO AP of a detector, by pycocotools"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("weights", help="run folder, .pt, .safetensors, .weights, or a name of detect zoo")
+    sub.add_argument("weights", help=WEIGHTS)
     darknet_options(sub)
     sub.add_argument("--data", help="data folder or data YAML (the one it was trained on)")
     sub.add_argument("--split", default="val", help="val, train, test-dev, ... (val)")

@@ -2,13 +2,13 @@
 
 import argparse
 
-from detect.cli.common import answer, complain, darknet_options, say_of, set_option
+from detect.cli.common import WEIGHTS, answer, complain, darknet_options, say_of, set_option
 
 HELP = "write a trained detector or classifier as released weights"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("weights", help="run folder, .pt, .safetensors, .weights, or a name of detect zoo")
+    sub.add_argument("weights", help=WEIGHTS)
     darknet_options(sub)
     sub.add_argument("--format", choices=["safetensors", "darknet"], default="safetensors")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")

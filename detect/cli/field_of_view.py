@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import answer, offline_option, say_of, set_option, whole
+from detect.cli.common import WEIGHTS, answer, offline_option, say_of, set_option, whole
 from detect.errors import UserError
 
 HELP = "measure how far each detection scale sees, beside its anchors"
@@ -10,7 +10,7 @@ HELP = "measure how far each detection scale sees, beside its anchors"
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML or .cfg files, measured with random weights")
-    sub.add_argument("--weights", help="measure this trained detector too: run folder, .pt, .safetensors or .weights")
+    sub.add_argument("--weights", help=f"measure this trained detector too: {WEIGHTS}")
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     offline_option(sub)
     set_option(sub, "model.neck.sam=false")

@@ -3,6 +3,7 @@
 import argparse
 
 from detect.cli.common import (
+    WEIGHTS,
     answer,
     complain,
     darknet_options,
@@ -16,7 +17,7 @@ HELP = "label your own photos with a detector: COCO JSON to correct, or to learn
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--weights", required=True, help="run folder, .pt, .safetensors or .weights")
+    sub.add_argument("--weights", required=True, help=WEIGHTS)
     darknet_options(sub)
     sub.add_argument("--source", required=True, help="folder of photos (subfolders not), a photo, or 'glob*'")
     sub.add_argument("--out", required=True, help="the .json to write")

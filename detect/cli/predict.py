@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from detect.cli.common import (
+    WEIGHTS,
     answer,
     complain,
     darknet_options,
@@ -19,7 +20,7 @@ HELP = "detect in images, folders, videos, webcams or streams"
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--source", required=True, help="image, folder, 'glob*', video, webcam number or URL")
-    sub.add_argument("--weights", help="run folder, .pt, .safetensors, .weights, or a name of detect zoo (ours)")
+    sub.add_argument("--weights", help=f"{WEIGHTS} (ours)")
     darknet_options(sub)
     sub.add_argument("--out", help="folder for annotated images, videos and detections.json (a new one in runs)")
     sub.add_argument("--min-score", "--conf", type=number(0, 1), help="leave out detections below it (0.25)")

@@ -70,15 +70,20 @@ def _layers_of(model: Detector | Classifier) -> tuple[DarknetNetwork, list[Node]
 
 
 def _fill(model: Detector | Classifier, path: str | PathLike[str]) -> tuple[int, list[Node]]:
-    """Fill a model or its first layers; gives how many convolutions were taken, and all nodes.  Raises UserError."""
+    """Fill a model or its first layers; gives how many convolutions were taken, and all nodes.
+
+    Raises:
+        UserError: it does not fit; nothing was changed.
+    """
     network, nodes = _layers_of(model)
     cutoff = weights_file.cutoff_of(path, network)
     weights_file.read(path, network, cutoff)
     held = convolutions(network, cutoff)
+    for layer, node in zip(held, nodes, strict=False):  # all of them before the first is copied
+        if node.norm is None and node.conv.bias is None and layer.conv.bias.abs().max() > 0:
+            raise UserError(f"{printable(path)}: has biases where this model has none")
     with torch.no_grad():
         for layer, node in zip(held, nodes, strict=False):
-            if node.norm is None and node.conv.bias is None and layer.conv.bias.abs().max() > 0:
-                raise UserError(f"{printable(path)}: has biases where this model has none")
             copy_numbers(layer.conv, layer.norm, node.conv, node.norm)
     return len(held), nodes
 

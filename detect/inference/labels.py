@@ -47,7 +47,8 @@ def label_files(
     detector's, its `annotations` have id, image_id, category_id, bbox [left, top, width, height] in px of the upright
     image, area in px², iscrowd 0 and score. Images in which nothing was found are in it as well.
 
-    A file that is there is replaced if it is as this function left it; its `info` holds the SHA-256 of the rest.
+    A file that is there is replaced if it has the content that this function left; its `info` holds the SHA-256 of the
+    rest.
 
     Args:
         predictor: finds things; its `min_score` says how sure it has to be.
@@ -100,11 +101,15 @@ def label_files(
 def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], object]) -> tuple[list[Item], Path]:
     """(the images of `source`, the folder that their names are relative to).
 
-    Videos, and files whose name no label file can hold, are given to `on_error`.  Raises UserError: no image is left.
+    Videos, links that lead out of the folder and files whose name no label file can hold are given to `on_error`.
+
+    Raises:
+        UserError: no image is left.
     """
     if not isinstance(source, (str, os.PathLike)):
         raise UserError(f"source is {printable(repr(source))[:80]}; give a folder, an image or a pattern")
     folder = _folder_of(source)
+    root = folder.resolve()
     photos, refused = [], []
     for item in find_items(source):
         name = printable(item.name)
@@ -114,6 +119,8 @@ def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], 
             refused.append(UserError(f"{name}: is no image; videos cannot be labelled, save their frames as images"))
         elif not stays_inside(_name_within(folder, item.value)):
             refused.append(UserError(f"{name}: such a file name cannot stand in a label file; rename it"))
+        elif not Path(item.value).resolve().is_relative_to(root):
+            refused.append(UserError(f"{name}: is a link to a file outside {printable(folder)}; copy the file there"))
         else:
             photos.append(item)
     if not photos:
@@ -184,8 +191,7 @@ class Labels:
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the file, a record a line, whole or not at all.  Raises UserError."""
         content = {"images": self.images, "categories": self.categories, "annotations": self.annotations}
-        info = {"description": ORIGIN, "sha256": _digest(content)}
-        parts = [f'"info": {json.dumps(info)}']
+        parts = [f'"info": {json.dumps(_info(content))}']
         parts += [f'"{key}": [\n{_lines(records)}\n]' for key, records in content.items()]
         write_text(path, "{" + ",\n".join(parts) + "}\n")
 
@@ -204,24 +210,24 @@ def checked_out(out: str | os.PathLike[str], overwrite: bool) -> Path:
         raise UserError(f"{printable(path)}: must end in .json", argument="out")
     if path.exists() and not overwrite and not _is_untouched(path):
         raise UserError(
-            f"{printable(path)}: is there already and is not as detect label left one, corrected by hand perhaps; "
-            "give another name, or the option overwrite to replace it",
+            f"{printable(path)}: is there already with other content than detect label left, corrected by hand "
+            "perhaps; give another name, or the option overwrite to replace it",
             argument="out",
         )
     return path
 
 
 def _is_untouched(path: Path) -> bool:
-    """Whether a file is one of labels that nothing was changed in since it was written."""
+    """Whether a file has the content of labels as they were written; spaces and lines do not count."""
     try:
         content = read_json(path)
     except UserError:
         return False
-    info = content.get("info") if isinstance(content, dict) else None
-    return isinstance(info, dict) and info.get("sha256") == _digest(content)
+    return isinstance(content, dict) and content.get("info") == _info(content)
 
 
-def _digest(content: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal digits, of what a label file holds beside its `info`."""
+def _info(content: Mapping[str, Any]) -> dict[str, str]:
+    """The `info` of a label file: what it is, and the SHA-256, in hexadecimal digits, of what it holds beside."""
     rest = {key: value for key, value in content.items() if key != "info"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return {"description": ORIGIN, "sha256": hashlib.sha256(text.encode()).hexdigest()}

@@ -28,7 +28,7 @@ from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.ops.letterbox import GREY
 from detect.weights.mask import with_trained_mask
-from detect.weights.zoo import files_of, known_names
+from detect.weights.zoo import classic_of, files_of, known_names
 
 AnyPath = str | os.PathLike[str]
 Category = dict[str, Any]  # {"id": whole number, "name": str}
@@ -110,6 +110,8 @@ def read(
     Raises:
         UserError: there is none, it cannot be fetched, or the file is damaged or of another type.
     """
+    if settings_type is ClassifierSettings and classic_of(path):  # before it is fetched
+        raise UserError(f"{path}: is a detector, no classifier; use tools/train.py and tools/evaluate.py")
     if files := files_of(path):
         path, cfg, names = files.weights, cfg or files.cfg, names or files.names
     path = weights_file(path)

@@ -153,11 +153,17 @@ def files_of(name: str | os.PathLike[str]) -> Files | None:
     for released in RELEASED:
         if released.name == str(name):
             return Files(released_path(released))
-    for classic in CLASSICS:
-        if classic.name == str(name):
-            names, cfg, weights = fetched(NAMES, classic.cfg, classic.weights)  # small ones first: mistakes show early
-            return Files(weights, cfg, names)
+    if classic := classic_of(name):
+        names, cfg, weights = fetched(NAMES, classic.cfg, classic.weights)  # small ones first: mistakes show early
+        return Files(weights, cfg, names)
     return None
+
+
+def classic_of(name: str | os.PathLike[str]) -> Classic | None:
+    """The classic, a detector always, that `name` means; None if there is none, or a file or folder of the user's."""
+    if os.path.lexists(name):
+        return None
+    return next((classic for classic in CLASSICS if classic.name == str(name)), None)
 
 
 def released_path(released: Released = RELEASED[0]) -> Path:

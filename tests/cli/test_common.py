@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_verb_has_a_script_of_its_own_name():
     named = {re.search(r'main\(\["(\w+)"', path.read_text())[1] for path in (ROOT / "tools").glob("*.py")
-             if path.name != "demo.py"}  # fmt: skip
+             if path.name not in ("demo.py", "teacher_labels.py")}  # fmt: skip
     assert named == VERBS.keys()
 
 

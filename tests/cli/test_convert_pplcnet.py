@@ -29,7 +29,21 @@ def test_norms_are_measured_on_a_folder_of_photos(backbone, tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), image)
     out = tmp_path / "x.safetensors"
     told = answer("convert_pplcnet", backbone, "--images", tmp_path, "--out", out)
-    assert told == {"file": str(out), "scale": 0.25, "images": 3}
+    assert told == {"file": str(out), "scale": 0.25, "images": 3, "errors": []}
+
+
+def test_a_broken_photo_is_left_out_and_counted(backbone, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "x.safetensors"
+    photos.mkdir()
+    (photos / "broken.png").write_bytes(b"none")
+    ran = detect("convert_pplcnet", backbone, "--images", photos, "--out", out)
+    assert ran.status == 1 and not out.exists()
+    assert ran.err.endswith("photos: none of its 1 images can be read; give photos\n")
+    cv2.imwrite(str(photos / "good.png"), np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
+    ran = detect("convert_pplcnet", backbone, "--images", photos, "--out", out)
+    first, last = ran.err.splitlines()
+    assert first.startswith(f"error: {photos}/broken.png: ") and last == "left out: 1 of 2 images"
+    assert ran.status == 1 and out.is_file() and ran.out.startswith("PP-LCNet x0.25, norms measured on 1 images\n")
 
 
 def test_mistakes_are_one_sentence(backbone, tmp_path):

@@ -9,7 +9,7 @@ from tests.small_zoo import fill
 
 WITH_WEIGHTS = (
     "predict --source x", "evaluate x", "export x --out y", "benchmark x", "field_of_view x", "classify evaluate x",
-    "train x", "classify train x",
+    "train x", "classify train x", "label --weights x --source y --out z",
 )  # fmt: skip
 
 
@@ -38,6 +38,20 @@ def test_the_table_as_json(cache):
     assert found["cache"] == str(cache) and [row["name"] for row in found["weights"]] == zoo.known_names()
     for row in found["weights"]:
         assert row["bytes"] > 1e6 and row["classes"] == 80 and row["here"] is (row["url"] is None)
+
+
+@pytest.mark.parametrize("verb", ["predict", "label", "evaluate", "export", "benchmark", "field_of_view"])
+def test_every_verb_that_takes_a_detectors_weights_says_that_a_name_will_do(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        parser().parse_args([verb, "--help"])
+    assert ".pt, .safetensors, .weights, or a name of detect zoo" in capsys.readouterr().out
+
+
+def test_a_classifier_is_no_name_of_the_zoo_and_nothing_is_fetched_to_say_so(small_net, server, cache):
+    ran = detect("classify", "evaluate", "small-net")
+    assert ran.status == 1 and not server.seen and not cache.exists()
+    assert ran.err == "error: small-net: is a detector, no classifier; use tools/train.py and tools/evaluate.py\n"
 
 
 def test_a_name_is_taken_as_weights_and_the_corrected_mask_is_said(small_net, tmp_path):

@@ -7,13 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from detect import config, darknet
-from detect.darknet import weights
+from detect.darknet import cfg, weights
+from detect.darknet.layers import Convolution
+from detect.darknet.network import DarknetNetwork
+from detect.darknet.writer import cfg_of
 from detect.errors import UserError
 from detect.exporters.darknet import write_darknet
 from detect.models.classifier import Classifier
+from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
 from detect.weights.files import Weights
 from tests.models.seeded import randomise_norms
@@ -196,6 +201,42 @@ def test_numbers_that_cannot_be_of_the_net_are_not_taken_though_their_count_fits
     with pytest.raises(UserError, match=r"net\.weights: expected"):
         darknet.load_weights(ours, path)
     assert_close(ours.backbone.last.conv.weight, before, rtol=0, atol=0)
+
+
+class Bare(nn.Module):
+    """A backbone whose last convolution has neither norm nor bias."""
+
+    channels, strides = (8, 8, 8, 8), (4, 8, 16, 32)
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(ConvNormAct(3 if i == 0 else 8, 8, 3, stride=2) for i in range(4))
+        self.last = nn.Conv2d(8, 8, 3, 2, 1, bias=False)
+
+    def forward(self, images):
+        maps = [images]
+        for layer in (*self.layers, self.last):
+            maps.append(layer(maps[-1]))
+        return maps[2:]
+
+
+@pytest.mark.parametrize("bias", [0.0, 1.0])
+def test_biases_that_a_model_has_no_place_for_are_refused_before_anything_is_changed(tmp_path, bias):
+    path = tmp_path / "bare.weights"
+    network = DarknetNetwork(cfg.parse(cfg_of(Classifier(Bare(), 3), 64)[0], "Bare"))
+    convs = [layer.conv for layer in network.layers if isinstance(layer, Convolution) and layer.conv.bias is not None]
+    with torch.no_grad():
+        convs[0].bias.fill_(bias)
+    weights.write(path, network)
+    model = Classifier(Bare(), 3)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    if not bias:
+        assert darknet.load_weights(model, path) == f"6 of 6 convolutions from {path}"
+        assert_close(model.backbone.last.weight, convs[0].weight, rtol=0, atol=0)
+        return
+    with pytest.raises(UserError, match=r"bare\.weights: has biases where this model has none"):
+        darknet.load_weights(model, path)
+    assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
 def test_weights_of_another_net_are_refused(tmp_path):

@@ -75,7 +75,9 @@ def test_our_own_data_set_reads_them_with_the_photos(photos, tmp_path):
     label(photos, tmp_path / "labels.json")
     dataset = CocoDataset(tmp_path / "labels.json", photos)
     dataset.check_files()
-    assert dataset.categories == CATEGORIES and "of 2 boxes with a score, 1 are learned" in dataset.notes[0]
+    assert dataset.categories == CATEGORIES
+    (note,) = dataset.notes
+    assert "of 2 boxes with a score, 1 are learned" in note
     np.testing.assert_allclose(dataset.sample(1).boxes, [[10.13, 4, 30, 24.5], [0, 0, 80, 60]], atol=1e-5)
     assert dataset.images[1].labels.tolist() == [1, 0] and len(dataset.images[0].boxes) == 0
     assert len(dataset.ground_truth()["annotations"]) == 2
@@ -127,6 +129,25 @@ def test_what_cannot_be_labelled_is_one_sentence_each_and_the_others_are_labelle
     assert summary["images"] == 2 and len(CocoDataset(tmp_path / "labels.json", photos)) == 2
 
 
+def test_links_that_lead_out_of_the_folder_are_left_out_and_those_within_are_labelled(photos, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (photos / "b.jpg").rename(tmp_path / "elsewhere" / "b.jpg")
+    (photos / "b.jpg").symlink_to(tmp_path / "elsewhere" / "b.jpg")
+    (photos / "c.jpg").symlink_to(photos / "more" / "c.jpg")
+    (photos / "out").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to(photos)
+    for source, count in ((photos, 1), (tmp_path / "link", 1), (photos / "**" / "*", 2)):
+        summary, _ = label(source, tmp_path / "labels.json")
+        folder = summary["folder"]
+        sentences = [f"{folder}/b.jpg: is a link to a file outside {folder}; copy the file there"]
+        assert summary["errors"][:1] == sentences and len(summary["errors"]) == count
+        dataset = CocoDataset(tmp_path / "labels.json", folder)
+        dataset.check_files()
+        assert {"a.png", "c.jpg"} <= {image.path.name for image in dataset.images}
+    with pytest.raises(UserError, match=r"b\.jpg: is a link to a file outside .*photos; copy the file there"):
+        label(photos / "b.jpg", tmp_path / "labels.json")
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
@@ -162,19 +183,39 @@ def corrected(text):
     return text.replace('"category_id": 17', '"category_id": 3')
 
 
-@pytest.mark.parametrize("change", [corrected, lambda _: '{"images": [], "annotations": []}', lambda _: "my notes"])
+def with_note(text):
+    return text.replace('"info": {', '"info": {"note": "a.png to be asked about", ')
+
+
+def with_other_description(text):
+    return text.replace("checked by nobody", "checked by me")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [corrected, with_note, with_other_description, lambda _: '{"images": [], "annotations": []}', lambda _: "my notes"],
+)
 def test_any_other_file_is_kept_unless_it_is_asked_for(photos, tmp_path, change):
     out = tmp_path / "labels.json"
     label(photos, out)
     text = change(out.read_text())
     out.write_text(text)
     with pytest.raises(
-        UserError, match=r"labels\.json: is there already and is not as detect label left one"
+        UserError, match=r"labels\.json: is there already with other content than detect label left"
     ) as caught:
         label(photos, out)
     assert caught.value.argument == "out" and out.read_text() == text
     label(photos, out, overwrite=True)
     assert len(json.loads(out.read_text())["images"]) == 2
+
+
+def test_a_file_of_the_same_content_is_replaced_though_it_is_laid_out_anew(photos, tmp_path):
+    out = tmp_path / "labels.json"
+    label(photos, out)
+    text = out.read_text()
+    out.write_text(json.dumps(json.loads(text), indent=2))
+    label(photos, out)
+    assert out.read_text() == text
 
 
 def test_a_photo_is_never_the_output(photos):

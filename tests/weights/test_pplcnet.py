@@ -1,5 +1,10 @@
 """A PP-LCNet of PaddleDetection computes the same here, in both modes, and starts a detector."""
 
+import itertools
+import tracemalloc
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +15,7 @@ from detect.errors import UserError
 from detect.models.detector import build_detector
 from detect.models.registry import BACKBONES
 from detect.weights.files import read, write_safetensors
-from detect.weights.pplcnet import MEAN, SCALES, SIZE, STD, convert
+from detect.weights.pplcnet import MEAN, MOST_BYTES, SCALES, SIZE, STD, convert, read_folded
 from detect.weights.start import load_matching
 
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)  # of the depthwise convolutions
@@ -153,6 +158,8 @@ def test_the_published_backbone_computes_the_same_here(shared):
 
 # ---- files that do not fit -----------------------------------------------------------------------------------------
 
+DAMAGED = r"backbone\.npz: not a .npz of real numbers, or a damaged one; give another file"
+
 
 def changed(**changes):
     """The arrays with some of them replaced, or left out (None)."""
@@ -175,8 +182,11 @@ def changed(**changes):
             changed(conv2d_30_w_0_dot_bias=None, conv2d_30_w_0_dot_weight=None),
             r"its 30 convolutions, the first \[8, 3, 3, 3\], are not those of a PP-LCNet",
         ),
-        (changed(conv2d_4_w_0_dot_bias=np.array([{}], dtype=object)), "not a .npz of numbers, or a damaged one"),
-        (changed(conv2d_4_w_0_dot_bias=np.array(["a"])), "not a .npz of numbers, or a damaged one"),
+        (changed(conv2d_4_w_0_dot_bias=np.array([{}], dtype=object)), "not a .npz of real numbers, or a damaged one"),
+        (changed(conv2d_4_w_0_dot_bias=np.array(["a"])), "not a .npz of real numbers, or a damaged one"),
+        (changed(conv2d_4_w_0_dot_bias=np.ones(16, complex)), "not a .npz of real numbers, or a damaged one"),
+        (changed(conv2d_4_w_0_dot_bias=np.ones(16, bool)), "not a .npz of real numbers, or a damaged one"),
+        (changed(conv2d_4_w_0_dot_bias=np.full(16, 1e300)), "bias of convolution 4 holds numbers that are not finite"),
     ],
 )
 def test_a_file_that_does_not_fit_is_one_sentence(tmp_path, arrays, sentence):
@@ -188,8 +198,87 @@ def test_a_file_that_does_not_fit_is_one_sentence(tmp_path, arrays, sentence):
 def test_a_file_that_was_cut_off_is_one_sentence(tmp_path, cut):
     path = saved(tmp_path, arrays_of())
     path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(UserError, match=r"backbone\.npz: not a .npz of numbers, or a damaged one"):
+    with pytest.raises(UserError, match=r"backbone\.npz: not a .npz of real numbers, or a damaged one"):
         convert(path)
+
+
+def test_files_with_flipped_bytes_are_one_sentence(tmp_path):
+    path = tmp_path / "backbone.npz"
+    np.savez_compressed(path, **dict(itertools.islice(arrays_of().items(), 4)))
+    whole, generator, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(500):
+        content = bytearray(whole)
+        for place in generator.integers(0, len(content), 3):
+            content[place] ^= 1 << generator.integers(8)
+        path.write_bytes(content)
+        try:  # not each flip does harm: the time of a member, say
+            read_folded(path)
+        except UserError:
+            refused += 1
+    assert refused > 400
+
+
+def npz_of(tmp_path, content, name="conv2d_0_w_0.weight.npy", encrypted=False):
+    """A .npz of one member with this content, which may say that it is encrypted."""
+    path = tmp_path / "backbone.npz"
+    with ZipFile(path, "w", ZIP_DEFLATED) as file:
+        file.writestr(name, content)
+    if encrypted:
+        packed = bytearray(path.read_bytes())
+        packed[6] |= 1
+        packed[packed.index(b"PK\1\2") + 8] |= 1
+        path.write_bytes(packed)
+    return path
+
+
+def npy_of(shape, numbers=b"", descr="<f4"):
+    file = BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+    return file.getvalue() + numbers
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy_of((10**30,)),
+        npy_of((1 << 40,)),
+        npy_of((0, 10**30)),
+        npy_of((-2, -2), bytes(16)),
+        npy_of((2,), bytes(4)),
+        npy_of((1,), bytes(8)),
+        npy_of((1,), bytes(8), descr="<M8[s]"),
+        b"\x93NUMPY\x07\x00" + bytes(100),
+        b"",
+    ],
+)
+def test_a_header_that_does_not_fit_its_numbers_is_one_sentence(tmp_path, content):
+    with pytest.raises(UserError, match=DAMAGED):
+        read_folded(npz_of(tmp_path, content))
+
+
+def test_an_encrypted_file_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=DAMAGED):
+        read_folded(npz_of(tmp_path, npy_of((1,), bytes(4)), encrypted=True))
+
+
+def test_a_way_of_packing_that_nobody_knows_is_one_sentence(tmp_path):
+    path = npz_of(tmp_path, npy_of((1,), bytes(4)))
+    packed = bytearray(path.read_bytes())
+    packed[8] = packed[packed.index(b"PK\1\2") + 10] = 99
+    path.write_bytes(packed)
+    with pytest.raises(UserError, match=DAMAGED):
+        read_folded(path)
+
+
+def test_zeros_are_not_unpacked_beyond_what_a_backbone_needs(tmp_path):
+    path = npz_of(tmp_path, npy_of((MOST_BYTES // 2,), bytes(2 * MOST_BYTES)))
+    assert path.stat().st_size < MOST_BYTES / 400
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"backbone\.npz: unpacks to more than 64 MiB, as no PP-LCNet does; give"):
+        read_folded(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1.1 * MOST_BYTES
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
