@@ -37,8 +37,8 @@ def test_a_config_counts_what_its_header_says(path):
     assert settings.input.size == int(size)
     assert_close(counted.floats / 1e6, float(parameters), rtol=0, atol=6e-4)
     assert_close(counted.bflops, float(bflops), rtol=0, atol=6e-4)
-    assert "arXiv" in text or path.stem in ("bccd", "csppelee_efm_coco3k", "coco3k_crops")
-    if isinstance(settings, ClassifierSettings) or path.stem in ("bccd", "csppelee_efm_coco3k"):
+    assert "arXiv" in text or path.stem == "bccd" or "coco3k" in path.stem
+    if isinstance(settings, ClassifierSettings) or path.stem == "bccd" or path.stem.endswith("_coco3k"):
         return
     assert re.search(r"Published AP|No published AP", text) and "Not trained on full COCO by us" in text.replace(
         "not trained", "Not trained"
