@@ -101,10 +101,10 @@ def _type(hint: Any) -> str:
     """What a value must be, in a word."""
     if isinstance(hint, types.UnionType):
         hint = typing.get_args(hint)[0]
-    if hint == list[schema.SetSettings]:
-        return "list of sections"
     if typing.get_origin(hint) is list:
         return f"list of {_type(typing.get_args(hint)[0])}s"
+    if dataclasses.is_dataclass(hint):
+        return "section"
     if typing.get_origin(hint) is dict:
         return "sections by name"
     words = {bool: "true or false", int: "whole number", float: "number", str: "word", schema.Part: "part"}

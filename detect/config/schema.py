@@ -110,7 +110,7 @@ class SetSettings:
         "stop",
         choices=("stop", "drop"),
     )
-    pseudo: PseudoSettings = field(default_factory=PseudoSettings, metadata={"help": PseudoSettings.__doc__})
+    pseudo: PseudoSettings = section(PseudoSettings)
     share: float | None = setting(
         "how often its images are taken beside those of other sets: 3 and 1 mean three of four; for all sets or none "
         "(each by its size)",

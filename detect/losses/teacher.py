@@ -14,19 +14,18 @@ class TeacherLoss:
     """Raw maps of a student and of its teacher for the same images -> what their difference costs, per image.
 
     Scales that both heads have, of the same stride and the same anchors, are compared prediction by prediction:
-    objectness everywhere, classes and box in proportion to the teacher's objectness (objectness-scaled distillation,
-    arXiv 1807.00256, section 4). A student that predicts the same as its teacher costs 0.
+    objectness everywhere, classes and box (1 - CIoU) in proportion to the teacher's objectness (the objectness-scaled
+    distillation of arXiv 1807.00256). A student that predicts the same as its teacher costs 0.
 
     Args:
         head, teacher: the two heads, of the same classes.
-        box_weight: of the term 1 - CIoU of the decoded boxes.
 
     Raises:
         ValueError: the heads have no scale in common, or the teacher's classes exclude each other.
     """
 
-    def __init__(self, head: Any, teacher: Any, box_weight: float = 1.0) -> None:
-        self.head, self.teacher, self.box_weight = head, teacher, box_weight
+    def __init__(self, head: Any, teacher: Any) -> None:
+        self.head, self.teacher = head, teacher
         ours, theirs = (
             [(stride, tuple(anchors)) for stride, anchors in zip(h.strides, h.anchors, strict=True)]
             for h in (head, teacher)
@@ -50,7 +49,7 @@ class TeacherLoss:
             overlap = aligned_iou(our_boxes[:, a].flatten(0, 1), their_boxes[:, b].flatten(0, 1), "ciou")
             total = total + _divergence(student[..., 4], certain).sum()
             total = total + (certain * _divergence(student[..., 5:], teacher[..., 5:]).sum(-1)).sum()
-            total = total + self.box_weight * (certain.flatten() * (1 - overlap)).sum()
+            total = total + (certain.flatten() * (1 - overlap)).sum()
         return total / len(ours)
 
 

@@ -10,29 +10,19 @@ import pytest
 from detect.data.coco import CocoDataset
 from detect.errors import UserError
 from detect.inference.labels import label_files
-from detect.inference.result import Result
-from detect.inference.sources import read_frames
 from detect.ops.image import write_image
+from tests.inference.stand_in import StandIn
 
 CATEGORIES = [{"id": 3, "name": "person"}, {"id": 17, "name": "dog"}]
 BOXES = np.array([[10.126, 4, 30, 24.5], [0, 0, 80, 60], [5, 5, 5.4, 40]], np.float32)  # the last is 0.4 px wide
 
 
-class Finder:
-    """A stand-in for a predictor that finds the same in every image, nothing in one whose first px is black."""
+class Finder(StandIn):
+    """Finds the same in every image, nothing in one whose first px is black."""
 
-    names = ("person", "dog")
-
-    def __init__(self, interrupt_at=None):
-        self.interrupt_at = interrupt_at
-
-    def predict_items(self, items, on_error):
-        for number, frame in enumerate(read_frames(items, on_error)):
-            if number == self.interrupt_at:
-                raise KeyboardInterrupt
-            count = 3 if frame.image[0, 0].any() else 0
-            scores, labels = np.array([0.71239, 0.25, 0.1])[:count], np.array([1, 0, 1])[:count]
-            yield Result(BOXES[:count], scores, labels, self.names, frame)
+    def found(self, image):
+        count = 3 if image[0, 0].any() else 0
+        return BOXES[:count], np.array([0.71239, 0.25, 0.1])[:count], np.array([1, 0, 1])[:count]
 
 
 @pytest.fixture

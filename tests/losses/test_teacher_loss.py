@@ -56,8 +56,8 @@ def test_the_cost_is_that_of_every_prediction_by_the_teachers_objectness():
             mine, goal = ours[image, number].sigmoid(), theirs[image, number].sigmoid()
             divergence = torch.nn.functional.binary_cross_entropy(mine, goal, reduction="none") - entropy(goal)
             box = complete_box_iou_loss(boxes[0][image, number, None], boxes[1][image, number, None]).sum()
-            total += divergence[4] + goal[4] * (divergence[5:].sum() + 2 * box)
-    found = TeacherLoss(student, teacher, box_weight=2.0)(raw, lessons)
+            total += divergence[4] + goal[4] * (divergence[5:].sum() + box)
+    found = TeacherLoss(student, teacher)(raw, lessons)
     assert_close(found.double(), torch.as_tensor(total / 2), rtol=1e-5, atol=1e-5)
 
 

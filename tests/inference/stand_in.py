@@ -1,0 +1,23 @@
+"""A predictor that needs no network."""
+
+from detect.inference.result import Result
+from detect.inference.sources import read_frames
+
+
+class StandIn:
+    """Finds in every image what `found` says, and may be interrupted at a frame."""
+
+    names = ("person", "dog")
+
+    def __init__(self, interrupt_at=None):
+        self.interrupt_at = interrupt_at
+
+    def found(self, image):
+        """Boxes, scores and labels in an image."""
+        raise NotImplementedError
+
+    def predict_items(self, items, on_error):
+        for number, frame in enumerate(read_frames(items, on_error)):
+            if number == self.interrupt_at:
+                raise KeyboardInterrupt
+            yield Result(*self.found(frame.image), self.names, frame)
