@@ -124,7 +124,7 @@ class DetectionTask(Task):
         if isinstance(self.train_set, JoinedDataset):
             shares = np.array(self.train_set.shares or self.train_set.sizes, dtype=float)
             for images, share in zip(self.train_set.sets, shares / shares.sum(), strict=True):
-                yield from _described(f"train, {share:.0%} of it", images)
+                yield from _described(f"train, {share:.1%} of it", images)
         else:
             yield from _described("train", self.train_set)
         if self.val_set:

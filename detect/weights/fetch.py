@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
         (requests.exceptions.ChunkedEncodingError, "was cut off on its way"),
         (requests.exceptions.ProxyError, "the proxy that the environment names cannot be reached, or refused"),
         (requests.exceptions.SSLError, "the server's certificate is not trusted"),
-        (requests.ConnectionError, "cannot be reached; is there a network?"),
+        (requests.ConnectionError, "cannot be reached; perhaps there is no network"),
     ):
         if isinstance(error, kind):
             return reason

@@ -437,7 +437,7 @@ def test_several_sets_are_learned_from_together_and_the_first_is_evaluated(taugh
     trainer = trained(taught(steps=2), tmp_path / "run")
     assert len(trainer.task.train_set) == 16 and len(trainer.task.val_set) == 2
     lines = " ".join(trainer.summary())
-    assert "train, 33% of it: 8 images" in lines and "train, 67% of it: 8 images" in lines
+    assert "train, 33.3% of it: 8 images" in lines and "train, 66.7% of it: 8 images" in lines
     assert "are learned (from 0.5 on, by their score)" in lines and "val: 2 images" in lines
     batches = list(trainer.task.batches(16, 32, 0))
     weights = torch.cat([weights for batch in batches for weights in batch.weights])

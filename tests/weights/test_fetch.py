@@ -93,7 +93,7 @@ def test_no_server_is_one_sentence(cache):
     with socket.socket() as nobody:  # a port that is taken, and nobody listens
         nobody.bind(("127.0.0.1", 0))
         remote = Remote(f"http://127.0.0.1:{nobody.getsockname()[1]}/x.weights", "0" * 64, 9)
-        assert "is there a network?" in refused(remote)
+        assert "perhaps there is no network" in refused(remote)
 
 
 def test_a_file_that_moved_is_followed(remote, server):
