@@ -335,7 +335,8 @@ def evaluate_classifier(
     loaded = read(weights, settings_type=ClassifierSettings)
     images = ImageFolder.of_split(_data_of(loaded, data, ClassifierSettings), split, loaded.names)
     network = loaded.network.to(pick_device(device))
-    return report_classifier(network, images, loaded.settings.input.size, ten_crop, log)
+    view = loaded.settings.input
+    return report_classifier(network, images, view.size, view.resize, ten_crop, log)
 
 
 def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Settings) -> Any:

@@ -57,15 +57,25 @@ def _of_convolutions(counted: Profile) -> float:
 
 
 def _with_elementwise(counted: Profile) -> float:
-    """Convolutions, and for every element two operations of norm, one of ReLU, one of average pooling, all doubled."""
-    normalised = sum(layer.memory / 4 for layer in counted.layers if layer.type == "norm")
+    """`_with_norms`, and for every element one operation of ReLU, one of average pooling, both doubled."""
     pooled = sum(math.prod(layer.input) for layer in counted.layers if layer.type == "avgpool 2x2/2")
-    return _of_convolutions(counted) + 2 * (3 * normalised + pooled) / 1e9
+    return _with_norms(counted) + 2 * (_normalised(counted) + pooled) / 1e9
+
+
+def _with_norms(counted: Profile) -> float:
+    """Convolutions, and for every normalised element two operations, doubled as multiply-adds are."""
+    return _of_convolutions(counted) + 2 * 2 * _normalised(counted) / 1e9
+
+
+def _normalised(counted: Profile) -> int:
+    """Elements that go through a norm, alone or behind its convolution: only norms hold what is not learned."""
+    return sum(math.prod(layer.output) for layer in counted.layers if layer.floats > layer.parameters)
 
 
 OPERATIONS: dict[str, Callable[[Profile], float]] = {
     "darknet": lambda counted: counted.bflops,
     "convolutions": _of_convolutions,
+    "norms": _with_norms,
     "elementwise": _with_elementwise,
     "ten crops": lambda counted: 10 * counted.bflops,
 }
@@ -113,7 +123,9 @@ MISPRINT = (
     "0.886 is a misprint: PRN's 2.01 and EFM(SAM)'s 2.89 on this net, and CSPDenseNetb Ref.'s 0.631, ask for 0.836"
 )
 RESNET_50 = "9.74 is the figure of Darknet's author, which the authors' README repeats; the cfg beside it counts 9.999"
-TIMM = "timm's count; PaddleClas prints 1.52, 1.65, 1.89, 2.37, 2.96, 4.52, 6.54 and 9.04, up to 0.5% more"
+ESE = "the authors' code, counted: eSE in every block, whatever it is told; nobody prints this number"
+TIMM = "timm's variant, with eSE in the last block of a stage only: attention: last"
+PADDLE = "PaddleClas counts the norms: their running statistics, and two operations for each element"
 
 
 def _table_1() -> Iterator[Published]:
@@ -254,21 +266,32 @@ def _readmes() -> Iterator[Published]:
 
 
 def _neighbours() -> Iterator[Published]:
-    for name, parameters in (
-        ("VoVNet27Slim", 3.526), ("VoVNet39", 22.600), ("VoVNet57", 36.640), ("VoVNet99", 61.231),
-        ("VoVNetV2-19SlimDW", 1.898), ("VoVNetV2-19DW", 6.543), ("VoVNetV2-19Slim", 3.166), ("VoVNetV2-19", 11.205),
-        ("VoVNetV2-39", 24.569), ("VoVNetV2-57", 38.609), ("VoVNetV2-99", 63.199),
+    for name, parameters, bflops in (
+        ("VoVNet27Slim", 3.526, 4.354), ("VoVNet39", 22.600, 14.144), ("VoVNet57", 36.640, 17.860),
+        ("VoVNet99", 61.231, 32.972), ("VoVNetV2-19SlimDW", 1.898, 0.796), ("VoVNetV2-19DW", 6.543, 2.666),
+        ("VoVNetV2-19Slim", 3.166, 3.360), ("VoVNetV2-19", 11.205, 8.244),
     ):  # fmt: skip
-        yield _classifier(name, "VoVNet", "established", parameters, None, convention="parameters")
-    for scale, parameters in zip(
-        (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5),
-        (1.522, 1.644, 1.881, 2.358, 2.954, 4.501, 6.523, 9.019),
-        strict=True,
-    ):
-        backbone = {"name": "PPLCNet", "scale": scale}
-        name = f"PP-LCNet x{scale}"
-        more = {"convention": "parameters", "note": TIMM}
-        yield _classifier(name, "PP-LCNet", "established", parameters, None, backbone=backbone, **more)
+        yield _vovnet(name, parameters, bflops)
+    for name, parameters, last, bflops in (
+        ("VoVNetV2-39", 26.209, 24.569, 14.148), ("VoVNetV2-57", 42.480, 38.609, 17.864),
+        ("VoVNetV2-99", 70.549, 63.199, 32.976),
+    ):  # fmt: skip
+        yield _vovnet(name, parameters, None, note=ESE)
+        yield _vovnet(f"{name} (timm)", last, bflops, backbone={"name": name, "attention": "last"}, note=TIMM)
+    for scale, parameters, millions in (
+        (0.25, 1.52, 18), (0.35, 1.65, 29), (0.5, 1.89, 47), (0.75, 2.37, 99), (1.0, 2.96, 161), (1.5, 4.52, 342),
+        (2.0, 6.54, 590), (2.5, 9.04, 906),
+    ):  # fmt: skip
+        yield _classifier(
+            f"PP-LCNet x{scale}", "PP-LCNet", "established", parameters, 2 * millions / 1e3,
+            backbone={"name": "PPLCNet", "scale": scale}, convention="floats", operations="norms", note=PADDLE,
+        )  # fmt: skip
+
+
+def _vovnet(name: str, parameters: float, bflops: float | None, **more: Any) -> Published:
+    """A VoVNet; its multiply-adds, which timm counts of convolutions, count twice."""
+    more = {"convention": "parameters", "operations": "convolutions"} | more
+    return _classifier(name, "VoVNet", "established", parameters, bflops, **more)
 
 
 def published() -> list[Published]:

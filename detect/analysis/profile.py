@@ -11,7 +11,7 @@ BFLOPs (multiply and add are two; from Darknet's source, equal to the published 
 Parameters come in the paper's two conventions: `conv_weights`, the weights of the convolutions only (its ImageNet
 tables), and `floats`, everything that a Darknet .weights file holds: convolution weights, 4 per normalised filter
 (scale, bias, mean, variance) and the biases (its tables of small detectors). `parameters` is PyTorch's count of what
-is learned, which VoVNet's and PP-LCNet's tables print.
+is learned, which VoVNet's tables print.
 
 CIO (convolutional input/output, HarDNet, arXiv 1909.00948) approximates memory traffic: elements read plus elements
 written by each convolution, whatever its groups. The CSPNet paper's Fig. 8 counts the poolings as well, and so does

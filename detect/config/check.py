@@ -155,6 +155,9 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
     if isinstance(settings, ClassifierSettings):
         if train.teacher:
             fail("train.teacher", "train.teacher is for detectors; a classifier learns from its folders alone")
+        size, resize = settings.input.size, settings.input.resize
+        if resize and resize < size:
+            fail("input.resize", f"input.resize {resize} must be at least input.size, {size}, which is cut from it")
         least_and_most = settings.augment.short_side
         if len(least_and_most) != 2 or least_and_most[0] > least_and_most[1]:
             fail("augment.short_side", f"augment.short_side must be [least, most] in px, not {least_and_most}")

@@ -31,7 +31,7 @@ test compares the two.
 """
 PAGES = (
     (schema.Settings, "A detector's settings", ("model", "input", "data", "augment", "loss", "train", "predict")),
-    (schema.ClassifierSettings, "A classifier's settings", ("model", "data", "augment")),
+    (schema.ClassifierSettings, "A classifier's settings", ("model", "input", "data", "augment")),
 )
 
 
@@ -41,7 +41,7 @@ def page() -> str:
     for settings, heading, sections in PAGES:
         lines.append(f"## {heading}\n")
         if settings is schema.ClassifierSettings:
-            lines.append("Its sections [input](#input) and [train](#train) are those of a detector.\n")
+            lines.append("Its section [train](#train) is that of a detector.\n")
         for name in sections:
             lines += [*_section(settings, name), ""]
     return "\n".join(lines)

@@ -78,6 +78,19 @@ class InputSettings:
 
 
 @dataclass
+class ClassifierInputSettings(InputSettings):
+    """The square that a classifier sees of an image."""
+
+    resize: int | None = setting(
+        "evaluation: side in px that the image's central square is scaled to, of which the middle `size` is seen (256 "
+        "where `size` is 224); without it, all of the square",
+        None,
+        low=32,
+        high=4096,
+    )
+
+
+@dataclass
 class SplitSettings:
     """Where a split of the data lies."""
 
@@ -278,7 +291,7 @@ class ClassifierSettings(_Run):
     """A classifier: a backbone trained on images in class folders."""
 
     model: ClassifierModelSettings
-    input: InputSettings = section(InputSettings)
+    input: ClassifierInputSettings = section(ClassifierInputSettings)
     data: ImageFolderSettings | None = None
     augment: CropSettings = section(CropSettings)
     train: TrainSettings = section(TrainSettings)

@@ -61,12 +61,11 @@ class RandomCrop:
         return new_width, new_height, angle, rng.uniform(-reach, reach)
 
 
-def centre_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 RGB [h, w, 3] -> its central square, scaled to [size, size, 3]."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    return _resized(image[top : top + side, left : left + side], size, size)
+def centre_crop(image: np.ndarray, size: int, resize: int | None = None) -> np.ndarray:
+    """uint8 RGB [h, w, 3] -> its central square, scaled to `resize` px (`size`), and its middle [size, size, 3]."""
+    scaled = resize or size
+    square = _resized(_middle(image, min(image.shape[:2])), scaled, scaled)
+    return _middle(square, size)
 
 
 def ten_crops(image: np.ndarray, size: int) -> np.ndarray:
@@ -76,6 +75,12 @@ def ten_crops(image: np.ndarray, size: int) -> np.ndarray:
     places = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
     crops = np.stack([square[top : top + size, left : left + size] for top, left in places])
     return np.concatenate([crops, crops[:, :, ::-1]])
+
+
+def _middle(image: np.ndarray, side: int) -> np.ndarray:
+    """The square of `side` px in the middle of `image`."""
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]
 
 
 def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:

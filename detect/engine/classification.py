@@ -49,7 +49,8 @@ class ClassificationTask(Task):
 
     def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
         network = copy.deepcopy(network).eval().to(device)
-        scores = class_scores(network, self.val_set, self.settings.input.size)
+        view = self.settings.input
+        scores = class_scores(network, self.val_set, view.size, resize=view.resize)
         return accuracies(ranks(scores, self.val_set.labels))
 
     def describe(self) -> Iterator[str]:

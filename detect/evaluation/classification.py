@@ -18,7 +18,12 @@ VIEWS_AT_ONCE = 40  # crops that go through the network together
 
 @torch.inference_mode()
 def class_scores(
-    network: Classifier, images: ImageFolder, size: int, ten_crop: bool = False, show_progress: bool = False
+    network: Classifier,
+    images: ImageFolder,
+    size: int,
+    ten_crop: bool = False,
+    show_progress: bool = False,
+    resize: int | None = None,
 ) -> np.ndarray:
     """Probability of every class for every image, float32 [n, K].
 
@@ -27,12 +32,15 @@ def class_scores(
         images: an `ImageFolder`.
         size: side of the network's input, px.
         ten_crop: average the probabilities of ten crops instead of taking the central square.
+        resize: side that the central square is scaled to before its middle is taken, px; `size` by default.
 
     Raises:
         UserError: an image cannot be read.
     """
     parameter = next(network.parameters())
-    views = (lambda image: ten_crops(image, size)) if ten_crop else (lambda image: centre_crop(image, size)[None])
+    views = (
+        (lambda image: ten_crops(image, size)) if ten_crop else (lambda image: centre_crop(image, size, resize)[None])
+    )
     at_once = VIEWS_AT_ONCE // 10 if ten_crop else VIEWS_AT_ONCE
     chunks = [range(i, min(i + at_once, len(images))) for i in range(0, len(images), at_once)]
     scores = []

@@ -86,17 +86,20 @@ def report_test_dev(
     return {"images": len(records), "detections": len(detections), "files": [str(json_path), str(zip_path)]}
 
 
-def report_classifier(network: nn.Module, images: ImageFolder, size: int, ten_crop: bool, log: Log) -> dict[str, Any]:
-    """Top-1 and top-5 of a classifier for inputs of `size` px.
+def report_classifier(
+    network: nn.Module, images: ImageFolder, size: int, resize: int | None, ten_crop: bool, log: Log
+) -> dict[str, Any]:
+    """Top-1 and top-5 of a classifier for inputs of `size` px, as `class_scores` cuts them.
 
     Returns:
         "top1", "top5", the number of "images", the share "majority" of the largest class, and "per_class".
     """
-    found = ranks(class_scores(network, images, size, ten_crop, sys.stderr.isatty()), images.labels)
+    found = ranks(class_scores(network, images, size, ten_crop, sys.stderr.isatty(), resize), images.labels)
     result = accuracies(found) | {"images": len(images), "majority": images.majority()}
     classes = per_class(found, images.labels, images.classes)
     log(class_table(classes))
-    log(f"\n{len(images)} images, {size} px, {'ten crops' if ten_crop else 'centre crop'}")
+    centre = f"centre crop of {resize} px" if resize else "centre crop"
+    log(f"\n{len(images)} images, {size} px, {'ten crops' if ten_crop else centre}")
     majority = f"(the largest class alone: {result['majority']:.4f})"
     log(f"top-1 {result['top1']:.4f}  top-5 {result['top5']:.4f}  {majority}")
     return result | {"per_class": classes}

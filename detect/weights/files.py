@@ -247,7 +247,8 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     size = weights.settings.input.size
     metadata = {"config": values, "categories": weights.categories}
     if isinstance(weights.settings, ClassifierSettings):
-        metadata["centre_crop"] = {"size": size, "scale": "short side"}
+        resize = weights.settings.input.resize or size
+        metadata["centre_crop"] = {"size": size, "resize": resize, "scale": "short side"}
     else:
         metadata["letterbox"] = {"size": size, "pad": "centre", "fill": GREY, "scale": "fit"}
     tensors = {

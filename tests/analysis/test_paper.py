@@ -18,11 +18,11 @@ def test_counts_are_the_published_ones(model):
     found = list(rows([model]))
     assert len(found) == (model.parameters is not None) + (model.bflops is not None) > 0
     for row in found:
-        assert_close(row["counted"] / row["published"] - 1, row["difference"], rtol=0, atol=1e-5)
+        assert_close(row["counted"] / row["published"] - 1, row["difference"], rtol=0, atol=2e-5)
         if (row["name"], row["quantity"], row["published"]) == MISPRINT:
             assert "misprint" in row["note"] and "0.836" in row["note"]
             assert_close(row["counted"], 0.836, rtol=0.0075, atol=0)  # what the other numbers of that net ask for
-        else:
+        elif row["table"] != "PP-LCNet":  # whose figures have two or three digits: see below
             assert abs(row["difference"]) <= BARS[row["status"]], row
 
 
@@ -34,10 +34,22 @@ EXACT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", [m for m in published() if m.table in ("cfg", "VoVNet", "PP-LCNet")], ids=label)
+@pytest.mark.parametrize("model", [m for m in published() if m.table in ("cfg", "VoVNet")], ids=label)
 def test_parameters_with_a_published_source_are_equal_to_the_last_digit(model):
     row = next(iter(rows([model])))
     assert round(row["counted"], 3) == row["published"] == EXACT.get((model.table, model.name), row["published"])
+
+
+@pytest.mark.parametrize("model", [m for m in published() if m.table == "PP-LCNet"], ids=label)
+def test_all_figures_of_paddleclas_come_out(model):
+    parameters, bflops = rows([model])
+    assert round(parameters["counted"], 2) == parameters["published"]  # millions
+    assert round(bflops["counted"] * 500) == round(bflops["published"] * 500)  # millions of multiply-adds
+
+
+def test_vovnets_of_the_authors_and_of_timm_stand_side_by_side():
+    printed = {m.name: m.parameters for m in published() if m.table == "VoVNet" and m.name.startswith("VoVNetV2-99")}
+    assert printed == {"VoVNetV2-99": 70.549, "VoVNetV2-99 (timm)": 63.199}
 
 
 def test_every_exact_number_belongs_to_a_row():

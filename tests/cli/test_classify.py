@@ -41,7 +41,13 @@ def places(small_backbone, tmp_path_factory):
 
     train = {"steps": 30, "batch": 3, "workers": 0, "lr": 0.05, "ema": 0, "norm_momentum": 0.1, "evaluate_every": 5}
     model = {"backbone": {"name": small_backbone}}
-    values = {"model": model, "input": {"size": 32}, "data": "set", "augment": {"short_side": [32, 40]}, "train": train}
+    values = {
+        "model": model,
+        "input": {"size": 32, "resize": 36},
+        "data": "set",
+        "augment": {"short_side": [32, 40]},
+        "train": train,
+    }
     (root / "tiny.yaml").write_text(yaml.safe_dump(values))
     values = {"model": model | PARTS, "input": {"size": 64}, "data": "coco", "train": train | {"steps": 1}}
     (root / "detector.yaml").write_text(yaml.safe_dump(values))

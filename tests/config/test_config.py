@@ -511,13 +511,14 @@ def test_every_imagenet_config_keeps_to_the_recipe():
     """What differs: the net, 224 or 256 px, and the 800,000 steps of nets that are not dense."""
     paths = sorted((CONFIGS / "imagenet").glob("*.yaml"))
     recipe = config.to_dict(config.load(CONFIGS / "imagenet" / "csppeleenet.yaml", (), False, ClassifierSettings))
-    assert len(paths) == 22
+    assert len(paths) == 54
     lengths = set()
     for path in paths:
         values = yaml.safe_load(path.read_text())
-        if path.name == "csppeleenet.yaml":
+        if values.get("base") != "csppeleenet.yaml":
+            assert path.name in ("csppeleenet.yaml", "pplcnet_100.yaml") or values["base"] == "pplcnet_100.yaml"
             continue
-        assert values.keys() <= {"base", "model", "input", "train"} and values["base"] == "csppeleenet.yaml"
+        assert values.keys() <= {"base", "model", "input", "train"}
         lengths.add((values.get("input", {}).get("size", 224), values.get("train", {}).get("steps", 1_600_000)))
         header = path.read_text().split("base:")[0]
         assert "Not trained on ImageNet by us" in header and "BFLOPs" in header and "Published" in header
@@ -531,6 +532,13 @@ def test_every_imagenet_config_keeps_to_the_recipe():
 # ---- detectors and classifiers --------------------------------------------------------------------------------------
 
 CLASSIFIER = "model: {backbone: {name: CSPPeleeNet, partial_ratio: 0.5}}\ninput: {size: 64}\n"
+
+
+def test_what_is_cut_from_a_scaled_image_must_fit_in_it(write):
+    path = write(CLASSIFIER)
+    assert config.load(path, ["input.resize=64"], settings_type=None).input.resize == 64
+    with pytest.raises(UserError, match=r"input\.resize 63 must be at least input\.size, 64, which is cut from it"):
+        config.load(path, ["input.resize=63"], settings_type=None)
 
 
 def test_a_classifier_has_settings_of_its_own(write):

@@ -127,6 +127,15 @@ def test_the_centre_crop_is_the_central_square(height, width):
     assert_array_equal(centre_crop(image, 25), cv2.resize(square, (25, 25), interpolation=cv2.INTER_AREA))
 
 
+@pytest.mark.parametrize(("height", "width"), [(512, 768), (768, 512), (512, 512)])
+def test_the_middle_of_the_scaled_square_is_seen_where_asked_for(height, width):
+    """PP-LCNet's evaluation: the short side to 256 px, then the middle 224."""
+    image = smooth(height, width)
+    scaled = cv2.resize(image, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    top, left = (height // 2 - 224) // 2, (width // 2 - 224) // 2
+    assert_array_equal(centre_crop(image, 224, 256), scaled[top : top + 224, left : left + 224])
+
+
 def test_ten_crops_are_corners_centre_and_their_mirrors():
     size = 16
     side = size + TEN_CROP_MARGIN

@@ -75,15 +75,15 @@ def images(tmp_path):
     return ImageFolder(tmp_path / "val")
 
 
-@pytest.mark.parametrize("ten", [False, True])
-def test_scores_are_the_mean_probability_of_the_views(images, ten):
+@pytest.mark.parametrize(("ten", "resize"), [(False, None), (False, 18), (True, None)])
+def test_scores_are_the_mean_probability_of_the_views(images, ten, resize):
     model = Bright()
-    scores = class_scores(model, images, 16, ten_crop=ten)
+    scores = class_scores(model, images, 16, ten_crop=ten, resize=resize)
     assert scores.shape == (50, 3) and scores.dtype == np.float32
     assert sum(model.seen) == (500 if ten else 50) and max(model.seen) <= 40
     for index in (0, 1, 37, 49):
         image = read_image(images.folder / images.names[index])
-        views = ten_crops(image, 16) if ten else centre_crop(image, 16)[None]
+        views = ten_crops(image, 16) if ten else centre_crop(image, 16, resize)[None]
         with torch.no_grad():
             probabilities = model(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255).softmax(1).mean(0)
         assert_close(torch.from_numpy(scores[index]), probabilities)

@@ -25,8 +25,9 @@ SPECIFICATIONS |= {
     "CSPDarknet53-elastic": {"name": "CSPDarknet53", "elastic": True},
     "CSPDenseNet201-elastic": {"name": "CSPDenseNet201", "elastic": True},
     "PeleeNet-SE-mish": {"name": "PeleeNet", "squeeze_excite": True, "activation": "mish"},
-    "PPLCNet-plain": {"name": "PPLCNet", "scale": 0.25, "h_swish": False, "large_kernel": False,
-                      "squeeze_excite": False, "wide_classifier": False},
+    "PPLCNet-plain": {"name": "PPLCNet", "scale": 0.25, "h_swish": False, "large_kernel": [],
+                      "squeeze_excite": [], "wide_classifier": False},
+    "VoVNetV2-39-timm": {"name": "VoVNetV2-39", "attention": "last"},
     "ResNet10-CompConv": {"name": "ResNet10", "conv": {"name": "CompConv", "c0": 64}},
 }  # fmt: skip
 

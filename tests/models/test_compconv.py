@@ -1,4 +1,4 @@
-"""CompConv costs what its formulas say, and replaces the 3x3 convolutions of any backbone by one switch."""
+"""CompConv costs what its formulas say, and replaces the 3x3 convolutions of any backbone or neck by one switch."""
 
 import pytest
 import torch
@@ -10,7 +10,9 @@ from detect.errors import UserError
 from detect.models.backbones import VGG16
 from detect.models.compconv import CompConv, depth_of
 from detect.models.layers import ConvNormAct
-from detect.models.registry import BACKBONES
+from detect.models.registry import BACKBONES, NECKS
+
+PYRAMID = {"in_channels": (128, 256, 512, 640), "strides": (4, 8, 16, 32)}
 
 
 def weights(module):
@@ -59,12 +61,13 @@ def test_every_parameter_of_it_learns():
 
 
 def compressed(name, **options):
+    registry, wiring = (NECKS, PYRAMID) if name in NECKS.names() else (BACKBONES, {})
     with torch.device("meta"):
-        plain = BACKBONES.build({"name": name})
-        return plain, BACKBONES.build({"name": name, "conv": {"name": "CompConv", **options}})
+        plain = registry.build({"name": name}, **wiring)
+        return plain, registry.build({"name": name, "conv": {"name": "CompConv", **options}}, **wiring)
 
 
-@pytest.mark.parametrize("name", ["ResNet50", "VGG16", "CSPPeleeNet", "VoVNet39"])
+@pytest.mark.parametrize("name", ["ResNet50", "VGG16", "CSPPeleeNet", "VoVNet39", *NECKS.names()])
 def test_switch_replaces_every_3x3_convolution_but_the_one_on_the_image(name):
     plain, small = compressed(name, c0=128)
     expected = [
@@ -113,6 +116,12 @@ def test_fused_model_with_it_gives_the_same_maps():
 def test_a_wrong_switch_is_refused(conv, message):
     with pytest.raises(UserError, match=message):
         BACKBONES.build({"name": "VGG16", "conv": conv})
+
+
+@pytest.mark.parametrize("name", ["PPLCNet", "ResNeXt50", "VoVNetV2-19DW"])
+def test_a_net_without_plain_3x3_convolutions_says_that_it_has_none(name):
+    with pytest.raises(UserError, match=f"backbone {name}: it has no plain 3x3 convolution that a CompConv could"):
+        compressed(name)
 
 
 def test_without_the_switch_nothing_changes():

@@ -101,7 +101,7 @@ def test_any_value_of_the_switch_gives_a_part_or_an_error_that_names_it():
 
 @pytest.mark.parametrize("name", BACKBONES.names())
 def test_a_mistake_in_the_switch_is_named_with_every_backbone(name):
-    assert not check(BACKBONES, name, "conv", {"name": "CompConv", "c_0": 128})  # ResNeXt has nothing to replace
+    assert not check(BACKBONES, name, "conv", {"name": "CompConv", "c_0": 128})  # PPLCNet has nothing to replace
 
 
 @pytest.mark.parametrize("name", NECKS.names())

@@ -1,4 +1,4 @@
-import detect.models.convolutions  # noqa: F401  gives every backbone the option `conv`
+import detect.models.convolutions  # noqa: F401  gives every part the option `conv`
 from detect.models.backbones.darknet import Darknet, DarknetReference
 from detect.models.backbones.densenet import DenseNet
 from detect.models.backbones.lcnet import PPLCNet

@@ -1,5 +1,7 @@
 """PP-LCNet (arXiv 2109.15099): depthwise-separable convolutions without shortcuts, made for Intel CPUs."""
 
+from collections.abc import Collection
+
 from torch import Tensor, nn
 
 from detect.errors import OptionError
@@ -7,13 +9,9 @@ from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, SqueezeExcite, make_activation
 from detect.models.registry import BACKBONES
 
-# (width at scale 1, stride, kernel, squeeze-and-excitation) of the blocks that lead to C2..C5
-STAGES = (
-    ((32, 1, 3, False), (64, 2, 3, False), (64, 1, 3, False)),
-    ((128, 2, 3, False), (128, 1, 3, False)),
-    ((256, 2, 3, False), *((256, 1, 5, False),) * 5),
-    ((512, 2, 5, True), (512, 1, 5, True)),
-)
+# (width at scale 1, stride) of the blocks that lead to C2..C5
+STAGES = (((32, 1), (64, 2), (64, 1)), ((128, 2), (128, 1)), ((256, 2), *((256, 1),) * 5), ((512, 2), (512, 1)))
+BLOCKS = sum(map(len, STAGES))
 
 
 def scaled(width: int, scale: float) -> int:
@@ -40,13 +38,13 @@ class DepthSepConv(nn.Sequential):
 class PPLCNet(nn.Module):
     """Images -> pyramid C2..C5 at strides 4, 8, 16, 32: 64, 128, 256, 512 channels times `scale`.
 
-    The four switches are those of the paper's ablation (its Table 'PP-LCNet-0.5x').
+    The four switches are those of the paper's ablation, which also tries other positions (its Tables 7 and 8).
 
     Args:
         scale: width; published are 0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5.
         h_swish: h-swish in place of ReLU.
-        large_kernel: 5x5 depthwise convolutions at the tail in place of 3x3.
-        squeeze_excite: squeeze-and-excitation in the last two blocks.
+        large_kernel: numbers, from 1 to 13, of the blocks with a 5x5 depthwise convolution in place of 3x3.
+        squeeze_excite: numbers of the blocks with squeeze-and-excitation.
         wide_classifier: a 1280-wide layer and dropout between a classifier's pooling and its last layer.
     """
 
@@ -56,26 +54,28 @@ class PPLCNet(nn.Module):
         self,
         scale: float = 1.0,
         h_swish: bool = True,
-        large_kernel: bool = True,
-        squeeze_excite: bool = True,
+        large_kernel: Collection[int] = (7, 8, 9, 10, 11, 12, 13),
+        squeeze_excite: Collection[int] = (12, 13),
         wide_classifier: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(scale, (int, float)) or not 0.05 <= scale <= 20:
             raise OptionError("scale", f"scale is {scale}; it must lie between 0.05 and 20")
+        for option, blocks in (("large_kernel", large_kernel), ("squeeze_excite", squeeze_excite)):
+            if not isinstance(blocks, (list, tuple)) or not set(blocks) <= set(range(1, BLOCKS + 1)):
+                raise OptionError(option, f"{option} is {blocks}; it must be a list of blocks, from 1 to {BLOCKS}")
         self.wide_classifier = wide_classifier
         self.activation = "h_swish" if h_swish else "relu"
         channels = scaled(16, scale)
         self.stem = ConvNormAct(3, channels, 3, stride=2, activation=self.activation)
         self.stages = nn.ModuleList()
+        number = 0
         for blocks in STAGES:
             stage = []
-            for width, stride, kernel_size, attention in blocks:
-                kernel_size = kernel_size if large_kernel else 3
-                width = scaled(width, scale)
-                stage.append(
-                    DepthSepConv(channels, width, kernel_size, stride, attention and squeeze_excite, self.activation)
-                )
+            for width, stride in blocks:
+                number, width = number + 1, scaled(width, scale)
+                kernel_size, gated = 5 if number in large_kernel else 3, number in squeeze_excite
+                stage.append(DepthSepConv(channels, width, kernel_size, stride, gated, self.activation))
                 channels = width
             self.stages.append(nn.Sequential(*stage))
         self.channels = tuple(scaled(blocks[-1][0], scale) for blocks in STAGES)
@@ -88,5 +88,5 @@ class PPLCNet(nn.Module):
         pool = nn.AdaptiveAvgPool2d(1)
         if not self.wide_classifier:
             return pool, self.channels[-1]
-        wide = nn.Conv2d(self.channels[-1], 1280, 1)
+        wide = nn.Conv2d(self.channels[-1], 1280, 1, bias=False)
         return nn.Sequential(pool, wide, make_activation(self.activation), nn.Dropout(0.2)), 1280

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from detect.errors import OptionError
 from detect.models.backbones.stages import outputs_of
 from detect.models.layers import ConvNormAct, EffectiveSqueezeExcite
 from detect.models.registry import BACKBONES
@@ -17,7 +18,7 @@ class Variant(NamedTuple):
     layers: int  # 3x3 convolutions per block
     inner: tuple = (128, 160, 192, 224)  # their width
     widths: tuple = (256, 512, 768, 1024)  # of a stage's output
-    v2: bool = True  # residual from the second block of a stage on, eSE on its last block
+    v2: bool = True  # residual from the second block of a stage on, eSE
     depthwise: bool = False  # depthwise and 1x1 in place of the 3x3 convolutions
 
 
@@ -94,12 +95,16 @@ class VoVNet(nn.Module):
     Args:
         variant: a name of `VARIANTS`.
         activation: `relu` in the papers.
+        attention: which blocks of a stage V2 has eSE on: `every`, as in the authors' code, or `last`, as in timm, whose
+            weights need it. V2-39, -57 and -99 differ; V1 has none.
     """
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, variant: str, activation: str = "relu") -> None:
+    def __init__(self, variant: str, activation: str = "relu", attention: str = "every") -> None:
         super().__init__()
+        if attention not in ("every", "last"):
+            raise OptionError("attention", f"attention is '{attention}'; it must be 'every' or 'last'")
         table = VARIANTS[variant]
         self.stem = nn.Sequential(
             ConvNormAct(3, 64, 3, stride=2, activation=activation),
@@ -114,11 +119,11 @@ class VoVNet(nn.Module):
         for number, (blocks, inner, width) in enumerate(zip(table.blocks, table.inner, table.widths, strict=True)):
             stage = [nn.MaxPool2d(3, stride=2, ceil_mode=True)] if number else []
             for block in range(blocks):
-                last = block == blocks - 1
+                gated = table.v2 and (attention == "every" or block == blocks - 1)
                 stage.append(
                     OneShotAggregation(
                         channels, inner, width, table.layers, table.depthwise,
-                        residual=table.v2 and block > 0, attention=table.v2 and last, activation=activation,
+                        residual=table.v2 and block > 0, attention=gated, activation=activation,
                     )
                 )  # fmt: skip
                 channels = width

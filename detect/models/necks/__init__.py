@@ -1,3 +1,4 @@
+import detect.models.convolutions  # noqa: F401  gives every part the option `conv`
 from detect.models.necks.cem import CEM
 from detect.models.necks.efm import EFM
 from detect.models.necks.fpn import FPN, TinyFPN
