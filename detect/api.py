@@ -166,7 +166,7 @@ def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
         UserError: the configuration is wrong.
     """
     if not isinstance(source, dict):
-        return build_model(config.load(source, needs_data=False), num_classes)
+        return build_model(config.load(source, needs_data=False, training=False), num_classes)
     for part in ("backbone", "neck", "head"):
         if not isinstance(source.get(part), dict) or "name" not in source[part]:
             raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> None:
     from detect import config
     from detect.analysis.benchmark import benchmark_inference, benchmark_postprocess, benchmark_training, table
 
-    settings = config.load(args.config, args.set, needs_data=False, override_name="--set")
+    settings = config.load(args.config, args.set, needs_data=False, override_name="--set", training=False)
     result = {
         "machine": f"{platform.processor() or platform.machine()}, Python {platform.python_version()}",
         "inference": benchmark_inference(settings, args.size, args.weights, args.rounds, args.image, args.cfg),

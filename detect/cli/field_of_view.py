@@ -1,6 +1,7 @@
 """`detect field_of_view`: how far each detection scale sees."""
 
 import argparse
+from typing import Any
 
 from detect.cli.common import WEIGHTS, answer, offline_option, say_of, set_option, whole
 from detect.errors import UserError
@@ -50,7 +51,8 @@ def _measured(args: argparse.Namespace) -> list:
     from detect.analysis.field_of_view import measure, untrained
     from detect.weights.files import read
 
-    settings = [config.load(path, args.set, needs_data=False, override_name="--set") for path in args.configs]
+    options: dict[str, Any] = {"needs_data": False, "override_name": "--set", "training": False}
+    settings = [config.load(path, args.set, **options) for path in args.configs]
     trained = read(args.weights, cfg=args.cfg) if args.weights else None
     measured = [
         measure(path, "random", untrained(s), args.size or s.input.size, args.inputs)

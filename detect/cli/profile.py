@@ -41,7 +41,8 @@ def _count(args: argparse.Namespace) -> None:
     from detect.config.schema import ClassifierSettings
     from detect.models.classifier import Classifier
 
-    settings = config.load(args.config, args.set, needs_data=False, settings_type=None, override_name="--set")
+    options: dict[str, Any] = {"needs_data": False, "override_name": "--set", "training": False}
+    settings = config.load(args.config, args.set, settings_type=None, **options)
     usual = 1000 if isinstance(settings, ClassifierSettings) else 80
     with torch.device("meta"):  # neither memory nor a download of pretrained weights
         network: Any = build_model(settings, args.classes or usual)

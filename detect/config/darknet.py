@@ -5,12 +5,14 @@ and `yolo_options` write our settings as options of those sections. `OPTIONS` is
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from detect.config.check import Origins
 from detect.config.schema import ClassifierSettings, Origin, Settings
 from detect.darknet.cfg import Cfg, Section
 from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
+from detect.darknet.options import options_of
 from detect.errors import UserError
 from detect.files import printable
 
@@ -49,7 +51,8 @@ def values_of(path: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any
         "predict": _predict(head),
     }
     if training:
-        _check_training(cfg)
+        if all(section.type == "yolo" for section in heads):  # others are not trained at all: their head says so
+            _check_training(cfg)
         values |= {"train": _train(net), "augment": _augment(net, head), "loss": _loss(head)}
         frozen, last = _frozen(cfg.layers)
         if frozen:
@@ -68,26 +71,39 @@ def values_of(path: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any
 
 
 def _frozen(layers: tuple[Section, ...]) -> tuple[list[str], int]:
-    """Names of the modules that Darknet does not train, and the last line that says so.
+    """Names of the modules that Darknet does not train, and the line that says so.
 
-    `stopbackward=1` lets no gradient through to this layer and those before it, `dont_update=1` fixes one layer. Their
-    norms are fixed here as well; Darknet goes on adapting the statistics.
+    `stopbackward=1` lets no gradient through to this layer and those before it. Their norms are fixed here as well;
+    Darknet goes on adapting the statistics.
     """
-
-    def given(option: str) -> list[int]:
-        return [index for index, section in enumerate(layers) if section.lines.get(option) and section[option]]
-
-    stops, fixed = given("stopbackward"), given("dont_update")
-    frozen = sorted({*range(max(stops, default=-1) + 1), *fixed})
-    lines = [layers[i].lines["stopbackward"] for i in stops] + [layers[i].lines["dont_update"] for i in fixed]
-    return [f"layers.{index}" for index in frozen], max(lines, default=0)
+    stops = [index for index, section in enumerate(layers) if section["stopbackward"]]
+    if not stops:
+        return [], 0
+    return [f"layers.{index}" for index in range(stops[-1] + 1)], layers[stops[-1]].lines["stopbackward"]
 
 
-# what would train another network than ours does, unless it has the value that switches it off
-NOT_TRAINED = {
-    "adam": 0, "mixup": 0, "cutmix": 0, "label_smooth_eps": 0, "angle": 0, "blur": 0, "gaussian_noise": 0,
-    "focal_loss": 0, "objectness_smooth": 0, "train_only_bn": 0, "onlyforward": 0,
+# Options for training that ours follows, by section. Any other is refused unless it says what Darknet does anyway.
+FOLLOWED = {
+    "net": {
+        "batch", "subdivisions", "max_batches", "learning_rate", "learning_rate_min", "momentum", "decay", "burn_in",
+        "power", "policy", "steps", "scales", "sgdr_cycle", "ema_alpha", "flip", "mosaic", "saturation", "exposure",
+        "hue",
+    },
+    "yolo": {
+        "jitter", "random", "ignore_thresh", "iou_thresh", "iou_loss", "iou_normalizer", "obj_normalizer",
+        "cls_normalizer",
+    },
+    "dropout": {"probability"},
 }  # fmt: skip
+# Options that change nothing that a detector learns: how a GPU works and what is shown, what tracks objects in a video,
+# what belongs to policies that are refused or to classifiers, and `max`, as ours has no greatest number of objects.
+WITHOUT_EFFECT = {
+    "stream", "wait_stream", "cudnn_half", "use_cuda_graph", "loss_scale", "optimized_memory",
+    "workspace_size_limit_MB", "max_chart_loss", "show_receptive_field", "show_details", "track_history_size",
+    "sim_thresh", "dets_for_track", "dets_for_show", "track_ciou_norm", "step", "scale", "gamma", "sgdr_mult", "B1",
+    "B2", "eps", "max_crop", "min_crop", "max",
+}  # fmt: skip
+MOST_NAMED = 10  # options in one sentence
 
 ONE_FOR_ALL = (  # what all detection layers of a network train with
     "anchors", "iou_loss", "iou_normalizer", "obj_normalizer", "cls_normalizer", "ignore_thresh", "iou_thresh",
@@ -95,10 +111,16 @@ ONE_FOR_ALL = (  # what all detection layers of a network train with
 
 
 def _check_training(cfg: Cfg) -> None:
-    for section in (cfg.net, *cfg.layers):
-        for option in section.lines:
-            if section[option] and section[option] != NOT_TRAINED.get(option, section[option]):
-                raise section.error(f"{option}={section[option]:g} is not supported in training; remove it", option)
+    """Raise UserError where Darknet would train this network otherwise than we can; all options at fault are named."""
+    refused = [(section, option) for section in (cfg.net, *cfg.layers) for option in _refused(section)]
+    if refused:
+        section, option = refused[0]
+        others = [f"{other.lines[name]} ({name})" for other, name in refused[1 : MOST_NAMED + 1]]
+        more = f" and {len(refused) - 1 - MOST_NAMED} more" if len(refused) > MOST_NAMED + 1 else ""
+        also = f", also in line{'s' * (len(others) > 1)} {', '.join(others)}{more}" if others else ""
+        value = section[option]
+        shown = f"{value:g}" if isinstance(value, (int, float)) else value if isinstance(value, str) else "..."
+        raise section.error(f"{option}={shown} is not supported in training; remove it{also}", option)
     yolos = [section for section in cfg.layers if section.type == "yolo"]
     for option in ONE_FOR_ALL:
         for section in yolos[:-1]:
@@ -108,6 +130,24 @@ def _check_training(cfg: Cfg) -> None:
                     f"{option} differs from that of the [yolo] in line {last.line}; training needs the same in all",
                     option,
                 )
+
+
+def _refused(section: Section) -> Iterator[str]:
+    """Names of the options by which Darknet would train otherwise than we can."""
+    known = options_of(section.type)
+    for option in section.lines:
+        value = section[option]
+        if option == "stopbackward":  # a greater number is a step until which it holds
+            follows = value <= 1
+        elif option in ("cbn", "batch_normalize"):  # over several batches
+            follows = value <= (option == "batch_normalize")
+        elif known[option].training:
+            followed = option in FOLLOWED.get(section.type, ()) or option in WITHOUT_EFFECT
+            follows = followed or value == known[option].default
+        else:
+            follows = True
+        if not follows:
+            yield option
 
 
 def _where(path: str, net: Section, head: Section, name: str) -> str:
@@ -134,9 +174,13 @@ def _train(net: Section) -> dict[str, Any]:
     }
     if steps:
         values |= {"steps": steps, "burn_in": net["burn_in"]}
+    if steps and net["burn_in"] and net["power"] != 4:
+        raise net.error(f"power={net['power']:g}: the burn-in rises with the fourth power here; set power=4", "power")
     if policy == "poly":
         values |= {"schedule": "poly", "power": net["power"]}
     elif policy == "sgdr":
+        if net["sgdr_cycle"] not in (0, steps):
+            raise net.error("sgdr_cycle: only one cycle, of max_batches, is supported", "sgdr_cycle")
         values |= {"schedule": "cosine", "final_lr": min(net["learning_rate_min"] / net["learning_rate"], 1.0)}
     elif policy in ("steps", "constant"):
         scales = net["scales"] or ()

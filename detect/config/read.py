@@ -33,6 +33,7 @@ def load(
     needs_data: bool = True,
     settings_type: type | None = Settings,
     override_name: str = "override",
+    training: bool = True,
 ) -> Any:
     """The settings of the file `path`, with `overrides` ("train.lr=0.01", ...) applied.
 
@@ -40,12 +41,13 @@ def load(
         needs_data: without it, data that is not there is left out instead of an error.
         settings_type: `Settings` (a detector), `ClassifierSettings`, or None for whichever the file describes.
         override_name: what error messages call an override.
+        training: without it, what a .cfg says of its training is left out, whatever it is.
 
     Raises:
         UserError: anything in the file, its parent or an override is wrong, or it describes the other type. What shows
             only when the model is built, `build` says.
     """
-    values, origins = _read_with_base(path)
+    values, origins = _read_with_base(path, training)
     if not any(override.startswith("data=") for override in overrides):
         try:
             _expand_data(values, origins)
@@ -128,9 +130,9 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
     return check_section(data_type, values["data"], "data", origins)
 
 
-def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
+def _read_with_base(path: str | os.PathLike[str], training: bool) -> tuple[dict[str, Any], Origins]:
     if Path(path).suffix == ".cfg":
-        return values_of(str(path), read_cfg(path))
+        return values_of(str(path), read_cfg(path), training)
     values, origins = _read(path)
     if "base" not in values:
         return values, origins

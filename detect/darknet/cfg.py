@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, NET, Option
+from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, Option, options_of
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
 
@@ -77,11 +77,8 @@ def parse(text: str, source: str = "cfg") -> Cfg:
         raise UserError(f"{source}:{written[0].line}: there is no layer after [net]")
     if len(written) > MAX_LAYERS + 1:
         raise UserError(f"{source}:{written[MAX_LAYERS + 1].line}: there are more than {MAX_LAYERS} layers")
-    training: set[str] = set()
     notes: list[str] = []
-    sections = [_typed(section, source, training, notes) for section in written]
-    if training:
-        notes.append(f"{source}: only for training: {', '.join(sorted(training))}")
+    sections = [_typed(section, source, notes) for section in written]
     return Cfg(text, source, sections[0], tuple(sections[1:]), tuple(notes))
 
 
@@ -120,9 +117,9 @@ def _section_type(line: str, known: Collection[str], where: str) -> str:
     return section_type
 
 
-def _typed(written: _Written, source: str, training: set[str], notes: list[str]) -> Section:
-    """The `Section` of a written one; its options for training only join `training`, sentences for the user `notes`."""
-    known = NET if written.type == "net" else LAYERS[written.type]
+def _typed(written: _Written, source: str, notes: list[str]) -> Section:
+    """The `Section` of a written one; sentences for the user join `notes`."""
+    known = options_of(written.type)
     values, lines = {name: option.default for name, option in known.items()}, {}
     for name, text, number in written.options:
         where = f"{source}:{number}"
@@ -137,8 +134,10 @@ def _typed(written: _Written, source: str, training: set[str], notes: list[str])
                 notes.append(f"{where}: {name} is given twice in [{written.type}]; Darknet takes the first")
             continue
         values[name], lines[name] = value, number
-        if known[name].training:
-            training.add(f"[{written.type}] {name}")
+    if "anchors" in lines and len(values["anchors"]) > 2 * values["num"]:
+        where, count = f"{source}:{lines['anchors']}", values["num"]
+        notes.append(f"{where}: num={count}, so of {len(values['anchors']) // 2} anchors the first {count} are taken")
+        values["anchors"] = values["anchors"][: 2 * count]
     return Section(written.type, written.line, source, values, lines)
 
 

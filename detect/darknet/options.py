@@ -1,8 +1,8 @@
 """Which options each section of a .cfg may have, with types, ranges and Darknet's defaults.
 
 Four sorts of options: those that the network is built from, those with the one value that is supported (another would
-change the result and is refused), those that matter for training only, and those of what comes after the network
-(`nms_kind`). Everything else is unknown and refused.
+change the result and is refused), those that matter for training only (`detect.config.darknet` says which of them ours
+can follow), and those of what comes after the network (`nms_kind`). Everything else is unknown and refused.
 """
 
 import math
@@ -106,17 +106,18 @@ PLAIN = tuple(name for name in FROM_VALUE if name not in WITH_MEMORY)
 SIDE = whole(1, 1, MAX_SIDE)
 PADDING = whole(0, 0, MAX_SIDE)
 FLAG = whole(0, 0, 1)
+SWITCH = whole(0, 0, MAX_COUNT)  # as Darknet reads a flag: any number but 0 is yes; of some, the number counts steps
 
 OF_EVERY_LAYER = {
     "dontload": only(0),
     "dontloadscales": only(0),
     **training(
         clip=number(),
-        onlyforward=FLAG,
-        dont_update=FLAG,
+        onlyforward=SWITCH,
+        dont_update=SWITCH,  # this layer stays as it is until that step
         burnin_update=number(),
-        stopbackward=FLAG,
-        train_only_bn=FLAG,
+        stopbackward=SWITCH,  # so do this layer and those before it; 1: for good
+        train_only_bn=SWITCH,
         learning_rate=number(1.0),
         stream=number(-1.0),  # how a GPU shares out its work
         wait_stream=number(-1.0),
@@ -149,19 +150,19 @@ NET = {
         gamma=number(1.0),
         sgdr_cycle=number(),
         sgdr_mult=number(2.0),
-        adam=FLAG,
+        adam=SWITCH,
         B1=number(0.9),
         B2=number(0.999),
         eps=number(0.000001),
         max_crop=whole(None, 0, MAX_SIDE * 2),
         min_crop=whole(None, 0, MAX_SIDE),
-        flip=FLAG._replace(default=1),
+        flip=SWITCH._replace(default=1),
         blur=number(),
         gaussian_noise=number(),
-        mixup=whole(0, 0, 4),
-        cutmix=FLAG,
-        mosaic=FLAG,
-        mosaic_bound=FLAG,
+        mixup=SWITCH,
+        cutmix=SWITCH,
+        mosaic=SWITCH,
+        mosaic_bound=SWITCH,
         angle=number(0.0),
         aspect=number(1.0),
         saturation=number(1.0),
@@ -170,10 +171,10 @@ NET = {
         label_smooth_eps=number(0.0),
         ema_alpha=number(0.0),
         resize_step=number(32.0),
-        track=FLAG,
+        track=SWITCH,
         augment_speed=number(2.0),
         sequential_subdivisions=number(),
-        try_fix_nan=FLAG,
+        try_fix_nan=SWITCH,
         weights_reject_freq=number(),
         equidistant_point=number(),
         badlabels_rejection_percentage=number(),
@@ -183,11 +184,11 @@ NET = {
         dynamic_minibatch=number(),
         optimized_memory=number(),
         workspace_size_limit_MB=number(1024.0),
-        contrastive=FLAG,
-        contrastive_jit_flip=FLAG,
-        contrastive_color=FLAG,
-        unsupervised=FLAG,
-        attention=FLAG,
+        contrastive=SWITCH,
+        contrastive_jit_flip=SWITCH,
+        contrastive_color=SWITCH,
+        unsupervised=SWITCH,
+        attention=SWITCH,
         adversarial_lr=number(),
         max_chart_loss=number(20.0),
         show_receptive_field=number(),
@@ -212,7 +213,7 @@ CONVOLUTIONAL = {
     **{name: only(0) for name in ("sway", "rotate", "stretch", "stretch_sway", "reverse")},
     "share_index": refused("left out: sharing weights between layers is not supported"),
     **training(
-        assisted_excitation=number(), angle=number(15.0), grad_centr=FLAG, dot=number()
+        assisted_excitation=number(), angle=number(15.0), grad_centr=SWITCH, dot=number()
     ),  # the first three act on gradients or during training, `dot` on the loss
 }
 
@@ -229,7 +230,7 @@ OF_THE_LOSS = training(
     jitter=number(0.2),
     resize=number(1.0),
     random=number(0.0),
-    focal_loss=FLAG,
+    focal_loss=SWITCH,
 )
 
 YOLO = {
@@ -255,7 +256,7 @@ YOLO = {
         delta_normalizer=number(1.0),
         max_delta=number(3.4028235e38, 0, 3.4028235e38),
         label_smooth_eps=number(0.0),
-        objectness_smooth=FLAG,
+        objectness_smooth=SWITCH,
         counters_per_class=wholes(),
         show_details=number(1.0),
         track_history_size=number(5.0),
@@ -323,7 +324,7 @@ OF_THE_SECTIONS: dict[str, dict[str, Option]] = {
     "reorg": {"stride": whole(1, 1, 64), "reverse": only(0)},
     "dropout": training(
         probability=number(0.2, 0, 1),
-        dropblock=FLAG,
+        dropblock=SWITCH,
         dropblock_size_rel=number(),
         dropblock_size_abs=number(),
     ),
@@ -337,7 +338,7 @@ OF_THE_SECTIONS: dict[str, dict[str, Option]] = {
         "temperature": number(1.0, 1e-6, 1e6),
         "spatial": only(0),
         "tree": refused("left out: trees of classes are not supported"),
-        **training(noloss=FLAG),
+        **training(noloss=SWITCH),
     },
     "cost": training(type=Option(str, "a word", "sse"), scale=number(1.0), ratio=number()),
     "yolo": YOLO,
@@ -354,3 +355,8 @@ ALIASES = {
     "conn": "connected",
     "soft": "softmax",
 }
+
+
+def options_of(section_type: str) -> dict[str, Option]:
+    """The options that a section of this long name may have, by name."""
+    return NET if section_type == "net" else LAYERS[section_type]

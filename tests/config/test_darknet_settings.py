@@ -6,6 +6,7 @@ from detect import config
 from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings
 from detect.darknet.cfg import read
+from detect.darknet.network import DarknetNetwork
 from detect.engine.freeze import freeze
 from detect.errors import UserError
 from tests.small_nets import conv, net, section, yolo
@@ -95,7 +96,9 @@ def test_overrides_apply_to_a_cfg(cfg):
         (net(64, 64) + "policy=steps\nsteps=5\nscales=.5\n" + HEAD, ":7: \\[net\\] scales=0.5: only steps by 0.1"),
         (net(64, 64) + "policy=steps\nsteps=5,6\nscales=.1\n" + HEAD, ":6: .*needs as many scales as steps"),
         (net(64, 64) + "policy=sgdr\nlearning_rate=0\n" + HEAD, ":6: \\[net\\] learning_rate must be greater than 0"),
-        (net(64, 64) + "adam=1\n" + HEAD, ":5: \\[net\\] adam=1 is not supported in training; remove it"),
+        (net(64, 64) + "adam=1\n" + HEAD, ":5: \\[net\\] adam=1 is not supported in training; remove it$"),
+        (net(64, 64) + "power=1\nburn_in=5\nmax_batches=9\n" + HEAD, ":5: .* the burn-in rises with the fourth power"),
+        (net(64, 64) + "policy=sgdr\nmax_batches=9\nsgdr_cycle=3\n" + HEAD, ":7: .*sgdr_cycle: only one cycle"),
         (
             net(64, 64) + HEAD + section("route", layers=-2) + HEAD.replace("0.213", "0.3"),
             ":\\d+: \\[yolo\\] iou_thresh differs from that of the \\[yolo\\] in line \\d+; training needs the same",
@@ -112,16 +115,71 @@ def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
 
 
 def test_layers_that_darknet_does_not_train_are_frozen(cfg):
-    layers = conv(8, 3) + conv(8, 3, stopbackward=1) + conv(8, 3) + conv(8, 3, dont_update=1)
+    layers = conv(8, 3) + conv(8, 3, stopbackward=1) + conv(8, 3)
     path = cfg(TRAINING + layers + HEAD)
     settings = config.load(path, needs_data=False)
-    assert settings.train.freeze == ["layers.0", "layers.1", "layers.3"]
-    line = path.read_text().splitlines().index("dont_update=1") + 1
-    assert (
-        f"  freeze: [layers.0, layers.1, layers.3]  # {path}:{line}"
-        in config.dump(settings, show_origins=True).splitlines()
-    )
+    assert settings.train.freeze == ["layers.0", "layers.1"]
+    line = path.read_text().splitlines().index("stopbackward=1") + 1
+    shown = config.dump(settings, show_origins=True).splitlines()
+    assert f"  freeze: [layers.0, layers.1]  # {path}:{line}" in shown
     freeze(config.build_model(settings, None), settings.train.freeze)
+
+
+# what stock cfgs of Darknet hold, and what nobody here reads
+UNSUPPORTED = {
+    "net": ("mixup=2", "cutmix=1", "label_smooth_eps=0.1", "angle=7", "gaussian_noise=3", "weights_reject_freq=1"),
+    "convolutional": (
+        "stopbackward=800", "dont_update=1", "burnin_update=2", "train_only_bn=1", "onlyforward=1", "learning_rate=0.1",
+        "clip=1", "assisted_excitation=4000", "grad_centr=1", "cbn=1",
+    ),
+    "yolo": (
+        "max_delta=5", "resize=1.5", "iou_thresh_kind=giou", "objectness_smooth=1", "focal_loss=1",
+        "delta_normalizer=0.5", "counters_per_class=1,2,3", "label_smooth_eps=0.1", "truth_thresh=0.9",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("section_type", "line"), [(kind, line) for kind in UNSUPPORTED for line in UNSUPPORTED[kind]])
+def test_what_training_does_not_follow_is_refused_there_and_only_there(cfg, section_type, line):
+    head = f"[{section_type}]\n"
+    path = cfg((TRAINING + HEAD).replace(head, f"{head}{line}\n", 1))
+    number = path.read_text().splitlines().index(line) + 1
+    option = line.partition("=")[0]
+    expected = rf"{path}:{number}: \[{section_type}\] {option}=.* is not supported in training; remove it"
+    with pytest.raises(UserError, match=expected):
+        config.load(path, needs_data=False)
+    assert config.load(path, needs_data=False, training=False).input.size == 64
+    assert DarknetNetwork(read(path)).num_classes == 3
+
+
+@pytest.mark.parametrize(
+    ("section_type", "lines"),
+    [
+        ("net", "cudnn_half=1\nadam=0\nangle=0\nmax_crop=400\nworkspace_size_limit_MB=8000\nlabel_smooth_eps=0"),
+        ("convolutional", "stopbackward=0\nlearning_rate=1\nstream=2\nbatch_normalize=1"),
+        ("yolo", "max=90\ntruth_thresh=1\nresize=1\niou_thresh_kind=iou\nshow_details=0\ntrack_history_size=9"),
+    ],
+)
+def test_what_changes_nothing_that_is_learned_is_no_obstacle(cfg, section_type, lines):
+    plain = config.load(cfg(TRAINING + HEAD), needs_data=False)
+    head = f"[{section_type}]\n"
+    settings = config.load(cfg((TRAINING + HEAD).replace(head, f"{head}{lines}\n", 1)), needs_data=False)
+    assert (settings.train, settings.augment, settings.loss) == (plain.train, plain.augment, plain.loss)
+
+
+def test_all_options_at_fault_are_named_at_once(cfg):
+    path = cfg(TRAINING + HEAD.replace("[yolo]\n", "[yolo]\nmax_delta=5\nresize=1.5\nfocal_loss=1\n"))
+    at = path.read_text().splitlines().index("max_delta=5") + 1
+    with pytest.raises(UserError) as caught:
+        config.load(path, needs_data=False)
+    sentence = f"[yolo] max_delta=5 is not supported in training; remove it, also in lines {at + 1} (resize), {at + 2} "
+    assert str(caught.value) == f"{path}:{at}: {sentence}(focal_loss)"
+
+
+def test_of_many_options_at_fault_ten_are_named(cfg):
+    layers = "".join(conv(8, 3, clip=1) for _ in range(20))
+    with pytest.raises(UserError, match=r"also in lines (\d+ \(clip\), ){9}\d+ \(clip\) and 9 more$"):
+        config.load(cfg(TRAINING + layers + HEAD), needs_data=False)
 
 
 def test_a_cfg_is_no_classifier(cfg):

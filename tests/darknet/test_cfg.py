@@ -55,17 +55,24 @@ def test_of_an_option_given_twice_the_first_counts():
     assert cfg.notes == ("my.cfg:7: filters is given twice in [convolutional]; Darknet takes the first",)
 
 
-def test_options_for_training_only_are_listed_once():
-    text = net() + "momentum=0.9\n" + conv(4, stopbackward=1) + conv(4, stopbackward=1)
-    (note,) = parse(text, "my.cfg").notes
-    assert note == "my.cfg: only for training: [convolutional] stopbackward, [net] momentum"
+def test_options_for_training_are_no_news_to_who_runs_the_network():
+    cfg = parse(net() + "momentum=0.9\nmosaic=4\n" + conv(4, stopbackward=800, train_only_bn=3) + conv(4), "my.cfg")
+    assert cfg.notes == () and cfg.layers[0]["stopbackward"] == 800
+
+
+@pytest.mark.parametrize("head", ["[yolo]\nclasses=3", "[region]\nsoftmax=1\nclasses=3"])
+def test_of_more_anchors_than_num_the_first_ones_count(head):
+    text = f"{head}\nanchors=10,14, 23,27, 37,58, 81\nnum=2\n"
+    cfg = parse(net() + conv(16, 1) + text, "my.cfg")
+    assert cfg.layers[-1]["anchors"] == (10, 14, 23, 27)
+    line = 13 + head.count("softmax")
+    assert cfg.notes == (f"my.cfg:{line}: num=2, so of 3 anchors the first 2 are taken",)
+    assert DarknetNetwork(cfg).head.num_classes == 3
 
 
 @pytest.mark.parametrize("name", CFGS)
-def test_published_cfgs_are_read_without_remarks_on_what_they_compute(shared, name):
-    cfg = read(shared / "darknet" / f"{name}.cfg")
-    assert len(cfg.notes) == 1
-    assert "only for training" in cfg.notes[0]
+def test_published_cfgs_are_read_without_remarks(shared, name):
+    assert read(shared / "darknet" / f"{name}.cfg").notes == ()
 
 
 MISTAKES = {
