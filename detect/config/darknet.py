@@ -13,6 +13,7 @@ from detect.config.schema import ClassifierSettings, Origin, Settings
 from detect.darknet.cfg import Cfg, Section
 from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
 from detect.darknet.options import options_of
+from detect.darknet.place import DETECTIONS
 from detect.errors import UserError
 from detect.files import printable
 
@@ -22,7 +23,7 @@ OPTIONS = {
     "size": "width", "train_sizes": "random", "accumulate": "subdivisions", "lr": "learning_rate",
     "weight_decay": "decay", "steps": "max_batches", "schedule": "policy", "milestones": "steps",
     "box": "iou_loss", "box_weight": "iou_normalizer", "obj_weight": "obj_normalizer", "cls_weight": "cls_normalizer",
-    "ignore_iou": "ignore_thresh", "nms": "nms_kind", "nms_beta": "beta_nms",
+    "ignore_iou": "ignore_thresh", "zoom": "resize", "nms": "nms_kind", "nms_beta": "beta_nms",
 }  # fmt: skip
 # settings of a section that a detection layer holds as they are, in the order in which they are written
 LOSS = ("ignore_iou", "iou_thresh", "box", "box_weight", "obj_weight", "cls_weight")
@@ -38,7 +39,7 @@ def values_of(path: str, cfg: Cfg, training: bool = True) -> tuple[dict[str, Any
     Raises:
         UserError: it has no detection layer, takes no RGB images, or asks for a training that we do not have.
     """
-    heads = [section for section in cfg.layers if section.type in ("yolo", "region")]
+    heads = [section for section in cfg.layers if section.type in DETECTIONS]
     if not heads:
         raise UserError(f"{path}: has no [yolo] or [region] layer, so it is no detector; detect.darknet.load runs it")
     net, head = cfg.net, heads[-1]
@@ -90,7 +91,7 @@ FOLLOWED = {
         "hue",
     },
     "yolo": {
-        "jitter", "random", "ignore_thresh", "iou_thresh", "iou_loss", "iou_normalizer", "obj_normalizer",
+        "jitter", "resize", "random", "ignore_thresh", "iou_thresh", "iou_loss", "iou_normalizer", "obj_normalizer",
         "cls_normalizer",
     },
     "dropout": {"probability"},
@@ -196,10 +197,13 @@ def _train(net: Section) -> dict[str, Any]:
 
 
 def _augment(net: Section, head: Section) -> dict[str, Any]:
+    if head["resize"] < 1:
+        raise head.error(f"resize={head['resize']:g}: only 1 or more is supported in training", "resize")
     return {
         "mosaic": 0.5 if net["mosaic"] else 0.0,  # Darknet makes mosaics of every other batch
         "mosaic_off": 0.0,
         "jitter": min(head["jitter"], 0.49),
+        "zoom": min(head["resize"], 4.0),
         "flip": 0.5 if net["flip"] else 0.0,
         "hue": min(net["hue"], 0.5),
         "saturation": _factor(net["saturation"]),
@@ -261,7 +265,9 @@ def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     """The options of `[yolo]` that say how a detector of ours was trained and what its NMS is."""
     if not isinstance(settings, Settings):
         return {}
-    options: dict[str, Any] = {"jitter": settings.augment.jitter, "random": int(settings.input.train_sizes is not None)}
+    augment = settings.augment
+    options: dict[str, Any] = {"jitter": augment.jitter, "random": int(settings.input.train_sizes is not None)}
+    options |= {"resize": augment.zoom} if augment.zoom != 1 else {}
     options |= {"truth_thresh": 1} | {OPTIONS.get(name, name): getattr(settings.loss, name) for name in LOSS}
     darknets = {overlap: name for name, overlap in NMS_OVERLAPS.items()}
     options |= {"nms_kind": darknets[settings.predict.nms], "beta_nms": settings.predict.nms_beta}

@@ -165,6 +165,13 @@ class AugmentSettings(ColourSettings):
     mosaic: float = setting("probability of four images in one", 0.0, low=0, high=1)
     mosaic_off: float = setting("last share of the training that sees whole images only", 0.1, low=0, high=1)
     jitter: float = setting("share of a side by which it is cut or padded at the most", 0.3, low=0, high=0.49)
+    zoom: float = setting(
+        "by how much the image is cut or padded beside jitter, each edge by its own (Darknet's resize): at the most by "
+        "what would zoom in or out by this factor",
+        1.0,
+        low=1,
+        high=4,
+    )
 
 
 @dataclass

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, Option, options_of
+from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, OTHER_SECTIONS, Option, options_of
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
 
@@ -113,7 +113,8 @@ def _section_type(line: str, known: Collection[str], where: str) -> str:
     section_type = line[1:-1]
     section_type = ALIASES.get(section_type, section_type)
     if not line.endswith("]") or section_type not in known:
-        raise UserError(f"{where}: section '{_short(line)}' is not supported here{nearest(section_type, known)}")
+        hint = "" if section_type in OTHER_SECTIONS else nearest(section_type, known)
+        raise UserError(f"{where}: section '{_short(line)}' is not supported here{hint}")
     return section_type
 
 

@@ -1,4 +1,7 @@
-"""What Darknet's `[yolo]` and `[region]` layers make of their maps: boxes and scores, also for the loss."""
+"""What Darknet's `[yolo]` and `[region]` layers make of their maps: boxes and scores, also for the loss.
+
+The maps of `[Gaussian_yolo]` come as those of `[yolo]`.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,7 +31,7 @@ class DarknetHead(YOLOv3):
     """The head of a Darknet network: like `YOLOv3`, without convolutions of its own, scales in the cfg's order.
 
     Args:
-        sections: the `[yolo]` or `[region]` sections of the cfg, all with the same classes.
+        sections: the detection sections of the cfg, all of one kind and with the same classes.
         strides: network px per cell of each.
 
     Attributes:
@@ -63,8 +66,8 @@ class DarknetHead(YOLOv3):
 
     def check_trainable(self, box: str) -> None:
         """Raise UserError where the loss, with the setting `loss.box`, does not describe how Darknet trains this."""
-        if self.exclusive_classes:
-            raise UserError("training [region] networks is not supported; use them as they are")
+        if self.sections[0].type != "yolo":
+            raise UserError(f"training [{self.sections[0].type}] networks is not supported; use them as they are")
         if any(self.new_coords) and box == "mse":
             raise UserError("loss.box: mse does not go with new_coords=1; use iou, giou, diou or ciou")
 
@@ -119,7 +122,7 @@ class DarknetHead(YOLOv3):
     def _scores(logits: torch.Tensor, section: Section) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits [..., 5+K] -> objectness [..., 1], scores [..., K]."""
         objectness = logits[..., 4:5].sigmoid()
-        if section.type == "yolo":
+        if section.type != "region":
             return objectness, objectness * logits[..., 5:].sigmoid()
         sure = objectness >= 0.5 if section["classfix"] == -1 else True
         return objectness, objectness * sure * logits[..., 5:].softmax(-1)
@@ -127,12 +130,12 @@ class DarknetHead(YOLOv3):
 
 def mask_of(section: Section) -> tuple[int, ...]:
     """Indices of the anchors that a detection layer uses."""
-    chosen = section["mask"] if section.type == "yolo" else None
+    chosen = section["mask"] if section.type != "region" else None
     return tuple(range(section["num"])) if chosen is None else chosen
 
 
 def _threshold(section: Section) -> float:
     """At or below which OpenCV sets scores to 0."""
-    if section.type == "yolo":
+    if section.type != "region":
         return YOLO_THRESHOLD
     return section["thresh"] if "thresh" in section.lines else REGION_THRESHOLD

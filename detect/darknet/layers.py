@@ -238,3 +238,40 @@ class Softmax(nn.Module):
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}, temperature={self.temperature:g}"
+
+
+class Crop(nn.Module):
+    """`[crop]` when nothing is trained: the middle of a map, and with `adjust` 0..1 becomes -1..1.
+
+    [B, C, H, W] -> [B, C, height, width]
+    """
+
+    def __init__(self, height: int, width: int, adjust: bool) -> None:
+        super().__init__()
+        self.height, self.width, self.adjust = height, width, adjust
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        top, left = (x.shape[-2] - self.height) // 2, (x.shape[-1] - self.width) // 2
+        x = x[..., top : top + self.height, left : left + self.width]
+        return 2 * x - 1 if self.adjust else x
+
+    def extra_repr(self) -> str:
+        return f"height={self.height}, width={self.width}, adjust={self.adjust}"
+
+
+class CertainBoxes(nn.Module):
+    """`[Gaussian_yolo]`'s map as one of `[yolo]`, whose objectness is multiplied by how certain the box is.
+
+    Each of x, y, w and h comes with the logit of its uncertainty; Darknet multiplies scores by 1 minus their mean.
+    [B, A * (9 + K), H, W] -> [B, A * (5 + K), H, W]
+    """
+
+    def __init__(self, anchors: int) -> None:
+        super().__init__()
+        self.anchors = anchors
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.unflatten(1, (self.anchors, -1))  # [B, A, 9 + K, H, W]
+        certainty = 1 - x[:, :, 1:8:2].sigmoid().mean(2, keepdim=True)
+        objectness = torch.logit(x[:, :, 8:9].sigmoid() * certainty, eps=1e-7)
+        return torch.cat([x[:, :, 0:8:2], objectness, x[:, :, 9:]], dim=2).flatten(1, 2)

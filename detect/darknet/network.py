@@ -6,8 +6,8 @@ Where Darknet and OpenCV 4.14's reader of its files differ, `forward` follows Da
   several `from`, scale of upsample, temperature of softmax; takes the last of an option given twice, and linear for an
   activation left out of [convolutional], where Darknet takes logistic;
 - reads a normalised [connected] in another order, and takes a softmax over channels only;
-- does not know local_avgpool, scale_wh, a grouped route of several maps, and all activations but linear, leaky, relu,
-  logistic, swish, mish and tanh;
+- does not know Gaussian_yolo, crop, local_avgpool, scale_wh, a grouped route of several maps, and all activations but
+  linear, leaky, relu, logistic, swish, mish and tanh;
 - sets scores to 0: in [yolo] those up to 0.2, which `region_outputs` does as well; in [region] those up to `thresh`,
   which it does too, and those of boxes that overlap a better one by more than 0.4, which it does not.
 """
@@ -61,8 +61,8 @@ def load(
 class DarknetNetwork(nn.Module):
     """The layers of a parsed .cfg; images [B, C, H, W], RGB in 0..1 -> what its detection layers get.
 
-    It has a `Detector`'s interface: `stride`, `num_classes`, `head`, `decode`, `fuse`. A cfg without `[yolo]` or
-    `[region]` gives its last map instead and has no `head`.
+    It has a `Detector`'s interface: `stride`, `num_classes`, `head`, `decode`, `fuse`. A cfg without detection layers
+    gives its last map instead and has no `head`.
 
     Attributes:
         cfg: the `Cfg` it was made from.
@@ -82,7 +82,7 @@ class DarknetNetwork(nn.Module):
         self.outputs = detections or [len(planned) - 1]
         self.layers = nn.ModuleList(layer.make() for layer in planned)
         self.input_size = (cfg.net["height"], cfg.net["width"])
-        self.fixed_size = any(layer.section.type == "connected" for layer in planned)
+        self.fixed_size = any(layer.section.type in ("connected", "crop") for layer in planned)
         self.stride = math.lcm(*(s.numerator for layer in planned for s in layer.scale or ()), 1)
         self.head: DarknetHead | None = None
         self.num_classes = math.prod(planned[-1].shape)
@@ -98,7 +98,8 @@ class DarknetNetwork(nn.Module):
             if section["classes"] != sections[0]["classes"]:
                 raise section.error(f"has {section['classes']} classes, another {sections[0]['classes']}", "classes")
             if section.type != sections[0].type:
-                raise section.error("stands beside a [region]; one kind of detection layer is supported in one network")
+                other = sections[0].type
+                raise section.error(f"stands beside a [{other}]; one kind of detection layer is supported in a network")
         self.head = DarknetHead(sections, [int(layer.scale[0]) for layer in planned])
         self.num_classes = self.head.num_classes
 
@@ -132,7 +133,7 @@ class DarknetNetwork(nn.Module):
         OpenCV's layers have none; its `NMSBoxes` is `overlap="iou"`.
         """
         last = self.head.sections[-1]
-        overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type == "yolo" else "iou"
+        overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type != "region" else "iou"
         options: dict[str, str | float] = {"overlap": overlap, "threshold": NMS_THRESHOLD}
         return options | {"beta": last["beta_nms"]} if overlap == "diou_beta" else options
 
@@ -179,6 +180,7 @@ class DarknetNetwork(nn.Module):
         if images.shape[1] != channels:
             raise ValueError(f"input has {images.shape[1]} channels; the cfg's has {channels}")
         if self.fixed_size and size != self.input_size:
-            raise ValueError(f"input is {size[1]}x{size[0]} px; [connected] layers need the cfg's {width}x{height}")
+            what = "[connected] and [crop] layers"
+            raise ValueError(f"input is {size[1]}x{size[0]} px; {what} need the cfg's {width}x{height}")
         if size != self.input_size:
             check_size(*size, self.stride)

@@ -268,6 +268,13 @@ YOLO = {
     ),
 }
 
+# boxes with uncertainties (arXiv 1904.04620)
+GAUSSIAN_YOLO = {
+    **{name: option for name, option in YOLO.items() if name != "new_coords"},
+    "yolo_point": word("center", "center"),
+    **training(uc_normalizer=number(1.0)),
+}
+
 REGION = {
     "classes": whole(20, 1, 1 << 16),
     "num": whole(1, 1, 1000),
@@ -340,11 +347,25 @@ OF_THE_SECTIONS: dict[str, dict[str, Option]] = {
         "tree": refused("left out: trees of classes are not supported"),
         **training(noloss=SWITCH),
     },
+    "crop": {  # random in training, in the middle otherwise
+        "crop_height": SIDE,
+        "crop_width": SIDE,
+        "noadjust": SWITCH,  # without it, 0..1 becomes -1..1
+        **training(flip=SWITCH, angle=number(), saturation=number(1.0), exposure=number(1.0), shift=number()),
+    },
     "cost": training(type=Option(str, "a word", "sse"), scale=number(1.0), ratio=number()),
     "yolo": YOLO,
+    "Gaussian_yolo": GAUSSIAN_YOLO,
     "region": REGION,
 }
 LAYERS = {section_type: options | OF_EVERY_LAYER for section_type, options in OF_THE_SECTIONS.items()}
+
+# Darknet's others, which are not supported
+OTHER_SECTIONS = {
+    "activation", "batchnorm", "contrastive", "conv_lstm", "crnn", "deconv", "deconvolutional", "detection", "empty",
+    "gru", "history", "iseg", "l2norm", "local", "logistic", "lrn", "lstm", "normalization", "reorg3d", "reorg_old",
+    "rnn", "silence",
+}  # fmt: skip
 
 ALIASES = {
     "network": "net",

@@ -9,7 +9,7 @@ from torch import nn
 from detect.darknet.cfg import Section
 
 IMAGES = -1  # the index of the network's input among sources
-DETECTIONS = ("yolo", "region")
+DETECTIONS = ("yolo", "Gaussian_yolo", "region")
 
 Shape = tuple[int, int, int]  # channels, height, width
 Scale = tuple[Fraction, Fraction]  # input px per px of a map, (rows, columns)

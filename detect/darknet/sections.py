@@ -179,23 +179,31 @@ def yolo(section: Section, place: Place) -> Layer:
     return _detection(section, place)
 
 
+def gaussian_yolo(section: Section, place: Place) -> Layer:
+    anchors = len(mask_of(section))
+    return _detection(section, place, coordinates=8, make=lambda: layers.CertainBoxes(anchors))
+
+
 def region(section: Section, place: Place) -> Layer:
     if not section["softmax"]:
         raise section.error("needs softmax=1; classes without it are not supported", "softmax")
     return _detection(section, place)
 
 
-def _detection(section: Section, place: Place) -> Layer:
+def _detection(
+    section: Section, place: Place, coordinates: int = 4, make: Callable[[], nn.Module] = nn.Identity
+) -> Layer:
     index, shape, scale = place.previous(section)
     anchors, classes, mask = section["anchors"], section["classes"], mask_of(section)
     if anchors is None or len(anchors) != 2 * section["num"] or not all(0 < side < 1e5 for side in anchors):
         raise section.error(f"anchors must be {2 * section['num']} positive numbers: num={section['num']}", "anchors")
     if not all(0 <= number < section["num"] for number in mask):
         raise section.error(f"mask={','.join(map(str, mask))} must number anchors 0 to {section['num'] - 1}", "mask")
-    expected = len(mask) * (5 + classes)
+    expected = len(mask) * (coordinates + 1 + classes)
     if shape[0] != expected:
         raise section.error(
-            f"needs {expected} channels ({len(mask)} anchors x (5 + {classes} classes)), gets {shape[0]}; "
+            f"needs {expected} channels ({len(mask)} anchors x ({coordinates + 1} + {classes} classes)), "
+            f"gets {shape[0]}; "
             "set filters of the layer before it"
         )
     if scale is None or [s * f for s, f in zip(shape[1:], scale, strict=True)] != list(place.shape[1:]):
@@ -205,7 +213,17 @@ def _detection(section: Section, place: Place) -> Layer:
         )
     if scale[0] != scale[1] or scale[0].denominator > 1:
         raise section.error("has cells that are not squares of whole px")
-    return Layer(section, (index,), shape, scale, nn.Identity)
+    return Layer(section, (index,), shape, scale, make)
+
+
+def crop(section: Section, place: Place) -> Layer:
+    index, (channels, height, width), scale = place.previous(section)
+    rows, columns = section["crop_height"], section["crop_width"]
+    if rows > height or columns > width:
+        raise section.error(f"cuts {rows} x {columns} of {height} x {width}; give smaller sides")
+    whole = (rows, columns) == (height, width)
+    make = lambda: layers.Crop(rows, columns, not section["noadjust"])  # noqa: E731
+    return Layer(section, (index,), (channels, rows, columns), scale if whole else None, make)
 
 
 def dropout(section: Section, place: Place) -> Layer:
@@ -249,9 +267,11 @@ PLANS: dict[str, Callable[[Section, Place], Layer]] = {
     "scale_channels": scale_channels,
     "sam": sam,
     "reorg": reorg,
+    "crop": crop,
     "dropout": dropout,
     "softmax": softmax,
     "cost": cost,
     "yolo": yolo,
+    "Gaussian_yolo": gaussian_yolo,
     "region": region,
 }

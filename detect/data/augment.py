@@ -1,4 +1,4 @@
-"""Random changes of a training image: Darknet's jitter, flip, hue, saturation and exposure, by albumentations."""
+"""Random changes of a training image: Darknet's jitter, zoom, flip, hue, saturation and exposure, by albumentations."""
 
 import os
 from types import ModuleType
@@ -26,10 +26,11 @@ class Augment:
 
     def __init__(self, settings: "AugmentSettings") -> None:
         albumentations = import_albumentations()
-        jitter = settings.jitter
+        jitter, zoom = settings.jitter, settings.zoom
         boxes = albumentations.BboxParams("pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA)
-        crop = albumentations.CropAndPad(percent=(-jitter, jitter), keep_size=False, fill=GREY)
-        self._whole = albumentations.Compose([crop, *flip_and_colour(settings)], bbox_params=boxes)
+        reaches = [(-jitter, jitter)] + [((1 / zoom - 1) / 2, (zoom - 1) / 2)] * (zoom > 1)  # shares of a side, cut < 0
+        crops = [albumentations.CropAndPad(percent=reach, keep_size=False, fill=GREY) for reach in reaches]
+        self._whole = albumentations.Compose([*crops, *flip_and_colour(settings)], bbox_params=boxes)
         # a mosaic is cut and scaled already
         self._mosaic = albumentations.Compose(flip_and_colour(settings), bbox_params=boxes)
 

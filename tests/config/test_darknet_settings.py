@@ -18,7 +18,7 @@ TRAINING = section(
 )  # fmt: skip
 HEAD = conv(32, 3, stride=8) + conv(32, 1, "linear", 0) + yolo(
     iou_loss="ciou", iou_normalizer=0.07, cls_normalizer=0.5, ignore_thresh=0.6, iou_thresh=0.213, jitter=0.25,
-    random=1, nms_kind="diounms", beta_nms=0.8,
+    resize=1.5, random=1, nms_kind="diounms", beta_nms=0.8,
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def test_training_settings_are_the_cfgs(cfg):
     )
     assert (train.steps, train.burn_in, train.schedule, train.milestones) == (5000, 100, "step", [4000, 4500])
     assert (augment.hue, augment.saturation, augment.exposure) == (0.05, 1 / 0.75, 2.0)
-    assert (augment.mosaic, augment.flip, augment.jitter) == (0.5, 0.0, 0.25)
+    assert (augment.mosaic, augment.flip, augment.jitter, augment.zoom) == (0.5, 0.0, 0.25, 1.5)
     assert (loss.box, loss.box_weight, loss.cls_weight, loss.ignore_iou, loss.iou_thresh) == (
         "ciou",
         0.07,
@@ -107,6 +107,7 @@ def test_overrides_apply_to_a_cfg(cfg):
         (net(64, 64, channels=1) + HEAD, "channels=1: images have 3 here"),
         (net(64, 64) + "momentun=1\n" + HEAD, ":5: .*momentun"),
         (net(65, 64) + HEAD, "65"),
+        (net(64, 64) + HEAD.replace("resize=1.5", "resize=0.5"), "resize=0.5: only 1 or more is supported in training"),
     ],
 )
 def test_what_has_no_counterpart_is_one_sentence(cfg, text, message):
@@ -133,7 +134,7 @@ UNSUPPORTED = {
         "clip=1", "assisted_excitation=4000", "grad_centr=1", "cbn=1",
     ),
     "yolo": (
-        "max_delta=5", "resize=1.5", "iou_thresh_kind=giou", "objectness_smooth=1", "focal_loss=1",
+        "max_delta=5", "iou_thresh_kind=giou", "objectness_smooth=1", "focal_loss=1",
         "delta_normalizer=0.5", "counters_per_class=1,2,3", "label_smooth_eps=0.1", "truth_thresh=0.9",
     ),
 }  # fmt: skip
@@ -157,7 +158,7 @@ def test_what_training_does_not_follow_is_refused_there_and_only_there(cfg, sect
     [
         ("net", "cudnn_half=1\nadam=0\nangle=0\nmax_crop=400\nworkspace_size_limit_MB=8000\nlabel_smooth_eps=0"),
         ("convolutional", "stopbackward=0\nlearning_rate=1\nstream=2\nbatch_normalize=1"),
-        ("yolo", "max=90\ntruth_thresh=1\nresize=1\niou_thresh_kind=iou\nshow_details=0\ntrack_history_size=9"),
+        ("yolo", "max=90\ntruth_thresh=1\niou_thresh_kind=iou\nshow_details=0\ntrack_history_size=9"),
     ],
 )
 def test_what_changes_nothing_that_is_learned_is_no_obstacle(cfg, section_type, lines):
@@ -168,12 +169,12 @@ def test_what_changes_nothing_that_is_learned_is_no_obstacle(cfg, section_type, 
 
 
 def test_all_options_at_fault_are_named_at_once(cfg):
-    path = cfg(TRAINING + HEAD.replace("[yolo]\n", "[yolo]\nmax_delta=5\nresize=1.5\nfocal_loss=1\n"))
+    path = cfg(TRAINING + HEAD.replace("[yolo]\n", "[yolo]\nmax_delta=5\ntruth_thresh=0.9\nfocal_loss=1\n"))
     at = path.read_text().splitlines().index("max_delta=5") + 1
     with pytest.raises(UserError) as caught:
         config.load(path, needs_data=False)
-    sentence = f"[yolo] max_delta=5 is not supported in training; remove it, also in lines {at + 1} (resize), {at + 2} "
-    assert str(caught.value) == f"{path}:{at}: {sentence}(focal_loss)"
+    also = f"also in lines {at + 1} (truth_thresh), {at + 2} (focal_loss)"
+    assert str(caught.value) == f"{path}:{at}: [yolo] max_delta=5 is not supported in training; remove it, {also}"
 
 
 def test_of_many_options_at_fault_ten_are_named(cfg):

@@ -46,6 +46,38 @@ def convolve(x, weight, bias, strides, pad, dilation):
     return out + bias[:, None, None]
 
 
+@pytest.mark.parametrize("noadjust", [0, 1])
+def test_crop_takes_the_middle_and_makes_0_to_1_minus_1_to_1(tmp_path, noadjust):
+    crop = section("crop", crop_height=9, crop_width=12, noadjust=noadjust, flip=1, angle=7, saturation=1.5, exposure=2)
+    _, maps = run(tmp_path, net(17, 14) + crop + section("avgpool"))
+    middle = maps[0][:, 2:11, 2:14]  # (14 - 9) // 2 rows, (17 - 12) // 2 columns are left out before it
+    check(maps[1], middle if noadjust else 2 * middle - 1)
+
+
+def test_gaussian_yolo_gives_the_boxes_of_yolo_and_less_to_uncertain_ones(tmp_path):
+    options = {"classes": 2, "num": 2, "mask": "1,0", "anchors": "5,9, 12,7", "scale_x_y": 1.1, "yolo_point": "center"}
+    head = section("Gaussian_yolo", **options)
+    network = load(*make(tmp_path, net(32, 24) + conv(22, 3, "linear", 0, stride=8) + head))
+    images = torch.from_numpy(images_for(network))
+    with torch.no_grad():
+        boxes, scores = network.decode(network(images))
+        raw = network.layers[0](images)[0].numpy().reshape(2, 11, 3, 4)
+    logistic = lambda x: 1 / (1 + np.exp(-x))  # noqa: E731
+    expected, chances = [], []
+    for anchor, (width, height) in enumerate(((12, 7), (5, 9))):
+        for row in range(3):
+            for column in range(4):
+                x, sx, y, sy, w, sw, h, sh, objectness, *classes = raw[anchor, :, row, column]
+                centre = [8 * (1.1 * logistic(v) - 0.05 + at) for v, at in ((x, column), (y, row))]
+                half = [math.exp(w) * width / 2, math.exp(h) * height / 2]
+                expected.append([centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1]])
+                certainty = 1 - sum(map(logistic, (sx, sy, sw, sh))) / 4
+                chances.append([logistic(objectness) * logistic(k) * certainty for k in classes])
+    check(boxes[0].numpy(), expected)
+    check(scores[0].numpy(), chances)
+    assert network.num_classes == 2 and network.head.strides == (8,)
+
+
 @pytest.mark.parametrize(
     "options", [{"dilation": 2}, {"dilation": 3, "size": 5}, {"stride_x": 2, "stride_y": 1}], ids=str
 )

@@ -35,6 +35,13 @@ SEED_CFG = (
     + section("connected", output=32)
     + section("softmax", groups=2)
 )
+OTHER_CFG = (
+    net(64, 32)
+    + section("crop", crop_height=32, crop_width=64, flip=1, noadjust=1)
+    + conv(8, stride=4, stopbackward=800)
+    + conv(24, 1, "linear", 0)
+    + section("Gaussian_yolo", classes=3, num=2, anchors="10,14, 23,27, 37,58", mask="1,0", max_delta=5)
+)
 ODD = (
     "0", "-1", "1", "2", "3", "7", "64", "65536", "2147483647", "2147483648", "-2147483649", "1e9", "nan", "inf",
     "1e-300", "0x10", "", " ", "a", "leaky", "999999999999999999999999", "1,", ",", "1,2,3", "-1,-2", "0.5", "\x00",

@@ -55,7 +55,11 @@ def test_suppression_of_the_cfg(options, nms):
     assert DarknetNetwork(parse(net() + conv(32, 1) + yolo(**options))).nms == nms
 
 
-@pytest.mark.parametrize("text", [TWO_SCALES, NEW_COORDS, REGION], ids=["yolo", "new_coords", "region"])
+GAUSSIAN = net(64, 64) + conv(24, stride=8, activation="linear")
+GAUSSIAN += section("Gaussian_yolo", classes=3, num=2, anchors="10,14, 23,27")
+
+
+@pytest.mark.parametrize("text", [TWO_SCALES, NEW_COORDS, REGION, GAUSSIAN], ids=["yolo", "new", "region", "gaussian"])
 @pytest.mark.parametrize("size", [(64, 64), (96, 32)])
 def test_decoded_boxes_are_the_rows_in_px(tmp_path, text, size):
     """Rows are ordered by cell, then anchor, decoded boxes the other way round."""

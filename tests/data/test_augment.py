@@ -51,6 +51,21 @@ def test_boxes_move_with_the_pixels(is_mosaic):
     assert len(outcomes) == 1 if is_mosaic else len(outcomes) > 10  # a mosaic keeps its size
 
 
+def test_zoom_moves_each_edge_by_what_would_zoom_the_image_so_far():
+    """A factor of 1.5 cuts an edge by a sixth of the side at the most, and pads it by a quarter."""
+    augment = Augment(AugmentSettings(jitter=0, zoom=1.5, flip=0, hue=0, saturation=1, exposure=1))
+    sample, edges = image_of([(40, 30, 50, 40)], 60, 120), []
+    for seed in range(200):
+        changed = augment(sample, seed)
+        left, top, right, bottom = changed.boxes[0]
+        height, width = changed.image.shape[:2]
+        edges.append([(left - 40) / 120, (top - 30) / 60, (width - right - 70) / 120, (height - bottom - 20) / 60])
+    edges = np.array(edges)
+    assert_allclose(edges.min(0), -1 / 6, atol=0.03)
+    assert_allclose(edges.max(0), 1 / 4, atol=0.03)
+    assert abs(np.corrcoef(edges.T)[0, 1:]).max() < 0.2  # each by its own
+
+
 def test_flip_turns_left_and_right():
     augment = Augment(AugmentSettings(jitter=0, flip=1, hue=0, saturation=1, exposure=1))
     sample = image_of([(10, 20, 50, 44)])
