@@ -245,7 +245,7 @@ def train_settings(
         if trainer.step >= trainer.schedule.total_steps:
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
         write_text(folder / "config.yaml", config.dump(settings))
-    for line in trainer.summary():
+    for line in (*settings.notes, *trainer.summary()):
         log(line)
         trainer.note(line)
     metrics = trainer.run()

@@ -47,7 +47,13 @@ def load(
         UserError: anything in the file, its parent or an override is wrong, or it describes the other type. What shows
             only when the model is built, `build` says.
     """
-    values, origins = _read_with_base(path, training)
+    notes: tuple[str, ...] = ()
+    if Path(path).suffix == ".cfg":
+        cfg = read_cfg(path)
+        notes = cfg.notes
+        values, origins = values_of(str(path), cfg, training)
+    else:
+        values, origins = _read_with_base(path)
     if not any(override.startswith("data=") for override in overrides):
         try:
             _expand_data(values, origins)
@@ -55,7 +61,9 @@ def load(
             if needs_data:
                 raise
             del values["data"]
-    return from_dict(values, origins, path, overrides, settings_type, override_name)
+    settings = from_dict(values, origins, path, overrides, settings_type, override_name)
+    settings.notes = notes
+    return settings
 
 
 def from_dict(
@@ -130,9 +138,7 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
     return check_section(data_type, values["data"], "data", origins)
 
 
-def _read_with_base(path: str | os.PathLike[str], training: bool) -> tuple[dict[str, Any], Origins]:
-    if Path(path).suffix == ".cfg":
-        return values_of(str(path), read_cfg(path), training)
+def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     values, origins = _read(path)
     if "base" not in values:
         return values, origins

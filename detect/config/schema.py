@@ -268,9 +268,13 @@ class PredictSettings:
 
 @dataclass
 class _Run:
-    """What both kinds of settings have; `origins`, by dotted name, are for error messages and no key of a file."""
+    """What both kinds of settings have, and what is no key of a file.
+
+    `origins`, by dotted name, are for error messages; `notes` are sentences for the user about the file.
+    """
 
     origins: dict[str, Origin] = field(default_factory=dict, init=False, repr=False, compare=False)
+    notes: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
 
 
 @dataclass

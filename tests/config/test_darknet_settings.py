@@ -183,6 +183,12 @@ def test_of_many_options_at_fault_ten_are_named(cfg):
         config.load(cfg(TRAINING + layers + HEAD), needs_data=False)
 
 
+def test_notes_on_the_cfg_come_with_the_settings(cfg):
+    path = cfg((TRAINING + HEAD).replace("82\n", "82, 99,99\n"))
+    (note,) = config.load(path, needs_data=False).notes
+    assert note.endswith("num=4, so of 5 anchors the first 4 are taken")
+
+
 def test_a_cfg_is_no_classifier(cfg):
     with pytest.raises(UserError, match="is a detector, no classifier"):
         config.load(cfg(TRAINING + HEAD), needs_data=False, settings_type=ClassifierSettings)
