@@ -33,7 +33,7 @@ def origin_of(origins: Origins, name: str) -> Origin:
 
 def error_at(origins: Origins, name: str, sentence: object) -> UserError:
     """The error that says where the value `name` was written and what is wrong with it."""
-    return UserError(f"{origin_of(origins, name).text}: {sentence}")
+    return UserError(f"{origin_of(origins, name).text}: {printable(sentence)}")
 
 
 def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from detect.data.detection import ImageRecord
 from detect.errors import UserError, nearest
-from detect.files import read_json, stays_inside
+from detect.files import printable, read_json, stays_inside
 
 MAX_SIDE = 100_000  # px
 SMALLEST_SIDE = 0.01  # px; less than that vanishes in float32
@@ -42,6 +42,9 @@ class Fault:
     sentence: str
     is_bad_box: bool = False
     only_for_evaluation: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", printable(self.sentence))  # it tells what a stranger wrote
 
 
 class Annotations(NamedTuple):

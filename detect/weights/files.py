@@ -216,8 +216,8 @@ def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
 
 def _checked_categories(path: Path, categories: Any) -> list[Category]:
     try:
-        checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in categories]
-    except (TypeError, KeyError, ValueError, OverflowError) as error:
+        checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in map(dict, categories)]
+    except (TypeError, KeyError, ValueError, OverflowError, IndexError, RuntimeError) as error:
         raise UserError(f"{path}: its list of classes is damaged") from error
     if not 0 < len(checked) < 100_000:
         raise UserError(f"{path}: lists {len(checked)} classes")
