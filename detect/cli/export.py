@@ -19,8 +19,8 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import api
+    from detect.api.export import export_weights
 
     options = {"format": args.format, "half": args.half, "cfg": args.cfg, "names": args.names}
     options |= {"override_name": "--set", "log": say_of(args), "warn": complain}
-    answer(args, api.export_weights(args.weights, args.out, args.set, **options))
+    answer(args, export_weights(args.weights, args.out, args.set, **options))

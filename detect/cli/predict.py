@@ -30,16 +30,16 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from detect import api
+    from detect.api.load import RELEASED, load_weights, predictor_of
     from detect.files import new_folder
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
 
     say, options = say_of(args), predictor_arguments(args)
-    weights = api.load_weights(args.weights or api.RELEASED, options.pop("cfg"), options.pop("names"))
+    weights = load_weights(args.weights or RELEASED, options.pop("cfg"), options.pop("names"))
     for note in weights.notes:
         complain(note)
-    model = api.predictor_of(weights, min_score=args.min_score, **options)
+    model = predictor_of(weights, min_score=args.min_score, **options)
     with nullcontext(Path(args.out)) if args.out else new_folder("runs", "detect") as folder:
         summary = detect_files(
             model, args.source, folder, show=args.show, verbose=not args.quiet, log=say, warn=complain

@@ -77,7 +77,7 @@ def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
 def test_a_released_model_finds_the_same_objects_as_its_darknet_files(released, tmp_path):
-    from detect.api import predictor_of
+    from detect.api.load import predictor_of
     from detect.weights.files import read
 
     model = read(released.path)
