@@ -6,6 +6,8 @@ Importing this package imports nothing heavy; PyTorch comes with the first use o
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from detect.version import __version__
+
 if TYPE_CHECKING:
     from detect.api.evaluate import evaluate
     from detect.api.export import export
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from detect.inference.result import Result
     from detect.models.detector import Detector
 
-__version__ = "0.1.0"
 
 _HOMES = {
     "load": "detect.api.load",

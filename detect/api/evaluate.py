@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from detect import config
-from detect.api.load import AnyPath, load_weights, predictor_of
+from detect.api.load import AnyPath, open_detector
 from detect.api.say import Say, quiet
 from detect.config.schema import ClassifierSettings, Settings
 from detect.data.coco import CocoDataset
@@ -15,7 +15,7 @@ from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.files import made_folder, new_folder
 from detect.inference.torch_runtime import pick_device
-from detect.weights.files import Weights, read
+from detect.weights.files import read
 
 
 def evaluate(
@@ -29,18 +29,16 @@ def evaluate(
     out: AnyPath | None = None,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
-    size: int | None = None,
-    device: str | None = None,
     batch: int = 16,
     resamples: int = 0,
     log: Say = quiet,
     warn: Say = quiet,
-    **nms: Any,
+    **options: Any,
 ) -> dict[str, Any]:
     """COCO AP of a detector on a split of a data set, by pycocotools; writes `detections.json`.
 
     Args:
-        weights, cfg, names, size, device, batch, nms: as in `load`.
+        weights, cfg, names, batch, options: as in `load`.
         data: a data folder or data YAML; what the weights were trained on by default.
         split: val, train, ...; of `test-dev`, which nobody but the COCO server can evaluate, the two files are written.
         images, annotations: instead of `data`, a folder of images and a COCO JSON file.
@@ -58,21 +56,20 @@ def evaluate(
     """
     if bool(images) != bool(annotations) or (images and data):
         raise UserError("give a folder of images with an annotations file, or data, or none of them")
-    loaded = load_weights(weights, cfg, names)
-    for note in loaded.notes:
-        warn(note)
-    for option in nms.keys() & EVALUATION_THRESHOLDS.keys():
+    for option in options.keys() & EVALUATION_THRESHOLDS.keys():
         raise UserError(f"{option} is the same for every evaluation, {EVALUATION_THRESHOLDS[option]}; leave it out")
-    predictor = predictor_of(loaded, size=size, device=device, batch=batch, **nms, **EVALUATION_THRESHOLDS)
-    described: Any = None if images else _data_of(loaded, data)
+    opened = open_detector(weights, cfg, names, batch=batch, **options, **EVALUATION_THRESHOLDS)
+    for note in opened.notes:
+        warn(note)
+    described: Any = None if images else _data_of(weights, opened.data, data)
     with _evaluation_folder(weights, out) as folder:
         if split == "test-dev" and described:
-            return report_test_dev(predictor, described, loaded.categories, folder, name, batch, log)
+            return report_test_dev(opened.predictor, described, opened.categories, folder, name, batch, log)
         if annotations and images:
             dataset = CocoDataset(annotations, images, bad_boxes="drop")
         else:
             dataset = CocoDataset.of_split(described, split)
-        return report_split(predictor, dataset, loaded.categories, folder, batch, log, resamples)
+        return report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples)
 
 
 def evaluate_classifier(
@@ -96,16 +93,17 @@ def evaluate_classifier(
         {"top1", "top5", "images": their number, "majority": share of the largest class, "per_class"}
     """
     loaded = read(weights, settings_type=ClassifierSettings)
-    images = ImageFolder.of_split(_data_of(loaded, data, ClassifierSettings), split, loaded.names)
+    described = _data_of(weights, loaded.settings.data, data, ClassifierSettings)
+    images = ImageFolder.of_split(described, split, loaded.names)
     network = loaded.network.to(pick_device(device))
     return report_classifier(network, images, loaded.settings.input.size, ten_crop, log)
 
 
-def _data_of(weights: Weights, data: AnyPath | None, settings_type: type = Settings) -> Any:
+def _data_of(weights: AnyPath, trained_on: Any, data: AnyPath | None, settings_type: type = Settings) -> Any:
     """The data settings to evaluate on: of `data`, or those that the weights were trained on."""
-    described = config.read_data(data, settings_type) if data else weights.settings.data
+    described = config.read_data(data, settings_type) if data else trained_on
     if described is None:
-        raise UserError(f"{weights.path}: does not say which data to evaluate it on", argument="data")
+        raise UserError(f"{weights}: does not say which data to evaluate it on", argument="data")
     return described
 
 

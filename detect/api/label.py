@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from detect.api.load import AnyPath, load_weights, predictor_of
+from detect.api.load import AnyPath, open_detector
 from detect.api.say import Say, quiet
 from detect.inference.labels import label_files
 
@@ -16,17 +16,15 @@ def label(
     overwrite: bool = False,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
-    size: int | None = None,
-    device: str | None = None,
     batch: int = 1,
     log: Say = quiet,
     warn: Say = quiet,
-    **nms: Any,
+    **options: Any,
 ) -> dict[str, Any]:
     """Label photos with a detector: one COCO JSON file, whose boxes have a `score`, to be corrected or learnt from.
 
     Args:
-        weights, cfg, names, size, device, batch, nms: as in `load`.
+        weights, cfg, names, batch, options: as in `load`.
         source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
             folder, to the image's folder, or to the part of the pattern before the first wildcard.
         out: the .json to write. One that is there is replaced if it has the content that was left, or with `overwrite`.
@@ -41,8 +39,7 @@ def label(
     Raises:
         UserError: weights or source cannot be used, or `out` holds something else or cannot be written.
     """
-    loaded = load_weights(weights, cfg, names)
-    for note in loaded.notes:
+    opened = open_detector(weights, cfg, names, min_score=min_score, batch=batch, **options)
+    for note in opened.notes:
         warn(note)
-    predictor = predictor_of(loaded, min_score=min_score, size=size, device=device, batch=batch, **nms)
-    return {**label_files(predictor, loaded.categories, source, out, overwrite, log, warn)}
+    return {**label_files(opened.predictor, opened.categories, source, out, overwrite, log, warn)}
