@@ -126,7 +126,7 @@ def test_the_demo_explains_itself(tmp_path, monkeypatch):
     def found(*_, **__):
         raise RuntimeError("ran instead")
 
-    monkeypatch.setattr("detect.api.load", found)
+    monkeypatch.setattr("detect.api.load.load", found)
     monkeypatch.setattr(sys, "argv", ["demo.py", "--help"])
     monkeypatch.setattr(sys, "path", ["", *sys.path])
     monkeypatch.chdir(tmp_path)
