@@ -105,6 +105,8 @@ class Exported:
             raise ValueError("anchors that are no pairs")
         if not all(isinstance(n, (int, float)) and math.isfinite(n) and n > 0 for n in numbers):
             raise ValueError("anchors that are no sizes")
+        if not all(isinstance(switch, bool) for switch in (*head.new_coords, head.exclusive_classes, head.only_sure)):
+            raise ValueError("switches that are neither on nor off")
         if head.num_classes != len(self.categories):
             raise ValueError("another number of classes than the network's")
 

@@ -22,6 +22,9 @@ from detect.data.coco import CocoDataset, read_image_list
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
+from detect.exporters.formats import Request
+from detect.exporters.graph import description, reference, write_onnx
+from detect.inference.exported import Exported
 from detect.inference.labels import checked_out
 from detect.inference.sources import find_items, read_frames
 from detect.models.registry import BACKBONES
@@ -240,6 +243,34 @@ def folded(folder: Path) -> bytes:
     return file.getvalue()
 
 
+def said(_: Path) -> bytes:
+    """What an exported file says of itself."""
+    weights = trained()
+    return description(weights, reference(weights, Request()), Request(), "f32").to_json().encode()
+
+
+def hear(path: Path) -> None:
+    exported = Exported.from_json(path.read_text(encoding="utf-8", errors="replace"), path)
+    maps = [np.zeros((1, *shape), np.float32) for shape in exported.map_shapes]
+    if sum(level.size for level in maps) < 1 << 20:
+        exported.decoder([np.moveaxis(level, -1, 1) for level in maps], 0.5)
+
+
+def onnx(folder: Path) -> bytes:
+    weights = trained()
+    runtime = reference(weights, Request())
+    write_onnx(folder / "good.onnx", runtime, description(weights, runtime, Request(), "f32"))
+    return (folder / "good.onnx").read_bytes()
+
+
+def run_onnx(path: Path) -> None:
+    from detect.inference.onnx_runtime import ONNXRuntime
+
+    engine = ONNXRuntime(path, threads=1)
+    for _ in engine.infer([np.zeros((1, engine.size, engine.size, 3), np.uint8)]):
+        pass
+
+
 # ---- data ----------------------------------------------------------------------------------------------------------
 
 COCO = {
@@ -367,6 +398,8 @@ KINDS = {
     "checkpoint": Kind(".pt", checkpoint, read_weights, (of_checkpoint, of_checkpoint, of_bytes), 80),
     "run": Kind(".pt", run_state, resume, (of_run_state, of_run_state, of_run_state, of_bytes), 120),
     "released": Kind(".safetensors", safetensors, read_weights, (of_safetensors_header, of_bytes), 120),
+    "exported": Kind(".json", said, hear, (of_json, of_json, of_bytes), 200),
+    "onnx": Kind(".onnx", onnx, run_onnx, (of_bytes,), 60),
     "folded": Kind(".npz", folded, read_folded, (of_bytes,), 100),
     "annotations": Kind(".json", coco, read_set, (of_json, of_json, of_bytes), 400),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
