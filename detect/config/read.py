@@ -242,7 +242,7 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         return
     origin = origins["data"]
     path = Path(origin.folder, source)
-    if os.path.isdir(path):  # False for a name that is too long, where a Path raises OSError
+    if os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
     elif os.path.isfile(path):
         values["data"], data_origins = _read(path)

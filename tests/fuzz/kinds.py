@@ -295,7 +295,6 @@ def coco(folder: Path) -> bytes:
 def read_set(path: Path) -> None:
     for bad_boxes in ("drop", "stop"):
         dataset = CocoDataset(path, path.parent, bad_boxes=bad_boxes)
-        dataset.check_files()
         dataset.ground_truth()
         for index in range(len(dataset)):
             sample = dataset.sample(index)
