@@ -1,5 +1,6 @@
 """Darknet's .names files: one class name a line."""
 
+from collections import Counter
 from os import PathLike
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def read_names(path: str | PathLike[str], count: int) -> list[str]:
     names = [printable(line.strip()) for line in _read_text(Path(path)).split("\n") if line.strip()]
     if len(names) != count:
         raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
-    twice = [name for name in names if names.count(name) > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise UserError(f"{printable(path)}: '{twice[0]}' is listed twice; give every class a name of its own")
     if count == 80 and COCO.keys() <= set(names):

@@ -3,10 +3,11 @@
 import pytest
 
 from detect import config
-from detect.config.darknet import values_of
+from detect.config.darknet import FOLLOWED, WITHOUT_EFFECT, values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings
 from detect.darknet.cfg import read
 from detect.darknet.network import DarknetNetwork
+from detect.darknet.options import LAYERS, options_of
 from detect.engine.freeze import freeze
 from detect.errors import UserError
 from tests.small_nets import conv, net, section, yolo
@@ -166,6 +167,32 @@ def test_what_changes_nothing_that_is_learned_is_no_obstacle(cfg, section_type, 
     head = f"[{section_type}]\n"
     settings = config.load(cfg((TRAINING + HEAD).replace(head, f"{head}{lines}\n", 1)), needs_data=False)
     assert (settings.train, settings.augment, settings.loss) == (plain.train, plain.augment, plain.loss)
+
+
+# as the heads of yolov4-csp-swish.cfg and its kin
+CSP_HEAD = conv(8, 3, "swish", stride=8, stopbackward=900) + conv(32, 1, "logistic", 0) + yolo(
+    jitter=0.1, scale_x_y=2.0, objectness_smooth=1, ignore_thresh=0.7, truth_thresh=1, resize=1.5, iou_normalizer=0.05,
+    cls_normalizer=0.5, obj_normalizer=0.4, iou_loss="ciou", nms_kind="diounms", beta_nms=0.6, new_coords=1,
+    max_delta=2,
+)  # fmt: skip
+
+
+def test_the_stock_cfgs_of_yolov4_csp_run_and_say_all_that_training_them_would_miss(cfg):
+    path = cfg(TRAINING + CSP_HEAD)
+    assert DarknetNetwork(read(path)).num_classes == 3
+    missed = r"stopbackward=900 is not .*, also in lines \d+ \(objectness_smooth\), \d+ \(max_delta\)$"
+    with pytest.raises(UserError, match=missed):
+        config.load(path, needs_data=False)
+    trainable = path.read_text().replace("stopbackward=900", "stopbackward=1")
+    settings = config.load(cfg(trainable.replace("objectness_smooth=1\n", "").replace("max_delta=2\n", "")), (), False)
+    assert (settings.augment.zoom, settings.loss.obj_weight, settings.train.freeze) == (1.5, 0.4, ["layers.0"])
+
+
+def test_the_lists_of_what_training_follows_name_options_for_training():
+    for section_type, names in FOLLOWED.items():
+        assert all(options_of(section_type)[name].training for name in names)
+    everywhere = {name for kind in ("net", *LAYERS) for name, option in options_of(kind).items() if option.training}
+    assert everywhere >= WITHOUT_EFFECT and not WITHOUT_EFFECT & set().union(*FOLLOWED.values())
 
 
 def test_all_options_at_fault_are_named_at_once(cfg):
