@@ -6,6 +6,7 @@ Importing this package imports nothing heavy; PyTorch comes with the first use o
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from detect.extras import not_installed
 from detect.version import __version__
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if sentence := not_installed(error):
+                raise sentence from error
+            raise
     raise AttributeError(f"module 'detect' has no attribute '{name}'")
 
 

@@ -20,7 +20,7 @@ EXTRAS = {
 
 
 def not_installed(error: ImportError) -> UserError | None:
-    """The `UserError` for an import that failed because a library of an extra is not there; else None."""
+    """The `UserError` for an import that failed because the library of an extra is not there; else None."""
     library = (error.name or "").split(".")[0]
     if library not in EXTRAS or not isinstance(error, ModuleNotFoundError):
         return None

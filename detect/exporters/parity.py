@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from detect.data.coco import CocoDataset
 from detect.errors import UserError
 from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset
@@ -21,6 +22,7 @@ from detect.files import cannot_write
 from detect.inference.engines import LIBRARIES, SUFFIXES, open_exported
 from detect.inference.exported_runtime import ExportedRuntime
 from detect.inference.predictor import Predictor
+from detect.inference.runtime import Runtime
 from detect.inference.torch_runtime import TorchRuntime
 from detect.ops.boxes import iou
 from detect.ops.nms import Candidates, nms
@@ -150,24 +152,23 @@ def require(agreement: Agreement, tolerance: Tolerance, tested: ExportedRuntime)
         )
 
 
-def compare_ap(tested: ExportedRuntime, weights: Weights, runtime: TorchRuntime, request: Request) -> list[float]:
-    """AP of PyTorch and of the file on the first images of `request.data`'s val split; logged.  Raises UserError."""
+def compare_ap(tested: ExportedRuntime, weights: Weights, runtime: TorchRuntime, request: Request) -> None:
+    """Tell AP of PyTorch and of the file on the first images of `request.data`'s val split.  Raises UserError."""
     dataset = labelled(request.data, "val")
     dataset.images = dataset.images[: request.check]
+    before, after = (average_precision(each, weights, dataset) for each in (runtime, tested))
+    where = f"{len(dataset.images)} images of {dataset.source}"
+    request.log(f"AP on {where}: PyTorch {before:.4f}, {tested!r} {after:.4f}")
+
+
+def average_precision(runtime: Runtime, weights: Weights, dataset: CocoDataset) -> float:
+    """AP on those images that `dataset.images` still lists."""
     ids = {image.id for image in dataset.images}
     truth = dataset.ground_truth()
     truth["annotations"] = [of for of in truth["annotations"] if of["image_id"] in ids]
-    reference = indexed(truth)
-    nms_options = weights.settings.predict.nms_options()
-    scores = []
-    for each in (runtime, tested):
-        predictor = Predictor(each, nms=nms_options, **EVALUATION_THRESHOLDS)
-        report, _ = evaluate_dataset(predictor, dataset, weights.categories, ground_truth=reference)
-        scores.append(report.metrics["AP"])
-    request.log(
-        f"AP on {len(dataset.images)} images of {dataset.source}: PyTorch {scores[0]:.4f}, file {scores[1]:.4f}"
-    )
-    return scores
+    predictor = Predictor(runtime, nms=weights.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
+    report, _ = evaluate_dataset(predictor, dataset, weights.categories, ground_truth=indexed(truth))
+    return float(report.metrics["AP"])
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -39,14 +39,14 @@ def squares(data: Any, count: int, size: int, split: str = "train") -> list[np.n
 
 def paths_of(data: AnyPath, split: str) -> list[Path]:
     """The images of a folder of images, or of a split of a data folder or data YAML.  Raises UserError."""
-    if _is_data_set(data):
+    if is_data_set(data):
         return [record.path for record in labelled(data, split).images]
     return [Path(item.value) for item in find_items(str(data)) if item.medium == "image"]  # type: ignore[arg-type]
 
 
 def labelled(data: AnyPath, split: str) -> CocoDataset:
     """A split of a data folder or data YAML.  Raises UserError."""
-    if not _is_data_set(data):
+    if not is_data_set(data):
         raise UserError(f"{printable(data)}: has no annotations to compute AP with; give a data folder", "data")
     return CocoDataset.of_split(config.read_data(data), split)
 
@@ -64,5 +64,6 @@ def sample_photos() -> list[Path]:
     return [Path(skimage.__file__).parent / "data" / name for name in SAMPLES]
 
 
-def _is_data_set(data: AnyPath) -> bool:
+def is_data_set(data: AnyPath) -> bool:
+    """Whether `data` is a data folder or data YAML, and not a folder of images."""
     return Path(data).is_file() or (Path(data) / "annotations").is_dir()

@@ -160,6 +160,7 @@ def _shape(output: Any) -> tuple[int | None, ...]:
 
 
 def _reason(error: Exception) -> str:
-    """The line of OpenVINO's complaint that says something, in its last words."""
-    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Exception from")]
-    return printable((lines or [type(error).__name__])[0].strip())[:160]
+    """What OpenVINO complains of, without its own places: operations that it does not know, else its last line."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    unknown = [line for line in lines if line.startswith("No conversion rule")]
+    return printable((unknown or lines[-1:] or [type(error).__name__])[0])[:160]

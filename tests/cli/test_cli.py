@@ -481,7 +481,7 @@ MISTAKES = {
     "file as predict's out": ("predict --weights {exported} --source {images} --out {tiny}", "tiny.yaml"),
     "no source": ("predict --weights {exported}", "--source"),
     "export nowhere": ("export {run} --out {tmp}/none/x.safetensors", "cannot be written"),
-    "export onto a folder": ("export {run} --out {empty}", "must end in .safetensors"),
+    "export onto a folder": ("export {run} --out {empty}", "must end in the suffix of a format"),
     "unknown format": ("export {run} --out x --format onnx", "onnx"),
     "odd profile": (f"profile {PAPER} --size 100", "multiple of the model's stride"),
     "no classes": (f"profile {PAPER} --classes 0", "--classes"),
