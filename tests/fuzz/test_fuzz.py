@@ -64,7 +64,8 @@ def _seeds(attempts: int) -> Iterator[int]:
 @pytest.mark.parametrize("name", KINDS)
 def test_a_damaged_file_gives_a_result_or_one_sentence(name, tmp_path):
     if name == "onnx":
-        pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+        for module in ("onnxruntime", "onnxscript"):
+            pytest.importorskip(module, reason="needs the extra onnx")
     kind = KINDS[name]
     good, path = kind.good(tmp_path), tmp_path / f"damaged{kind.suffix}"
     path.write_bytes(good)

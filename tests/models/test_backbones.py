@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from detect.errors import PartError
 from detect.models.classifier import Classifier
 from detect.models.registry import BACKBONES
 from tests.models.seeded import check_golden, randomise_norms, statistics
@@ -98,6 +99,34 @@ def test_every_parameter_learns_and_training_normalises_by_the_batch(named):
         norm for norm in model.backbone.modules() if isinstance(norm, torch.nn.BatchNorm2d) and norm.num_batches_tracked
     ]
     assert len(moved) == sum(isinstance(module, torch.nn.BatchNorm2d) for module in backbone.modules())
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"name": "VoVNet39", "attention": "last"}, "attention is eSE's, which only V2 has; remove it"),
+        ({"name": "VoVNetV2-39", "attention": "some"}, "attention is 'some'; it must be 'every' or 'last'"),
+        ({"name": "PPLCNet", "large_kernel": [7, 14]}, r"large_kernel is \[7, 14\]; it must be a list of blocks"),
+        ({"name": "PPLCNet", "squeeze_excite": True}, "squeeze_excite is True; it must be a list of blocks, from 1"),
+    ],
+)
+def test_an_option_that_would_change_nothing_or_fits_nothing_is_refused(spec, sentence):
+    with pytest.raises(PartError, match=sentence):
+        BACKBONES.build(spec)
+
+
+@pytest.mark.parametrize(("option", "kernel_size"), [("large_kernel", 5), ("squeeze_excite", 3)])
+def test_positions_of_pplcnets_ablations_are_numbers_of_blocks(option, kernel_size):
+    off = {"large_kernel": [], "squeeze_excite": []}
+    backbone = BACKBONES.build({"name": "PPLCNet", "scale": 0.25, **off, option: [1, 7, 13]})
+    blocks = [block for stage in backbone.stages for block in stage]
+    changed = [
+        number
+        for number, (depthwise, attention, _) in enumerate(blocks, start=1)
+        if depthwise.conv.kernel_size == (5, 5) or not isinstance(attention, torch.nn.Identity)
+    ]
+    assert len(blocks) == 13 and changed == [1, 7, 13]
+    assert blocks[0][0].conv.kernel_size == (kernel_size, kernel_size)
 
 
 def test_every_backbone_is_covered():

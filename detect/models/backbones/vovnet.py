@@ -106,6 +106,8 @@ class VoVNet(nn.Module):
         if attention not in ("every", "last"):
             raise OptionError("attention", f"attention is '{attention}'; it must be 'every' or 'last'")
         table = VARIANTS[variant]
+        if attention == "last" and not table.v2:
+            raise OptionError("attention", "attention is eSE's, which only V2 has; remove it")
         self.stem = nn.Sequential(
             ConvNormAct(3, 64, 3, stride=2, activation=activation),
             *(
