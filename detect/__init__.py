@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from detect.api import build, evaluate, export, label, load, train
-    from detect.engine.interrupt import Interrupted
     from detect.errors import UserError
     from detect.inference.predictor import Predictor
     from detect.inference.result import Result
+    from detect.interrupt import Interrupted
     from detect.models.detector import Detector
 
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ _HOMES = {
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
-    "Interrupted": "detect.engine.interrupt",
+    "Interrupted": "detect.interrupt",
     "UserError": "detect.errors",
 }
 __all__ = [

@@ -16,6 +16,7 @@ from detect.inference.pipeline import ItemPredictor
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.result import Result
 from detect.inference.sources import Item, find_items
+from detect.interrupt import held
 
 LEAST_SIDE = 1.0  # px: boxes of less width or height are left out
 ORIGIN = "found by detect label, checked by nobody"  # what a file says of itself
@@ -61,7 +62,7 @@ def label_files(
 
     Raises:
         UserError: there is nothing to label, `out` holds something else, or it cannot be written.
-        KeyboardInterrupt: Ctrl-C, after what was found so far was written.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; what was found so far is written.
     """
     say, tell = above_bars(log), above_bars(warn or log)
     errors: list[str] = []
@@ -78,11 +79,13 @@ def label_files(
     with progress, closing(predictor.predict_items(items, note)) as results:
         try:
             for result in results:
-                progress.write(result)
-                labels.add(result)
+                with held():
+                    progress.write(result)
+                    labels.add(result)
         except KeyboardInterrupt:
             if labels.images:
-                labels.write(out)
+                with held():
+                    labels.write(out)
                 say(f"interrupted after {len(labels.images)} of {len(items)} images; their labels are in {out}")
             raise
     if not labels.images:

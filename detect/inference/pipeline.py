@@ -15,6 +15,7 @@ from detect.inference.result import Result
 from detect.inference.sinks import ImageSink, JsonSink, OutputNames, Sink, VideoSink, opened
 from detect.inference.sources import Item, OnError, Source, find_items
 from detect.inference.window import WindowClosed, WindowSink
+from detect.interrupt import held
 
 JSON_NAME = "detections.json"
 
@@ -65,7 +66,7 @@ def detect_files(
 
     Raises:
         UserError: there is nothing to read, or the results cannot be written.
-        KeyboardInterrupt: Ctrl-C, after the files were finished.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; the files are finished.
     """
     say, tally = above_bars(log), Tally(above_bars(warn or log))
     items = find_items(source, tally.note)
@@ -87,11 +88,12 @@ def detect_files(
 
 
 def write_all(results: Iterable[Result], sinks: Sequence[Sink]) -> None:
-    """Give each result to every sink, until there are no more or the user closes the window."""
+    """Give each result to every sink, until there are no more or the window is closed; signals wait."""
     with suppress(WindowClosed):
         for result in results:
-            for sink in sinks:
-                sink.write(result)
+            with held():
+                for sink in sinks:
+                    sink.write(result)
 
 
 class Tally:

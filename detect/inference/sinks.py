@@ -16,6 +16,7 @@ from typing import Protocol, Self
 from detect.files import cannot_write, printable, replacing
 from detect.inference.result import Result
 from detect.inference.video_writer import VideoWriter
+from detect.interrupt import held
 from detect.ops.image import WRITE_FORMATS, write_image
 
 
@@ -29,11 +30,15 @@ class Sink(Protocol):
 @contextmanager
 def opened(sinks: Sequence[Sink]) -> Iterator[None]:
     """A `with` block for all `sinks`: those that have something to finish do so at its end, the last one first."""
-    with ExitStack() as stack:
+    stack = ExitStack()
+    try:
         for sink in sinks:
             if isinstance(sink, AbstractContextManager):
                 stack.enter_context(sink)
         yield
+    finally:
+        with held():
+            stack.close()
 
 
 class OutputNames:

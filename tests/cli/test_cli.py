@@ -9,6 +9,7 @@ import signal
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import cv2
@@ -118,6 +119,20 @@ def here(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.chdir(folder)
     return folder
+
+
+def write_clip(path, count, fps=10):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, (64, 64))
+    for _ in range(count):
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    writer.release()
+
+
+def frames_in(path):
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
 
 
 def detections_in(folder):
@@ -303,10 +318,7 @@ def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported,
 def test_prediction_of_an_image_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
     images = squares / "images" / "val"
     video = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 64))
-    for _ in range(4):
-        writer.write(np.full((64, 64, 3), 90, np.uint8))
-    writer.release()
+    write_clip(video, 4)
     sources = {"image": images / "0.png", "folder": images, "pattern": f"{images}/[01].png", "video": video}
     frames = {"image": 1, "folder": 5, "pattern": 2, "video": 4}
     for name, source in sources.items():
@@ -589,7 +601,8 @@ def test_a_bug_is_not_the_users_fault(monkeypatch):
         detect("profile", PAPER, "--debug")
 
 
-def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch, sent, status):
     from detect.engine.log import TrainingLog
 
     step = TrainingLog.step
@@ -597,13 +610,35 @@ def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
     def press(self, number, *rest):
         step(self, number, *rest)
         if number == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(getattr(signal, sent))
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingLog, "step", press)
         ran = detect("train", tiny, "--out", tmp_path)
-    assert ran.status == 130 and "--resume" in ran.out
+    assert ran.status == status and "--resume" in ran.out
     assert answer("train", "--resume", tmp_path / "tiny-1")["steps"] == 4
+
+
+@pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("within", ["inference.video_writer.VideoWriter.write", "ops.letterbox.Letterbox.apply"])
+def test_a_signal_in_a_video_finishes_the_files(exported, tmp_path, monkeypatch, sent, status, within):
+    owner, _, name = f"detect.{within}".rpartition(".")
+    owner, calls = resolve_name(owner), []
+    original = getattr(owner, name)
+
+    def call(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(getattr(signal, sent))
+        return original(*arguments)
+
+    write_clip(tmp_path / "clip.avi", 6)
+    monkeypatch.setattr(owner, name, call)
+    ran = detect("predict", "--weights", exported, "--source", tmp_path / "clip.avi", "--out", tmp_path / "out")
+    assert ran.status == status and ran.err.endswith("interrupted\n") and "are kept in" in ran.out
+    kept = 3 if name == "write" else 2  # a frame is written wholly or not at all
+    assert len(detections_in(tmp_path / "out")["frames"]) == frames_in(tmp_path / "out" / "clip.mp4") == kept
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.mp4", "detections.json"}
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):
