@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -130,8 +130,22 @@ def made_folder(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
+def filled_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make the folder `path` if it is not there and yield it; what was made is removed if nothing came into it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    new = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    try:
+        yield made_folder(path)
+    finally:
+        _remove_empty(new)
+
+
+@contextmanager
 def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
-    """Make and yield the first free of `parent`/`name`-1, -2, ...; nothing empty is left behind when the block fails.
+    """Make and yield the first free of `parent`/`name`-1, -2, ...; it is removed if nothing came into it.
 
     Raises:
         UserError: it cannot be made.
@@ -140,12 +154,15 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     folder = _first_free(Path(parent), name)
     try:
         yield folder
-    except BaseException:
-        with suppress(OSError):  # not empty: something of the run is kept
+    finally:
+        _remove_empty([folder, Path(parent)] if is_first else [folder])
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those `folders`, the innermost first, that are empty."""
+    with suppress(OSError):  # not empty
+        for folder in folders:
             folder.rmdir()
-            if is_first:
-                Path(parent).rmdir()
-        raise
 
 
 def _first_free(parent: Path, name: str) -> Path:

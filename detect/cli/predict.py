@@ -1,8 +1,6 @@
 """`detect predict`: detect in images, folders, videos, webcams and streams."""
 
 import argparse
-from contextlib import nullcontext
-from pathlib import Path
 
 from detect.cli.common import (
     WEIGHTS,
@@ -30,8 +28,12 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.show:  # before PyTorch is loaded, and the network
+        from detect.inference.window import check_display
+
+        check_display()
     from detect import api
-    from detect.files import new_folder
+    from detect.files import filled_folder, new_folder
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
 
@@ -40,12 +42,13 @@ def run(args: argparse.Namespace) -> int:
     for note in weights.notes:
         complain(note)
     model = api.predictor_of(weights, min_score=args.min_score, **options)
-    with nullcontext(Path(args.out)) if args.out else new_folder("runs", "detect") as folder:
+    with filled_folder(args.out) if args.out else new_folder("runs", "detect") as folder:
         summary = detect_files(
             model, args.source, folder, show=args.show, verbose=not args.quiet, log=say, warn=complain
         )
-    say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
-    for path in [*summary["files"], summary["json"]]:
-        say(path)
+    if summary["frames"]:
+        say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
+        for path in [*summary["files"], summary["json"]]:
+            say(path)
     answer(args, summary)
     return 1 if summary["errors"] else 0

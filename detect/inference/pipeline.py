@@ -27,7 +27,7 @@ class Summary(TypedDict):
     detections: int
     fps: float  # frames per second from file to file
     files: list[str]  # paths of the annotated images and videos
-    json: str | None  # path
+    json: str | None  # path; None without a frame
     errors: list[str]  # one sentence for each source that could not be read or broke off; the others were done
     counts: dict[str, int]  # detections by class name
     dropped: NotRequired[int]  # with a live source: frames that came faster than they could be processed
@@ -81,7 +81,8 @@ def detect_files(
         try:
             write_all(results, sinks)
         except KeyboardInterrupt:
-            say(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
+            if tally.frames:
+                say(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
             raise
     summary = tally.summary(names, json_path, predictor.names, time.perf_counter() - start)
     return summary | {"dropped": tally.dropped} if any(item.medium == "live" for item in items) else summary
@@ -117,7 +118,7 @@ class Tally:
             "detections": sum(self.counts.values()),
             "fps": self.frames / seconds if self.frames else 0.0,
             "files": [str(path) for path in names.taken],
-            "json": str(json_path) if json_path else None,
+            "json": str(json_path) if json_path and self.frames else None,
             "errors": self.errors,
             "counts": {name: self.counts[name] for name in classes if self.counts[name]},
         }

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, TextIO
 
 from detect.files import cannot_write, printable, replacing
 from detect.inference.result import Result
@@ -139,7 +139,7 @@ class JsonSink:
     """Writes all detections to one JSON file; use it in a `with` block.
 
     `{"frames": [...], "names": [...]}` with one `Result.to_dict()` a line. Frames go to disk as they come and the file
-    takes its place when the block ends, however it ends.
+    takes its place when the block ends, however it ends. Without a frame there is no file.
 
     Args:
         path: of the file.
@@ -148,20 +148,17 @@ class JsonSink:
 
     def __init__(self, path: str | os.PathLike[str], names: Iterable[str]) -> None:
         self.path = Path(path)
+        self.frames = 0
         self._class_names = list(names)
         self._stack = ExitStack()
-        self._frames = 0
+        self._file: TextIO | None = None
 
     def __enter__(self) -> Self:
-        try:
-            temporary = self._stack.enter_context(replacing(self.path))
-            self._file = self._stack.enter_context(open(temporary, "w", encoding="ascii"))
-            self._file.write('{"frames": [')
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._file is None:
+            return
         try:
             with self._stack:
                 self._file.write(f'\n], "names": {json.dumps(self._class_names)}}}\n')
@@ -170,10 +167,16 @@ class JsonSink:
 
     def write(self, result: Result) -> None:
         try:
-            self._file.write((",\n" if self._frames else "\n") + result.to_json())
+            if self._file is None:
+                self._file = self._open()
+            self._file.write((",\n" if self.frames else '{"frames": [\n') + result.to_json())
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        self._frames += 1
+        self.frames += 1
+
+    def _open(self) -> TextIO:
+        temporary = self._stack.enter_context(replacing(self.path))
+        return self._stack.enter_context(open(temporary, "w", encoding="ascii"))
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:

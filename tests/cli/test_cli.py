@@ -573,6 +573,18 @@ def test_a_mistake_leaves_no_empty_folder(exported, here):
     assert not (here / "runs").exists()
 
 
+@pytest.mark.parametrize("out", [(), ("--out", "deep/er")])
+def test_a_dead_camera_leaves_no_folder(exported, here, monkeypatch, out):
+    monkeypatch.setattr("detect.inference.sources.open_capture", lambda _: cv2.VideoCapture())
+    assert_one_error(detect("predict", "--weights", exported, "--source", "7", *out), "webcam7: cannot be opened")
+    assert not list(here.iterdir())
+
+
+def test_a_window_is_tried_before_the_network_is_loaded(monkeypatch, here):
+    monkeypatch.setattr("detect.inference.window.TRY", "import os; os.abort()")
+    assert_one_error(detect("predict", "--weights", "none.pt", "--source", "0", "--show"), "--show", "no window")
+
+
 def test_hints_name_options_of_the_verb(trained, here):
     assert "--set" not in detect("evaluate", trained.folder, "--data", "none").err
 

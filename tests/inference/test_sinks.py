@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
+from detect.inference import window
 from detect.inference.result import Result
 from detect.inference.sinks import ImageSink, JsonSink, OutputNames, VideoSink, opened
 from detect.inference.sources import Frame
@@ -77,10 +78,11 @@ def test_json_holds_boxes_in_image_px(tmp_path):
     assert found["frames"][1]["time"] == 0.04 and found["frames"][1]["detections"] == []
 
 
-def test_json_without_frames_is_valid(tmp_path):
+def test_json_without_frames_replaces_nothing(tmp_path):
+    (tmp_path / "d.json").write_text("of another run")
     with JsonSink(tmp_path / "d.json", ("cat",)):
         pass
-    assert json.loads((tmp_path / "d.json").read_text()) == {"frames": [], "names": ["cat"]}
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of another run"]
 
 
 def test_interrupted_json_is_whole(tmp_path):
@@ -177,6 +179,14 @@ def test_window_shows_the_annotated_image_until_q_or_esc(monkeypatch, key):
             sink.write(result())
     assert len(shown) == 4 and shown[-1] == "closed"
     np.testing.assert_array_equal(shown[0], result().plot()[..., ::-1])
+
+
+def test_a_display_is_tried_in_another_process(monkeypatch):
+    monkeypatch.setattr(window, "TRY", "")
+    window.check_display()
+    monkeypatch.setattr(window, "TRY", "import os; os.abort()")  # what Qt does
+    with pytest.raises(UserError, match="no window can be opened here"):
+        window.check_display()
 
 
 def test_no_display_is_one_sentence_without_a_flag(monkeypatch):
