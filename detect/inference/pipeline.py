@@ -28,7 +28,7 @@ class Summary(TypedDict):
     fps: float  # frames per second from file to file
     files: list[str]  # paths of the annotated images and videos
     json: str | None  # path; None without a frame
-    errors: list[str]  # one sentence for each source that could not be read or broke off; the others were done
+    errors: list[str]  # a sentence for each source that could not be read or written or broke off; the others were done
     counts: dict[str, int]  # detections by class name
     dropped: NotRequired[int]  # with a live source: frames that came faster than they could be processed
 
@@ -62,17 +62,17 @@ def detect_files(
         source: see `sources.find_items`.
         show: also show each image in a window; the key q ends the run.
         log: called with each line.
-        warn: called with each sentence on a source that could not be read; `log` by default.
+        warn: called with each sentence on a source that could not be read or written; `log` by default.
 
     Raises:
-        UserError: there is nothing to read, or the results cannot be written.
+        UserError: there is nothing to read, or `detections.json` cannot be written.
         KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; the files are finished.
     """
     say, tally = above_bars(log), Tally(above_bars(warn or log))
     items = find_items(source, tally.note)
     names = OutputNames(out_folder, _paths_of(items))
     json_path = names.folder / JSON_NAME if save_json else None
-    sinks: list[Sink] = [VideoSink(names, say), ImageSink(names)]
+    sinks: list[Sink] = [VideoSink(names, say, tally.note), ImageSink(names, tally.note)]
     sinks += [JsonSink(json_path, predictor.names)] if json_path else []
     sinks += [tally, ProgressSink(say, sum(item.medium == "image" for item in items), show_progress, verbose)]
     sinks += [WindowSink()] if show else []

@@ -13,8 +13,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, Self, TextIO
 
+from detect.errors import UserError
 from detect.files import cannot_write, printable, replacing
 from detect.inference.result import Result
+from detect.inference.sources import OnError, raise_error
 from detect.inference.video_writer import VideoWriter
 from detect.interrupt import held
 from detect.ops.image import WRITE_FORMATS, write_image
@@ -82,14 +84,22 @@ class ImageSink:
 
     Args:
         names: what the files are called.
+        on_error: called with the `UserError` of an image that cannot be written; the others go on.
     """
 
-    def __init__(self, names: OutputNames) -> None:
+    def __init__(self, names: OutputNames, on_error: OnError = raise_error) -> None:
         self._names = names
+        self._on_error = on_error
 
     def write(self, result: Result) -> None:
-        if result.frame.medium == "image":
-            write_image(self._names.take(result.source), result.annotated)
+        if result.frame.medium != "image":
+            return
+        path = self._names.take(result.source)
+        try:
+            write_image(path, result.annotated)
+        except UserError as error:
+            self._names.taken.remove(path)
+            self._on_error(error)
 
 
 class VideoSink:
@@ -100,12 +110,14 @@ class VideoSink:
     Args:
         names: what the files are called.
         log: called with a sentence for each video that lacks some of its images.
+        on_error: called with the `UserError` of a video that cannot be written; the others go on.
     """
 
-    def __init__(self, names: OutputNames, log: Callable[[str], object]) -> None:
+    def __init__(self, names: OutputNames, log: Callable[[str], object], on_error: OnError = raise_error) -> None:
         self._names = names
         self._log = log
-        self._video: VideoWriter | None = None
+        self._on_error = on_error
+        self._video: VideoWriter | None = None  # of this source, if it can be written
 
     def __enter__(self) -> Self:
         return self
@@ -117,18 +129,28 @@ class VideoSink:
         frame = result.frame
         if frame.index == 0:
             self._finish()
-        if frame.medium == "image":
-            return
+            if frame.medium != "image":
+                self._video = VideoWriter(self._names.take(frame.source, ".mp4"), frame.fps)
         if self._video is None:
-            self._video = VideoWriter(self._names.take(frame.source, ".mp4"), frame.fps)
-        self._video.write(result.annotated, frame.time)
+            return
+        try:
+            self._video.write(result.annotated, frame.time)
+        except UserError as error:
+            self._on_error(error)
+            self._finish()
 
     def _finish(self) -> None:
-        if self._video is None:
-            return
+        """Finish the video of this source, if there is one; it gets no more images."""
         video, self._video = self._video, None
-        video.close()
-        if video.left_out:
+        if video is None:
+            return
+        try:
+            video.close()
+        except UserError as error:
+            self._on_error(error)
+        if not video.written:
+            self._names.taken.remove(video.path)
+        elif video.left_out:
             self._log(
                 f"{printable(video.path)}: {video.left_out} of {video.given} images came in bursts, "
                 f"faster than the video's {video.fps:g} frames a second, and are not in it"

@@ -17,7 +17,7 @@ from PIL import Image
 from detect.errors import UserError, nearest
 from detect.files import missing, printable
 from detect.inference.live import LatestImage
-from detect.inference.video import Video, check_end, check_size, open_capture, open_video, sane_fps
+from detect.inference.video import FASTEST_LIVE, Video, check_end, check_size, open_capture, open_video, sane_fps
 from detect.ops.image import IMAGE_SUFFIXES, is_image, read_image, to_rgb
 
 VIDEO_SUFFIXES = frozenset(
@@ -200,9 +200,11 @@ def _read_live(item: Item) -> Iterator[Frame]:
     check_size(capture, item.name)
     if isinstance(item.value, str) and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:  # a file on a server: it can wait
         with closing_capture(capture):
-            yield from _frames_of(Video(capture, item.name), item)
+            video = Video(capture, item.name)
+            yield from _frames_of(video, item)
+            check_end(video, item.name)
         return
-    fps = sane_fps(capture.get(cv2.CAP_PROP_FPS))
+    fps = sane_fps(capture.get(cv2.CAP_PROP_FPS), FASTEST_LIVE)
     reopen = partial(open_capture, item.value) if isinstance(item.value, str) else None
     with LatestImage(capture, item.name, reopen) as images:
         for index, (image, time) in enumerate(images):

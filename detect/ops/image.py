@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,9 +100,11 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
     if suffix not in WRITE_FORMATS:
         raise UserError(f"{printable(path)}: cannot write '{suffix}' images{nearest(suffix, WRITE_FORMATS)}")
     options = {"quality": 95} if WRITE_FORMATS[suffix] in ("JPEG", "WEBP") else {}
+    file = BytesIO()  # some of Pillow's encoders do not notice when a disk is full
     try:
+        Image.fromarray(np.ascontiguousarray(rgb)).save(file, format=WRITE_FORMATS[suffix], **options)
         with replacing(path) as temporary:
-            Image.fromarray(np.ascontiguousarray(rgb)).save(temporary, format=WRITE_FORMATS[suffix], **options)
+            temporary.write_bytes(file.getbuffer())
     except (OSError, ValueError) as error:
         raise cannot_write(path, error) from error
 

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -38,11 +39,11 @@ class Cameras(OneDog):
                 yield Result(box, score, label, self.names, frame)
 
 
-def write_video(path, count=20, fps=10, code="MJPG"):
+def write_video(path, fps=10, code="MJPG", images=None):
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, (64, 48))
-    for _ in range(count):
-        writer.write(noise)
+    for image in images or [noise] * 20:
+        writer.write(image)
     writer.release()
 
 
@@ -203,11 +204,29 @@ def test_closing_the_window_ends_the_run_and_finishes_the_files(folder, tmp_path
     assert len(json.loads(Path(summary["json"]).read_text())["frames"]) == 5
 
 
-def test_full_disk_ends_the_run_with_one_sentence(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.inference.video_writer._frames_in", lambda _: 2)
-    with pytest.raises(UserError, match="only 2 of 20 frames could be written"):
-        detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
-    assert json.loads((tmp_path / "out" / "detections.json").read_text())["names"] == ["person", "dog"]
+def test_an_output_that_cannot_be_written_does_not_end_the_others(folder, tmp_path, small_disk):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    write_image(folder / "big.png", noise)
+    write_video(folder / "clip.avi", images=[noise[i : i + 48, i : i + 64] for i in range(20)])
+    sources = [folder / "clip.avi", folder / "big.png", folder / "z.png"]
+    with small_disk(10_000):
+        summary = detect_files(OneDog(), sources, tmp_path / "out", log=lambda _: None)
+    wrong = ["clip.mp4: only 0 of 20 frames could be written", "big.png: cannot be written"]
+    assert len(summary["errors"]) == 2
+    assert all(word in error for word, error in zip(wrong, sorted(summary["errors"], reverse=True), strict=True))
+    assert summary["files"] == [str(tmp_path / "out" / "z.png")]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"z.png", "detections.json"}
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())["frames"]) == summary["frames"] == 22
+
+
+def test_a_full_disk_keeps_the_frames_of_a_video_before_it(folder, tmp_path, monkeypatch):
+    free = iter([1 << 30] * 7 + [0] * 99)
+    monkeypatch.setattr("detect.inference.video_writer.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+    (error,) = summary["errors"]
+    assert "clip.mp4: ends after 7 frames, the disk is full" in error
+    assert [Path(path).name for path in summary["files"]] == ["clip.mp4", "z.png"]
+    assert frames_in(summary["files"][0])[0] == 7 and summary["frames"] == 21
 
 
 def test_counts_are_told_in_words():

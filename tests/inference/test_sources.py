@@ -52,6 +52,16 @@ def patch(path, kind, offset, content):
     path.write_bytes(data)
 
 
+class Wrapped:
+    """OpenCV's capture of a file, of which a subclass changes an answer."""
+
+    def __init__(self, path):
+        self.real = cv2.VideoCapture(str(path))
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
 def test_folder_gives_its_images_sorted_and_no_subfolders(tmp_path):
     for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png", "notes.txt"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -143,21 +153,34 @@ def test_video_gives_every_frame_in_rgb_with_its_time(tmp_path):
     assert (frames[0].fps, frames[0].total, frames[0].medium) == (12.5, 25, "video")
 
 
+@pytest.mark.parametrize("fps", [119.987, 480.0, 1000.0])
+def test_fast_rates_are_kept(tmp_path, fps):
+    frames = read(write_video(tmp_path / "clip.avi", NOISE[:24], fps=fps, code="MJPG"))
+    assert len(frames) == 24 and frames[0].fps == pytest.approx(fps)
+    assert frames[-1].time == pytest.approx(23 / fps, abs=1e-3)
+
+
+def test_the_rate_of_a_clock_is_no_rate_of_frames(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", NOISE[:6], fps=25, code="MJPG")
+
+    class Capture(Wrapped):
+        def get(self, what):
+            return 1000.0 if what == cv2.CAP_PROP_FPS else self.real.get(what)
+
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
+    frames = read(path)
+    assert len(frames) == 6 and frames[0].fps is None and frames[-1].time == pytest.approx(0.2)
+
+
 def test_times_that_do_not_rise_are_filled_in(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.avi", NOISE[:6], fps=10, code="MJPG")
     positions = iter([200.0, 300.0, 400.0, 0.0, float("nan"), 900.0])
 
-    class Capture:
-        def __init__(self):
-            self.real = cv2.VideoCapture(str(path))
-
-        def __getattr__(self, name):
-            return getattr(self.real, name)
-
+    class Capture(Wrapped):
         def get(self, what):
             return next(positions) if what == cv2.CAP_PROP_POS_MSEC else self.real.get(what)
 
-    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture())
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
     np.testing.assert_allclose([frame.time for frame in read(path)], [0, 0.1, 0.2, 0.3, 0.4, 0.7])
 
 
@@ -196,6 +219,23 @@ def test_damaged_end_of_a_video_is_reported(tmp_path):
     assert "breaks off after frame" in str(errors[0])
 
 
+def test_frames_that_cannot_be_decoded_are_counted(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", NOISE, code="MJPG")
+
+    class Capture(Wrapped):
+        def read(self):
+            if self.real.get(cv2.CAP_PROP_POS_FRAMES) % 20 == 10:
+                self.real.grab()  # OpenCV passes over what it cannot decode
+            return self.real.read()
+
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
+    errors = []
+    assert len(read(path, errors)) == 114
+    assert [str(error).split(";")[0] for error in errors] == [
+        f"{path}: 6 of its 120 frames cannot be decoded and were left out"
+    ]
+
+
 @pytest.mark.parametrize(("suffix", "code"), [(".avi", "MJPG"), (".mkv", "mp4v"), (".mp4", "mp4v"), (".mov", "mp4v")])
 def test_whole_video_is_not_reported(tmp_path, suffix, code):
     assert len(read(write_video(tmp_path / f"clip{suffix}", NOISE[:40], code=code))) == 40
@@ -209,6 +249,21 @@ def test_trimmed_video_is_not_reported(tmp_path):
     patch(path, b"elst", 8, shorter)
     frames = read(path)
     assert len(frames) < 40 and frames[0].total == 50  # without an error
+
+
+@pytest.mark.parametrize("fault", ["", "cut"])
+def test_a_video_of_a_server_that_breaks_off_is_reported(tmp_path, server, fault):
+    server.files["clip.avi"] = write_video(tmp_path / "clip.avi", NOISE, code="MJPG").read_bytes()
+    server.faults["/clip.avi"] = fault
+    errors = []
+    frames = read(f"{server.url}/clip.avi", errors)
+    if fault:
+        assert 50 < len(frames) < 70
+        assert [str(error).split(";")[0] for error in errors] == [
+            f"http://127.0.0.1/clip.avi: breaks off after frame {len(frames)} of 120"
+        ]
+    else:
+        assert len(frames) == 120 and not errors
 
 
 def test_what_cannot_be_opened_does_not_stop_the_others(tmp_path):

@@ -226,6 +226,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["out.txt"]
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_a_cut_image_never_takes_the_name(tmp_path, small_disk, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    path = tmp_path / f"out{suffix}"
+    write_image(path, noise)
+    whole = path.read_bytes()
+    with small_disk(len(whole) - 3000), pytest.raises(UserError, match=r"out.*: cannot be written \(File too large\)"):
+        write_image(path, noise[::-1])
+    assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
+
+
 def test_real_photos_are_read(shared):
     for path in sorted((shared / "demo" / "photos").glob("*.jpg"))[:2]:
         assert max(read_image(path).shape) == 640
