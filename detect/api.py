@@ -23,7 +23,7 @@ from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.exporters.darknet import write_darknet
 from detect.files import made_folder, new_folder, write_text
-from detect.inference.labels import label_files
+from detect.inference.labels import Photos, label_files
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime, pick_device
 from detect.weights import zoo
@@ -118,10 +118,11 @@ def predictor_of(
 
 def label(
     weights: AnyPath,
-    source: AnyPath,
+    source: Photos,
     out: AnyPath,
     *,
     min_score: float = 0.05,
+    max_detections: int | None = None,
     overwrite: bool = False,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
@@ -135,9 +136,10 @@ def label(
     """Label photos with a detector: one COCO JSON file, whose boxes have a `score`, to be corrected or learnt from.
 
     Args:
-        weights, cfg, names, size, device, batch, nms: as in `load`.
+        weights, max_detections, cfg, names, size, device, batch, nms: as in `load`.
         source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
-            folder, to the image's folder, or to the part of the pattern before the first wildcard.
+            folder, to the image's folder, or to the part of the pattern before the first wildcard. Of a list of these,
+            they are relative to the folder that all have in common.
         out: the .json to write. One that is there is replaced if it has the content that was left, or with `overwrite`.
         min_score: detections at or below it are left out; low, so that whoever learns from them can choose.
         log: called with a line for each image.
@@ -145,7 +147,8 @@ def label(
 
     Returns:
         {"file": path of the labels, "folder": that file names are relative to, "images", "boxes": their numbers,
-        "counts": boxes by class name, "errors": a sentence for each file that could not be labelled}
+        "counts": boxes by class name, "limited": number of images with `max_detections`, where there may be more,
+        "errors": a sentence for each file that could not be labelled}
 
     Raises:
         UserError: weights or source cannot be used, or `out` holds something else or cannot be written.
@@ -153,7 +156,9 @@ def label(
     loaded = load_weights(weights, cfg, names)
     for note in loaded.notes:
         warn(note)
-    predictor = predictor_of(loaded, min_score=min_score, size=size, device=device, batch=batch, **nms)
+    predictor = predictor_of(
+        loaded, min_score=min_score, max_detections=max_detections, size=size, device=device, batch=batch, **nms
+    )
     return {**label_files(predictor, loaded.categories, source, out, overwrite, log, warn)}
 
 
@@ -412,6 +417,7 @@ def export_weights(
         warn(note)
     if overrides and format == "darknet" and isinstance(loaded.settings.model, DarknetModelSettings):
         raise UserError("a .cfg is written as it was read; change the file itself", argument="set")
+    made_folder(Path(out).parent)
     files = [Path(out)]
     if format == "darknet":
         files = write_darknet(out, loaded)

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import secrets
+from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
@@ -62,6 +63,16 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
 
 
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Whether the file `path` begins like a text."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1000)
+        return b"\0" not in start and getincrementaldecoder("utf-8")().decode(start).strip() != ""
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def stays_inside(name: object) -> bool:
     """Whether `name`, from a stranger's file, is a relative path that stays in the folder it is joined to."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
@@ -95,6 +106,10 @@ def missing(path: str | os.PathLike[str], names: Collection[str] = ()) -> UserEr
 
     `names` are words that could stand in the place of a path.
     """
+    if os.path.islink(path):
+        return UserError(
+            f"{printable(path)}: is a link to {printable(os.readlink(path))}, which is not there; mend the link"
+        )
     wrong = Path(path).absolute()
     while not wrong.parent.is_dir():  # the first part of the path that is wrong
         wrong = wrong.parent

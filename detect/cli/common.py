@@ -91,6 +91,28 @@ def darknet_options(sub: argparse.ArgumentParser) -> None:
     offline_option(sub)
 
 
+def source_option(sub: argparse.ArgumentParser, what: str) -> None:
+    """`--source`, with as many values as a shell makes of an unquoted pattern."""
+    sub.add_argument("--source", required=True, nargs="+", action="extend", help=f"{what}; several go one by one")
+
+
+def source_of(args: argparse.Namespace) -> Any:
+    """What `--source` was given: one, or a list of several."""
+    return args.source[0] if len(args.source) == 1 else args.source
+
+
+def limit_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--max-detections", type=whole(1, 20_000), help="detections in an image at the most (the weights' own, or 100)"
+    )
+
+
+def limit_note(limited: int, images: int) -> str:
+    """The sentence on so many of the images that reached the limit of detections."""
+    reached = f"{limited} of {images} images have as many detections as are allowed"
+    return f"note: {reached}, and may have more; --max-detections raises it"
+
+
 def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
     sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the NMS")

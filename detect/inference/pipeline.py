@@ -30,6 +30,7 @@ class Summary(TypedDict):
     json: str | None  # path; None without a frame
     errors: list[str]  # a sentence for each source that could not be read or written or broke off; the others were done
     counts: dict[str, int]  # detections by class name
+    limited: int  # frames in which as many were found as the predictor shows at the most: there may be more
     dropped: NotRequired[int]  # with a live source: frames that came faster than they could be processed
 
 
@@ -38,6 +39,9 @@ class ItemPredictor(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def max_detections(self) -> int: ...
 
     def predict_items(self, items: list[Item], on_error: OnError) -> Generator[Result, None, None]: ...
 
@@ -62,14 +66,16 @@ def detect_files(
         source: see `sources.find_items`.
         show: also show each image in a window; the key q ends the run.
         log: called with each line.
-        warn: called with each sentence on a source that could not be read or written; `log` by default.
+        warn: called with each sentence on a source that could not be read or written, or on what was left out; `log` by
+            default.
 
     Raises:
         UserError: there is nothing to read, or `detections.json` cannot be written.
         KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; the files are finished.
     """
-    say, tally = above_bars(log), Tally(above_bars(warn or log))
-    items = find_items(source, tally.note)
+    say, tell = above_bars(log), above_bars(warn or log)
+    tally = Tally(tell, predictor.max_detections)
+    items = find_items(source, tally.note, tell)
     names = OutputNames(out_folder, _paths_of(items))
     json_path = names.folder / JSON_NAME if save_json else None
     sinks: list[Sink] = [VideoSink(names, say, tally.note), ImageSink(names, tally.note)]
@@ -101,14 +107,16 @@ class Tally:
     """A sink that counts frames, detections by class name and frames dropped by live sources, and notes the errors.
 
     Args:
-        warn: called with each sentence on a source that could not be read.
+        warn: called with each sentence on a source that could not be read or written.
+        max_detections: that a frame may have at the most; those that reach it are counted.
     """
 
-    def __init__(self, warn: Callable[[str], object]) -> None:
-        self.frames = self.dropped = 0
+    def __init__(self, warn: Callable[[str], object], max_detections: int) -> None:
+        self.frames = self.dropped = self.limited = 0
         self.counts: Counter[str] = Counter()
         self.errors: list[str] = []
         self._warn = warn
+        self._max_detections = max_detections
         self._dropped_here = 0  # by the source of the last result
 
     def summary(self, names: OutputNames, json_path: Path | None, classes: Sequence[str], seconds: float) -> Summary:
@@ -121,6 +129,7 @@ class Tally:
             "json": str(json_path) if json_path and self.frames else None,
             "errors": self.errors,
             "counts": {name: self.counts[name] for name in classes if self.counts[name]},
+            "limited": self.limited,
         }
 
     def note(self, error: UserError) -> None:
@@ -132,6 +141,7 @@ class Tally:
         self._dropped_here = result.frame.dropped
         self.dropped += self._dropped_here - before
         self.frames += 1
+        self.limited += len(result) >= self._max_detections
         self.counts.update(result.counts())
 
 

@@ -83,7 +83,8 @@ class ProgressSink:
         self._done += 1
         height, width = result.image.shape[:2]
         place = f"[{self._done}/{self._images}] {printable(result.source)} {width}x{height}"
-        self._log(f"{place}: {describe(result.counts())}")
+        note = f" ({result.frame.note})" if result.frame.note else ""
+        self._log(f"{place}: {describe(result.counts())}{note}")
 
     def _tell_frame(self, result: Result) -> None:
         frame, found = result.frame, describe(result.counts())

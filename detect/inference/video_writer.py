@@ -117,8 +117,8 @@ class VideoWriter:
             width, height = self._size
             with self._stack:
                 raise UserError(
-                    f"{printable(self.path)}: OpenCV cannot write a video of {width}x{height} px at {self.fps:g} frames/s; "
-                    "check the free space, and that opencv-python is installed"
+                    f"{printable(self.path)}: OpenCV cannot write a video of {width}x{height} px and {self.fps:g} "
+                    "frames/s; check the free space, and that opencv-python is installed"
                 )
         return file
 

@@ -330,6 +330,33 @@ def test_prediction_of_an_image_a_folder_a_pattern_and_a_video(exported, squares
         assert sum(said["counts"].values()) == said["detections"]
 
 
+def test_an_unquoted_pattern_and_repeated_sources_are_taken(exported, squares, tmp_path):
+    images = [squares / "images" / "val" / f"{number}.png" for number in range(3)]
+    arguments = ("predict", "--weights", exported, "--out", tmp_path, "--source")
+    assert answer(*arguments, *images)["frames"] == 3
+    assert answer(*arguments, images[0], "--source", images[1])["frames"] == 2
+
+
+def test_the_limit_of_detections_is_an_option_and_said(exported, squares, tmp_path):
+    arguments = ("predict", "--weights", exported, "--source", squares / "images" / "val", "--min-score", "0.001")
+    ran = detect(*arguments, "--out", tmp_path, "--max-detections", "1")
+    found = [frame["detections"] for frame in detections_in(tmp_path)["frames"]]
+    assert ran.status == 0 and [len(one) for one in found] == [1] * 5
+    assert ran.err == (
+        "note: 5 of 5 images have as many detections as are allowed, and may have more; --max-detections raises it\n"
+    )
+    many = answer(*arguments, "--out", tmp_path, "--max-detections", "1000")
+    assert many["detections"] > 500 and many["limited"] == 0
+
+
+def test_a_video_has_a_line_a_frame_on_request_only(exported, tmp_path):
+    write_clip(tmp_path / "clip.avi", 4)
+    arguments = ("predict", "--weights", exported, "--source", tmp_path / "clip.avi", "--out", tmp_path / "out")
+    assert " frame " not in detect(*arguments).out
+    assert detect(*arguments, "--verbose").out.count("clip.avi frame ") == 4
+    assert detect(*arguments, "--quiet").out.splitlines()[0].startswith("4 frames, ")
+
+
 def test_prediction_in_batches_finds_the_same(exported, squares, tmp_path):
     for batch in (1, 4):
         answer(
@@ -492,7 +519,8 @@ MISTAKES = {
     "score no number": ("predict --weights {exported} --source {images} --min-score nan", "from 0 to 1"),
     "file as predict's out": ("predict --weights {exported} --source {images} --out {tiny}", "tiny.yaml"),
     "no source": ("predict --weights {exported}", "--source"),
-    "export nowhere": ("export {run} --out {tmp}/none/x.safetensors", "cannot be written"),
+    "a list as source": ("predict --weights {exported} --source {tmp}/broken.yaml --out {tmp}/o", "is a text"),
+    "export nowhere": ("export {run} --out {tiny}/none/x.safetensors", "--out", "cannot be made"),
     "export onto a folder": ("export {run} --out {empty}", "must end in .safetensors"),
     "unknown format": ("export {run} --out x --format onnx", "onnx"),
     "odd profile": (f"profile {PAPER} --size 100", "multiple of the model's stride"),

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from detect.errors import UserError
 from detect.inference.pipeline import detect_files
@@ -167,7 +168,7 @@ def test_dropped_frames_of_live_sources_are_told(tmp_path, monkeypatch):
     assert lines[5].startswith("webcam0 frame 6, ") and lines[5].endswith(" fps, 10 dropped: 1 dog")
     sentence = "10 of 16 frames came faster than they could be processed and were dropped"
     assert [line for line in lines if "came faster" in line] == [f"webcam0: {sentence}", f"webcam1: {sentence}"]
-    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "dropped"]
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "limited", "dropped"]
 
 
 def test_dropped_frames_stand_in_every_line_and_the_bar(tmp_path, monkeypatch):
@@ -192,7 +193,7 @@ def test_dropped_frames_are_told_after_ctrl_c(tmp_path):
 
 def test_only_live_sources_have_dropped_frames(folder, tmp_path):
     summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
-    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts"]
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "limited"]
 
 
 def test_closing_the_window_ends_the_run_and_finishes_the_files(folder, tmp_path, monkeypatch):
@@ -227,6 +228,23 @@ def test_a_full_disk_keeps_the_frames_of_a_video_before_it(folder, tmp_path, mon
     assert "clip.mp4: ends after 7 frames, the disk is full" in error
     assert [Path(path).name for path in summary["files"]] == ["clip.mp4", "z.png"]
     assert frames_in(summary["files"][0])[0] == 7 and summary["frames"] == 21
+
+
+def test_frames_that_reach_the_limit_are_counted(folder, tmp_path):
+    predictor = OneDog()
+    for limit, limited in ((1, 21), (2, 0)):
+        predictor.max_detections = limit
+        summary = detect_files(predictor, [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+        assert summary["limited"] == limited and summary["frames"] == 21
+
+
+def test_what_is_left_out_and_what_was_chosen_is_told(folder, tmp_path):
+    images = [Image.fromarray(np.full((48, 64, 3), level, np.uint8)) for level in (0, 200)]
+    images[0].save(folder / "m.gif", save_all=True, append_images=images[1:])
+    lines, warnings = [], []
+    detect_files(OneDog(), folder, tmp_path / "out", log=lines.append, warn=warnings.append)
+    assert any(line.endswith("m.gif 64x48: 1 dog (the first of its images was taken)") for line in lines)
+    assert any(line.startswith(f"{folder}: left out are ") and "1 video (clip.avi)" in line for line in warnings)
 
 
 def test_counts_are_told_in_words():

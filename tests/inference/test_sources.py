@@ -1,8 +1,10 @@
 """Every kind of source, and what happens to those that fail."""
 
+import os
 import struct
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -63,7 +65,7 @@ class Wrapped:
 
 
 def test_folder_gives_its_images_sorted_and_no_subfolders(tmp_path):
-    for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png", "notes.txt"]):
+    for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / "x.png", flat(level))
         (tmp_path / "x.png").rename(tmp_path / name)
@@ -78,6 +80,79 @@ def test_pattern_gives_images_and_videos_sorted(tmp_path):
     write_video(tmp_path / "a.mp4", NOISE[:2])
     (tmp_path / "c.txt").touch()
     assert [item.medium for item in find_items(str(tmp_path / "*"))] == ["video", "image"]
+
+
+def test_what_a_folder_leaves_out_is_said(tmp_path):
+    folder = tmp_path / "all"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "c.png"):
+        write_image(folder / name, flat(9))
+    (folder / "b.png").rename(folder / "b.jfif")
+    (folder / "c.png").rename(folder / "c")
+    (folder / "d.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    (folder / "e.jpg").symlink_to("nowhere")
+    (folder / "f").symlink_to("nowhere")
+    for number in range(3):
+        (folder / f"{number}.txt").write_text("notes")
+    (folder / "x.bin").write_bytes(bytes(99))
+    write_video(folder / "g.mp4", NOISE[:2])
+    os.mkfifo(folder / "pipe")
+    notes, errors = [], []
+    items = find_items(folder, on_note=notes.append)
+    assert [Path(item.value).name for item in items] == ["a.jpg", "b.jfif", "c", "d.heic", "e.jpg"]
+    assert notes == [
+        f"{folder}: left out are 1 dead link (f), 1 folder (sub), 2 other files (pipe, x.bin), "
+        "3 texts (0.txt, 1.txt, ...), 1 video (g.mp4)"
+    ]
+    assert [Path(frame.source).name for frame in read_frames(items, errors.append)] == ["a.jpg", "b.jfif", "c"]
+    assert "HEIC" in str(errors[0]) and "is a link to nowhere" in str(errors[1])
+    notes.clear()
+    items = find_items(f"{folder}/*", on_note=notes.append)
+    assert [item.medium for item in items] == ["image"] * 5 + ["video"]
+    assert notes == [
+        f"{folder}/*: left out are 1 dead link (f), 2 other files (pipe, x.bin), 3 texts (0.txt, 1.txt, ...)"
+    ]
+
+
+def test_folders_that_hold_no_image_say_what_they_hold(tmp_path):
+    (tmp_path / "more").mkdir()
+    assert "holds no images but 1 folder (more) (subfolders are not searched)" in refused(tmp_path)
+
+
+def test_notes_of_an_image_come_with_it(tmp_path):
+    images = [Image.fromarray(flat(level)) for level in (0, 200)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:])
+    assert read(tmp_path / "a.gif")[0].note == "the first of its images was taken"
+
+
+def test_brackets_of_a_folder_are_its_name(tmp_path):
+    for folder in ("x[1]", "x1"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "a.png", flat(9))
+    assert [item.value for item in find_items(f"{tmp_path}/x[1]/*.png")] == [f"{tmp_path}/x[1]/a.png"]
+    assert [item.value for item in find_items(f"{tmp_path}/x[1]")] == [f"{tmp_path}/x[1]/a.png"]
+    assert [item.value for item in find_items(f"{tmp_path}/x[0-9]/*.png")] == [f"{tmp_path}/x1/a.png"]
+
+
+def test_a_pattern_without_a_folder_is_looked_for_here(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", flat(9))
+    monkeypatch.chdir(tmp_path)
+    assert [item.value for item in find_items("*.png")] == ["a.png"]
+
+
+def test_a_folder_named_by_a_number_comes_before_a_webcam(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    write_image(tmp_path / "2024" / "a.png", flat(9))
+    notes = []
+    assert [item.value for item in find_items("2024", on_note=notes.append)] == ["2024/a.png"]
+    assert notes == ["2024: is taken for the file or folder of this name; the webcam is /dev/video2024"]
+    assert [find_items(webcam)[0].value for webcam in (2024, "/dev/video2024", "2023")] == [2024, 2024, 2023]
+
+
+def test_a_list_of_files_is_no_video(tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\nbüro.jpg\n" * 500)
+    assert "list.txt: is a text; if it lists images or videos, give those themselves" in refused(tmp_path / "list.txt")
 
 
 def test_name_with_brackets_is_a_file_first(tmp_path):
