@@ -5,10 +5,11 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from types import ModuleType
 from typing import Any, NoReturn
 
-from detect.errors import UserError
+from detect.errors import UserError, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,6 +17,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but what is not known is a mistake, before anything that is missing is."""
+        if self._subparsers is None:
+            for word in takewhile(lambda word: word != "--", args or ()):
+                if word.startswith("--") and word.partition("=")[0] not in self._option_string_actions:
+                    raise self._unknown(word)
+        parsed, extra = super().parse_known_args(args, namespace)
+        if extra:
+            raise self._unknown(extra[0])
+        return parsed, extra
+
+    def _unknown(self, word: str) -> UserError:
+        hint = nearest(word.partition("=")[0], self._option_string_actions)
+        hint = hint if "did you mean" in hint else f"; see {self.prog} --help"  # no list of all
+        return UserError(f"{self.prog}: unknown {word}{hint}")
 
 
 def add_verb(verbs: Any, name: str, verb: ModuleType) -> None:

@@ -24,7 +24,7 @@ from detect.cli import (
     zoo,
 )  # fmt: skip
 from detect.cli.common import Parser, add_verb, with_option
-from detect.errors import UserError
+from detect.errors import UserError, nearest
 from detect.files import printable
 from detect.interrupt import status_of, stop_interrupts
 from detect.weights.fetch import OFFLINE
@@ -74,9 +74,9 @@ def _run(arguments: Sequence[str]) -> int:
     """`main` without the signals."""
     args = None
     try:
-        args, extra = parser().parse_known_args(arguments)
-        if extra:
-            raise UserError(f"detect {args.verb}: unknown {extra[0]}; see detect {args.verb} --help")
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise UserError(f"detect: there is no verb {arguments[0]}{nearest(arguments[0], VERBS)}")
+        args = parser().parse_args(arguments)
         if getattr(args, "offline", False):
             os.environ[OFFLINE] = "1"
         return args.run(args) or 0

@@ -469,8 +469,13 @@ def test_of_equal_epochs_the_last_is_best(trained):
 
 MISTAKES = {
     "no verb": ("", "VERB"),
-    "unknown verb": ("trian x.yaml", "trian"),
-    "unknown option": ("train {tiny} --epoch 3", "--epoch"),
+    "unknown verb": ("trian x.yaml", "no verb trian; did you mean 'train'?"),
+    "unknown option": ("train {tiny} --epoch 3", "unknown --epoch; see"),
+    "misspelt option": ("train {tiny} --ouut x", "unknown --ouut; did you mean '--out'?"),
+    "misspelt option with a value": ("evaluate {run} --bach=3", "did you mean '--batch'?"),
+    "misspelt option that is required": ("predict --sorce x", "did you mean '--source'?"),
+    "misspelt option of an inner verb": ("classify train x.yaml --resum x", "did you mean '--resume'?"),
+    "one argument too many": ("train {tiny} {tiny}", "unknown", "tiny.yaml"),
     "nothing to train": ("train", "--resume"),
     "both config and resume": ("train {tiny} --resume {run}", "--resume"),
     "missing config": ("train {tmp}/none.yaml", "none.yaml"),
@@ -618,7 +623,7 @@ def test_hints_name_options_of_the_verb(trained, here):
 
 
 def test_an_unknown_option_names_the_help_of_its_verb():
-    assert "see detect train --help" in detect("train", "x.yaml", "--bogus").err
+    assert "see detect train --help" in detect("train", "x.yaml", "--with-everything").err
 
 
 def test_print_config_keeps_the_promise_of_json(tiny):
