@@ -28,13 +28,27 @@ def video_backend() -> int:
 
 
 def open_capture(source: str | int) -> cv2.VideoCapture:
-    """OpenCV's reader of a video file, a stream's address or a webcam's number; ask `isOpened()`."""
+    """OpenCV's reader of a video file, a stream's address or a webcam's number; ask `isOpened()`.
+
+    Raises:
+        UserError: the name is none that OpenCV can take.
+    """
     if isinstance(source, int):
         return cv2.VideoCapture(source)
     if "://" not in source:
-        return cv2.VideoCapture(os.path.abspath(source), video_backend())  # absolute: `a:b.mp4` is no address
+        return cv2.VideoCapture(native(os.path.abspath(source)), video_backend())  # absolute: `a:b.mp4` is no address
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT, cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT]
-    return cv2.VideoCapture(source, video_backend(), limits if video_backend() == cv2.CAP_FFMPEG else [])
+    return cv2.VideoCapture(native(source), video_backend(), limits if video_backend() == cv2.CAP_FFMPEG else [])
+
+
+def native(name: str) -> str:
+    """`name`, if it is one that OpenCV can take: others crash the process.  Raises UserError."""
+    try:
+        if b"\0" not in name.encode():
+            return name
+    except UnicodeEncodeError:  # bytes of a file name that are no UTF-8
+        pass
+    raise UserError(f"{printable(name)}: no video can have a name that is no UTF-8 text; rename it or its folder")
 
 
 def sane_fps(fps: float, fastest: float) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from detect.errors import UserError
 from detect.files import cannot_write, printable, replacing
-from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, open_capture, sane_fps, video_backend
+from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, native, open_capture, sane_fps, video_backend
 
 LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2
 LONGEST_GAP = 60.0  # seconds of a video that one image may fill; a stranger's file could ask for years
@@ -107,6 +107,7 @@ class VideoWriter:
         height, width = image.shape[:2]
         shrink = min(LARGEST / max(height, width), 1)
         self._size = _even(width * shrink), _even(height * shrink)
+        native(str(self.path))
         try:
             self._temporary = self._stack.enter_context(replacing(self.path))
         except OSError as error:

@@ -143,6 +143,12 @@ def test_a_wild_time_at_a_wild_rate_does_not_fill_the_disk(tmp_path):
     assert write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9)], 60_000).written == LONGEST_GAP * 240 + 2
 
 
+def test_a_name_that_opencv_cannot_take_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"o\?\.mp4: no video can have a name that is no UTF-8 text"):
+        write(tmp_path / "o\udcff.mp4", [(50, 0.0)], 10)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_video_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"out\.mp4: cannot be written"):
         write(tmp_path / "nowhere" / "out.mp4", [(50, 0.0)], 10)
