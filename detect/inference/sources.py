@@ -16,7 +16,7 @@ from PIL import Image
 
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, is_text, missing, printable
-from detect.inference.live import LatestImage
+from detect.inference.live import LatestImage, open_patiently
 from detect.inference.video import FASTEST_LIVE, Video, check_end, check_size, open_capture, open_video, sane_fps
 from detect.ops.image import IMAGE_SUFFIXES, is_image, read_noted, to_rgb
 
@@ -266,7 +266,7 @@ def _frames_of(video: Video, item: Item) -> Iterator[Frame]:
 
 
 def _read_live(item: Item) -> Iterator[Frame]:
-    capture = open_capture(item.value)
+    capture = open_patiently(partial(open_capture, item.value))
     if not capture.isOpened():
         advice = "check the address and the network" if isinstance(item.value, str) else "check that it is plugged in"
         raise UserError(f"{item.name}: cannot be opened; {advice}")

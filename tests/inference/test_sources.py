@@ -1,7 +1,9 @@
 """Every kind of source, and what happens to those that fail."""
 
 import os
+import signal
 import struct
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -417,8 +419,9 @@ def test_live_source_drops_late_images_and_counts_them(monkeypatch):
     assert camera.released
 
 
-def test_stream_reconnects_a_finite_number_of_times():
-    cameras = [Camera(1), Camera(0, opened=False), Camera(1), Camera(0), Camera(0, opened=False)]
+def test_stream_reconnects_as_long_as_images_come_and_five_times_more():
+    cameras = [Camera(1 + number % 2 * 3, opened=number % 3 != 2) for number in range(20)]  # short, long, not there
+    cameras += [Camera(1)] + [Camera(0, opened=number % 2) for number in range(5)] + [Camera(1)]
     opened = iter(cameras)
     frames = []
     with (
@@ -426,8 +429,19 @@ def test_stream_reconnects_a_finite_number_of_times():
         LatestImage(Camera(2), "rtsp://camera", lambda: next(opened), pause=0.001) as images,
     ):
         frames += images
-    assert next(opened, None) is None and 1 <= len(frames) <= 4
-    assert all(camera.released for camera in cameras)
+    assert list(opened) == cameras[-1:] and all(camera.released for camera in cameras[:-1])
+
+
+def test_ctrl_c_is_heard_while_a_silent_address_is_tried(monkeypatch):
+    silent, ended = threading.Event(), []
+    monkeypatch.setattr(sources, "open_capture", lambda _: ended.append(silent.wait(20)))
+    press = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    with pytest.raises(KeyboardInterrupt):
+        read("rtsp://camera/1")
+    assert not ended
+    silent.set()
+    press.join()
 
 
 def test_leaving_a_live_source_ends_its_thread(monkeypatch):
