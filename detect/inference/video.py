@@ -2,23 +2,21 @@
 
 import math
 import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 
 from detect.errors import UserError
 from detect.files import missing, printable
+from detect.inference.container import is_cut_off, mp4_duration
 from detect.ops.image import MAX_PIXELS, too_large
 
 USUAL_FPS = 30.0  # where a source says nothing sane about itself
 FASTEST = 65_535.0  # frames a second that a file may have: MPEG-4 counts no faster
 FASTEST_LIVE = 240.0  # above it, what a source says is likely the rate of its clock
-MOST_BOXES = 1000  # of an .mp4 that are looked at
 TIMEOUT = 10_000  # ms to open a stream, and to wait for its next image
 
 
@@ -131,7 +129,7 @@ def open_video(path: str) -> Video:
 
 
 def check_end(video: Video, name: str) -> None:
-    """Raise `UserError` if the `video`, read to its end, gave clearly fewer frames than its header says.
+    """Raise `UserError` if the `video`, read to its end, gave clearly fewer frames than its header says, or is cut off.
 
     Clearly: more than 2 percent and 3 frames. One that ends before its time, too, breaks off. The number of frames is
     exact in .mp4, .mov and .avi; elsewhere OpenCV estimates it from the duration, which counts the sound too, so a
@@ -141,59 +139,30 @@ def check_end(video: Video, name: str) -> None:
     Args:
         name: path of the file, or address without its query.
     """
-    if video.fps is None or video.total is None:
-        return
-    whole = video.total / video.fps
+    if video.fps and video.total:
+        _check_count(video, name, video.fps, video.total)
+    if is_cut_off(name):
+        raise UserError(
+            f"{printable(name)}: breaks off after frame {video.count}; "
+            "the frames before it were kept, fetch or export the video again for the rest"
+        )
+
+
+def _check_count(video: Video, name: str, fps: float, total: int) -> None:
+    """`check_end` for what the numbers tell."""
+    whole = total / fps
     duration = min(whole, mp4_duration(name) or math.inf)
     exact = os.path.splitext(name)[1].lower() in (".mp4", ".m4v", ".mov", ".avi")
-    allowed = max(3 / video.fps, 0.02 * duration, 0.0 if exact else 1.0)
-    if video.count >= video.total - max(3, 0.02 * video.total):
+    allowed = max(3 / fps, 0.02 * duration, 0.0 if exact else 1.0)
+    if video.count >= total - max(3, 0.02 * total):
         return
     if video.end < duration - allowed:
         raise UserError(
-            f"{printable(name)}: breaks off after frame {video.count} of {video.total}; "
+            f"{printable(name)}: breaks off after frame {video.count} of {total}; "
             "the frames before it were kept, fetch or export the video again for the rest"
         )
-    if exact and duration > whole - 2 / video.fps:
+    if exact and duration > whole - 2 / fps:
         raise UserError(
-            f"{printable(name)}: {video.total - video.count} of its {video.total} frames cannot be decoded and were "
+            f"{printable(name)}: {total - video.count} of its {total} frames cannot be decoded and were "
             "left out; fetch or export the video again for them"
         )
-
-
-def mp4_duration(path: str) -> float | None:
-    """Seconds that an .mp4 or .mov plays, edits applied (its `mvhd` box, ISO/IEC 14496-12), or None."""
-    try:
-        with open(path, "rb") as file:
-            end = os.fstat(file.fileno()).st_size
-            for box_type, start, size in _boxes(file, 0, end):
-                if box_type != b"moov":
-                    continue
-                for inner, inner_start, _ in _boxes(file, start, start + size):
-                    if inner == b"mvhd":
-                        file.seek(inner_start)
-                        layout = ">4x16xIQ" if file.read(1) == b"\1" else ">4x8xII"
-                        file.seek(inner_start)
-                        timescale, duration = struct.unpack(layout, file.read(struct.calcsize(layout)))
-                        return duration / timescale if timescale and duration else None
-    except (OSError, struct.error):
-        pass
-    return None
-
-
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(box_type, start of content, size of content) of the boxes of an .mp4 between two positions."""
-    for _ in range(MOST_BOXES):
-        if start + 8 > end:
-            return
-        file.seek(start)
-        size, box_type = struct.unpack(">I4s", file.read(8))
-        header = 8
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8))
-            header = 16
-        size = end - start if size == 0 else size
-        if size < header:
-            return
-        yield box_type, start + header, size - header
-        start += size

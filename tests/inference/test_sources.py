@@ -286,6 +286,18 @@ def test_cut_off_video_is_reported_after_its_frames(tmp_path, suffix, code):
     assert len(errors) == 1
 
 
+@pytest.mark.parametrize(("suffix", "code"), [(".webm", "VP80"), (".ts", "mp4v")])
+def test_a_cut_that_the_numbers_do_not_tell_is_reported(tmp_path, suffix, code):
+    path = write_video(tmp_path / f"clip{suffix}", NOISE[:40], code=code)
+    assert len(read(path)) == 40
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    errors = []
+    frames = read(path, errors)
+    assert 15 < len(frames) < 35 and len(errors) == 1
+    assert str(errors[0]).startswith(f"{path}: breaks off after frame {len(frames)}")
+
+
 def test_damaged_end_of_a_video_is_reported(tmp_path):
     path = write_video(tmp_path / "clip.mp4", NOISE)
     data = path.read_bytes()
