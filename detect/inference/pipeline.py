@@ -10,14 +10,13 @@ from typing import NotRequired, Protocol, TypedDict
 
 from detect.errors import UserError
 from detect.files import printable
+from detect.inference.output_names import OutputNames
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.result import Result
-from detect.inference.sinks import ImageSink, JsonSink, OutputNames, Sink, VideoSink, opened
+from detect.inference.sinks import ImageSink, JsonSink, Sink, VideoSink, opened
 from detect.inference.sources import Item, OnError, Source, find_items
 from detect.inference.window import WindowClosed, WindowSink
 from detect.interrupt import held
-
-JSON_NAME = "detections.json"
 
 
 class Summary(TypedDict):
@@ -59,6 +58,8 @@ def detect_files(
 ) -> Summary:
     """Detect in `source` and write annotated images, videos and `detections.json` to `out_folder`.
 
+    Outputs of an earlier run there are replaced, other files are not: then a number is added to the name.
+
     Images get one line each with what was found; videos and live sources a progress bar that shows it, or a line
     every few seconds where the output is no terminal; `verbose` gives them a line for every frame.
 
@@ -77,9 +78,9 @@ def detect_files(
     tally = Tally(tell, predictor.max_detections)
     items = find_items(source, tally.note, tell)
     names = OutputNames(out_folder, _paths_of(items))
-    json_path = names.folder / JSON_NAME if save_json else None
+    json_path = names.json if save_json else None
     sinks: list[Sink] = [VideoSink(names, say, tally.note), ImageSink(names, tally.note)]
-    sinks += [JsonSink(json_path, predictor.names)] if json_path else []
+    sinks += [JsonSink(json_path, predictor.names, names.ours)] if json_path else []
     sinks += [tally, ProgressSink(say, sum(item.medium == "image" for item in items), show_progress, verbose)]
     sinks += [WindowSink()] if show else []
     start = time.perf_counter()

@@ -3,11 +3,8 @@
 What tells the user how it goes (`progress`) and shows it in a window (`window`) has the same shape.
 """
 
-import itertools
 import json
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -15,11 +12,12 @@ from typing import Protocol, Self, TextIO
 
 from detect.errors import UserError
 from detect.files import cannot_write, printable, replacing
+from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
 from detect.inference.sources import OnError, raise_error
 from detect.inference.video_writer import VideoWriter
 from detect.interrupt import held
-from detect.ops.image import WRITE_FORMATS, write_image
+from detect.ops.image import write_image
 
 
 class Sink(Protocol):
@@ -41,42 +39,6 @@ def opened(sinks: Sequence[Sink]) -> Iterator[None]:
     finally:
         with held():
             stack.close()
-
-
-class OutputNames:
-    """Names for output files in one folder: never that of another output, and never a source.
-
-    Args:
-        folder: where the outputs go; made if it is not there.
-        sources: paths that no output may replace.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]] = ()) -> None:
-        self.folder = Path(folder)
-        self.taken: list[Path] = []  # in the order they were asked for
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
-        self._lower_case: set[str] = set()  # the names taken; some file systems know no case
-        self._uses: Counter[str] = Counter()
-        self._sources = {identity for identity in map(_identity, sources) if identity}
-
-    def take(self, source: str, suffix: str | None = None) -> Path:
-        """A free path named after `source` (a path, an address or a word), with `suffix` or else the source's own."""
-        if "://" in source:
-            stem, own = re.sub(r"[^A-Za-z0-9.-]+", "_", source.partition("://")[2]).strip("._")[:100] or "stream", ""
-        else:
-            stem, own = Path(source).stem, Path(source).suffix.lower()
-        suffix = suffix or (own if own in WRITE_FORMATS else ".png")
-        for number in itertools.count(self._uses[stem + suffix] + 1):
-            path = self.folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
-            if path.name.lower() not in self._lower_case and _identity(path) not in self._sources:
-                break
-        self._uses[stem + suffix] = number
-        self._lower_case.add(path.name.lower())
-        self.taken.append(path)
-        return path
 
 
 class ImageSink:
@@ -160,16 +122,20 @@ class VideoSink:
 class JsonSink:
     """Writes all detections to one JSON file; use it in a `with` block.
 
-    `{"frames": [...], "names": [...]}` with one `Result.to_dict()` a line. Frames go to disk as they come and the file
-    takes its place when the block ends, however it ends. Without a frame there is no file.
+    `{"frames": [...], "names": [...], "files": [...]}` with one `Result.to_dict()` a line. Frames go to disk as they
+    come and the file takes its place when the block ends, however it ends. Without a frame there is no file.
 
     Args:
         path: of the file.
         names: of the K classes.
+        files: called when the block ends for the names of the annotated images and videos beside it.
     """
 
-    def __init__(self, path: str | os.PathLike[str], names: Iterable[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], names: Iterable[str], files: Callable[[], list[str]] = list
+    ) -> None:
         self.path = Path(path)
+        self._files = files
         self.frames = 0
         self._class_names = list(names)
         self._stack = ExitStack()
@@ -181,9 +147,10 @@ class JsonSink:
     def __exit__(self, *_: object) -> None:
         if self._file is None:
             return
+        names, files = json.dumps(self._class_names), json.dumps(self._files())
         try:
             with self._stack:
-                self._file.write(f'\n], "names": {json.dumps(self._class_names)}}}\n')
+                self._file.write(f'\n], "names": {names}, "files": {files}}}\n')
         except OSError as error:
             raise cannot_write(self.path, error) from error
 
@@ -199,12 +166,3 @@ class JsonSink:
     def _open(self) -> TextIO:
         temporary = self._stack.enter_context(replacing(self.path))
         return self._stack.enter_context(open(temporary, "w", encoding="ascii"))
-
-
-def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    """What tells whether two paths are the same file, or None if there is none."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino

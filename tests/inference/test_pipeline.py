@@ -247,6 +247,18 @@ def test_what_is_left_out_and_what_was_chosen_is_told(folder, tmp_path):
     assert any(line.startswith(f"{folder}: left out are ") and "1 video (clip.avi)" in line for line in warnings)
 
 
+def test_a_second_run_replaces_what_the_first_wrote(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "clip.mp4").write_text("somebody's film")
+    for source in (folder / "clip.avi", folder / "z.png", folder / "clip.avi", folder / "z.png"):
+        detect_files(OneDog(), source, tmp_path / "out", log=lambda _: None)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "clip.mp4", "clip-2.mp4", "z.png", "detections.json",
+    }  # fmt: skip
+    assert (tmp_path / "out" / "clip.mp4").read_text() == "somebody's film"
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())["files"] == ["clip-2.mp4", "z.png"]
+
+
 def test_counts_are_told_in_words():
     assert describe({"person": 3, "dog": 1}) == "3 person, 1 dog"
     assert describe({}) == "nothing found"

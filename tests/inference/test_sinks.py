@@ -1,7 +1,6 @@
 """Outputs are whole, take every result in one shape and never take another file's place."""
 
 import json
-import time
 
 import cv2
 import numpy as np
@@ -9,11 +8,11 @@ import pytest
 
 from detect.errors import UserError
 from detect.inference import window
+from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
-from detect.inference.sinks import ImageSink, JsonSink, OutputNames, VideoSink, opened
+from detect.inference.sinks import ImageSink, JsonSink, VideoSink, opened
 from detect.inference.sources import Frame
 from detect.inference.window import WindowClosed, WindowSink
-from detect.ops.image import read_image
 
 
 def flat(level, shape=(48, 64)):
@@ -24,46 +23,6 @@ def result(boxes=((1, 2, 30.12345, 40),), source="a.jpg", **frame):
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     scores, labels = np.full(len(boxes), 0.75, np.float32), np.ones(len(boxes), np.int64)
     return Result(boxes, scores, labels, ("cat", "dog\udcff"), Frame(flat(0), source, **frame))
-
-
-def test_outputs_of_one_name_do_not_replace_each_other(tmp_path):
-    names = OutputNames(tmp_path / "out")
-    sources = ["x/a.jpg", "x/a.png", "y/a.jpg", "y/A.JPG", "a-2.jpg", "b.gif"]
-    assert [names.take(source).name for source in sources] == [
-        "a.jpg", "a.png", "a-2.jpg", "A-3.jpg", "a-2-2.jpg", "b.png",
-    ]  # fmt: skip
-    assert names.take("x/clip.avi", ".mp4") != names.take("x/clip.mov", ".mp4")
-
-
-def test_a_source_is_never_replaced(tmp_path):
-    for name in ("a.png", "a-2.png"):
-        cv2.imwrite(str(tmp_path / name), flat(1))
-    (tmp_path / "old.png").touch()
-    names = OutputNames(tmp_path, [tmp_path / "a.png", str(tmp_path / "a-2.png"), "not there"])
-    sink = ImageSink(names)
-    for source in (str(tmp_path / "a.png"), "elsewhere/old.png"):
-        sink.write(result(boxes=(), source=source))
-    assert [path.name for path in names.taken] == ["a-3.png", "old.png"]
-    assert read_image(tmp_path / "a.png")[0, 0, 0] == 1
-
-
-def test_many_sources_of_one_name_are_named_quickly(tmp_path):
-    names = OutputNames(tmp_path)
-    start = time.perf_counter()
-    assert len({names.take(f"{i}/image.jpg") for i in range(3000)}) == 3000
-    assert time.perf_counter() - start < 2
-
-
-def test_address_makes_a_harmless_file_name(tmp_path):
-    names = OutputNames(tmp_path)
-    assert names.take("rtsp://cam.local/../../live 1", ".mp4").name == "cam.local_.._.._live_1.mp4"
-    assert names.take("rtsp:///", ".mp4").parent == tmp_path
-
-
-def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written"):
-        OutputNames(tmp_path / "file" / "out")
 
 
 def test_json_holds_boxes_in_image_px(tmp_path):
