@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
         check_display()
     from detect import api
-    from detect.files import filled_folder, new_folder
+    from detect.files import filled_folder, new_folder, printable
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
 
@@ -67,6 +67,6 @@ def run(args: argparse.Namespace) -> int:
     if summary["frames"]:
         say(f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end: {describe(summary['counts'])}")
         for path in [*summary["files"], summary["json"]]:
-            say(path)
+            say(printable(path))
     answer(args, summary)
     return 1 if summary["errors"] else 0

@@ -176,6 +176,13 @@ def test_evaluation_prints_the_twelve_lines_and_the_classes(run):
     ]  # fmt: skip
 
 
+def test_detections_that_cannot_be_written_do_not_take_the_report_away(run, small_disk):
+    with small_disk(100):
+        ran = detect("evaluate", run)
+    assert_one_error(ran, "detections.json: cannot be written")
+    assert all(SUMMARY.fullmatch(line) for line in ran.out.splitlines()[:12]) and "instances" in ran.out
+
+
 def test_evaluation_answers_in_json(run):
     content = answer("evaluate", run)
     assert list(content)[:12] == list(METRICS)
