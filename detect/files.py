@@ -8,6 +8,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
+from shutil import disk_usage
 from typing import Any
 
 from detect.errors import UserError, nearest
@@ -39,6 +40,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a folder that is no folder: said above
             temporary.unlink(missing_ok=True)
+
+
+def check_space(path: str | os.PathLike[str], reserve: int, done: str) -> None:
+    """Raise `UserError` where the disk of the file `path` has less than `reserve` bytes left; `done` is in it."""
+    try:
+        free = disk_usage(Path(path).parent).free
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if free < reserve:
+        raise UserError(f"{printable(path)}: ends after {done}, the disk is full; make room on it")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -34,7 +34,8 @@ class LatestImage:
     """Iterate over the images of a live source as (uint8 RGB [height, width, 3], seconds since the first one).
 
     An image that is not asked for before the next one arrives is dropped, and counted in `dropped`: the delay cannot
-    grow. Use it in a `with` block, which ends the thread and closes the source.
+    grow. The `connections` that gave an image are counted too. Use it in a `with` block, which ends the thread and
+    closes the source.
 
     Args:
         capture: an open `cv2.VideoCapture`; the thread takes it over.
@@ -52,6 +53,7 @@ class LatestImage:
         pause: float = PAUSE,
     ) -> None:
         self.dropped = 0
+        self.connections = 0  # that have given an image
         self._name = name
         self._reopen = reopen
         self._pause = pause
@@ -111,8 +113,9 @@ class LatestImage:
                 break
             if not found:
                 break
-            came = True
             with self._news:
+                self.connections += not came
+                came = True
                 self.dropped += self._slot is not None
                 self._slot = (image, time.monotonic())
                 self._news.notify()

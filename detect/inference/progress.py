@@ -31,7 +31,7 @@ class ProgressSink:
     Args:
         log: called with each line; see `above_bars`.
         images: how many the sources hold.
-        moving: tell about videos and live sources: a bar on stderr where that is a terminal, else a line every
+        moving: tell how far videos and live sources are: a bar on stderr where that is a terminal, else a line every
             `PLAIN_LINE_EVERY` seconds.
         verbose: a line for every frame of them.
     """
@@ -90,6 +90,8 @@ class ProgressSink:
         frame, found = result.frame, describe(result.counts())
         place = f"{printable(frame.source)} frame {frame.index + 1}" + (f" of {frame.total}" if frame.total else "")
         dropped = f"{frame.dropped} dropped" if frame.dropped else ""
+        if frame.note:
+            self._log(f"{printable(frame.source)}: {frame.note}")
         if self._verbose:
             self._log(f"{_listed(place, dropped)}: {found}")
         if self._bar is not None:

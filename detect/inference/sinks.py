@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Protocol, Self, TextIO
 
 from detect.errors import UserError
-from detect.files import cannot_write, printable, replacing
+from detect.files import cannot_write, check_space, printable, replacing
 from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
 from detect.inference.sources import OnError, raise_error
 from detect.inference.video_writer import VideoWriter
 from detect.interrupt import held
 from detect.ops.image import write_image
+
+RESERVE = 256 << 10  # bytes of the disk that are left free to finish a JSON file
 
 
 class Sink(Protocol):
@@ -112,11 +114,14 @@ class VideoSink:
             self._on_error(error)
         if not video.written:
             self._names.taken.remove(video.path)
-        elif video.left_out:
+            return
+        if video.left_out:
             self._log(
                 f"{printable(video.path)}: {video.left_out} of {video.given} images came in bursts, "
                 f"faster than the video's {video.fps:g} frames a second, and are not in it"
             )
+        if video.shortened:
+            self._log(f"{printable(video.path)}: gaps without an image were shortened by {video.shortened:.0f} s")
 
 
 class JsonSink:
@@ -156,6 +161,7 @@ class JsonSink:
 
     def write(self, result: Result) -> None:
         try:
+            check_space(self.path, RESERVE, f"{self.frames} frames")
             if self._file is None:
                 self._file = self._open()
             self._file.write((",\n" if self.frames else '{"frames": [\n') + result.to_json())

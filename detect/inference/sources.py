@@ -51,7 +51,7 @@ class Frame:
     total: int | None = None
     medium: Medium = "image"
     dropped: int = 0
-    note: str = ""  # what was chosen for the user where the image's file leaves a choice
+    note: str = ""  # what was chosen where the image's file leaves a choice; that a live source came back
 
 
 class Item(NamedTuple):
@@ -280,8 +280,11 @@ def _read_live(item: Item) -> Iterator[Frame]:
     fps = sane_fps(capture.get(cv2.CAP_PROP_FPS), FASTEST_LIVE)
     reopen = partial(open_capture, item.value) if isinstance(item.value, str) else None
     with LatestImage(capture, item.name, reopen) as images:
+        connections = 1
         for index, (image, time) in enumerate(images):
-            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped)
+            note = "fell silent, and was connected again" if images.connections > connections else ""
+            connections = max(images.connections, 1)
+            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped, note)
 
 
 @contextmanager

@@ -3,14 +3,13 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from shutil import disk_usage
 from typing import Self
 
 import cv2
 import numpy as np
 
 from detect.errors import UserError
-from detect.files import cannot_write, printable, replacing
+from detect.files import cannot_write, check_space, printable, replacing
 from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, native, open_capture, sane_fps, video_backend
 
 LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2
@@ -25,8 +24,10 @@ class VideoWriter:
 
     Each image is shown at its own time: a gap is filled by the image before it, so that a source of varying frame
     rate never plays too fast. Images that come in a burst are shown late, by `LATEST` at the most, or else left out
-    (`left_out` of the `given` ones). The file takes its place when the block ends, however it ends, if it is whole and
-    playable; one that is not replaces nothing. On a disk that fills up the video ends while there is room to finish it.
+    (`left_out` of the `given` ones). Gaps of more than `LONGEST_GAP` are cut (by `shortened` seconds in all).
+
+    The file takes its place when the block ends, however it ends, if it is whole and playable; one that is not replaces
+    nothing. On a disk that fills up the video ends while there is room to finish it.
 
     Args:
         path: of the video.
@@ -37,12 +38,12 @@ class VideoWriter:
         self.path = Path(path)
         self.fps = _writable(sane_fps(fps or 0, FASTEST) or USUAL_FPS)
         self.given = self.left_out = 0  # images
+        self.shortened = 0.0  # seconds cut out of gaps
         self.written = 0  # frames of the file, those that fill gaps too; 0 again if it could not be kept
         self._file: cv2.VideoWriter | None = None
         self._last: np.ndarray  # BGR, as in the file
         self._stack = ExitStack()
         self._start = 0.0  # time of the first image, seconds
-        self._delay = 0.0  # seconds cut out of gaps
 
     def __enter__(self) -> Self:
         return self
@@ -56,19 +57,19 @@ class VideoWriter:
         Raises:
             UserError: the file cannot be written, or not go on; `close` finishes what was written.
         """
-        self._check_space()
+        check_space(self.path, RESERVE + self.written * INDEX_ENTRY, f"{self.written} frames")
         if self._file is None:
             self._file = self._open(image)
             self._start = time or 0.0
         self.given += 1
-        slot = self.written if time is None else round((time - self._start - self._delay) * self.fps)
+        slot = self.written if time is None else round((time - self._start - self.shortened) * self.fps)
         if slot < self.written - LATEST * self.fps:
             self.left_out += 1
             return
         gap = slot - self.written
         longest = round(LONGEST_GAP * min(self.fps, FASTEST_LIVE))
         if gap > longest:
-            self._delay += (gap - longest) / self.fps
+            self.shortened += (gap - longest) / self.fps
             gap = longest
         for _ in range(gap):
             self._file.write(self._last)
@@ -90,17 +91,6 @@ class VideoWriter:
                     f"{printable(self.path)}: only {found} of {written} frames could be written, the video is not kept"
                     "; check the free space"
                 )
-
-    def _check_space(self) -> None:
-        """Raise UserError where the disk has no room for more frames and the index of those that are written."""
-        try:
-            free = disk_usage(self.path.parent).free
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        if free < RESERVE + self.written * INDEX_ENTRY:
-            raise UserError(
-                f"{printable(self.path)}: ends after {self.written} frames, the disk is full; make room on it"
-            )
 
     def _open(self, image: np.ndarray) -> cv2.VideoWriter:
         """OpenCV's writer of a new file in which `image` has room."""

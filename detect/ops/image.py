@@ -33,6 +33,8 @@ DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera that a file of 16 bits may hold
 BITS_PER_SAMPLE, MAX_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE = 258, 281, 341  # TIFF tags
 PNG_START = 512  # bytes in which a PNG states its significant bits, if it does
 
+DARK = "is dark: its colours of 16 bits use less than 14; save it with 8 bits"
+
 ORIENTATION = 0x0112  # the EXIF tag: how the stored image must be turned to stand upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -91,7 +93,7 @@ def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> tuple[
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise too_large(name, f"{width}x{height} px")
-    opened, bits = image, _stated_bits(image)
+    opened, bits, is_deep = image, _stated_bits(image), ";16" in str(getattr(image, "tile", ""))
     image.load()
     orientation = 1
     with suppress(Exception):  # damaged EXIF data is no reason to refuse the image
@@ -106,7 +108,8 @@ def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> tuple[
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         image = white
-    return np.array(image if image.mode == "RGB" else image.convert("RGB")), _first_of(opened)
+    rgb = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return rgb, _listed(DARK if is_deep and 0 < rgb.max() < 64 else "", _first_of(opened))
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:

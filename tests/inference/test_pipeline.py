@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,13 +222,34 @@ def test_an_output_that_cannot_be_written_does_not_end_the_others(folder, tmp_pa
 
 
 def test_a_full_disk_keeps_the_frames_of_a_video_before_it(folder, tmp_path, monkeypatch):
-    free = iter([1 << 30] * 7 + [0] * 99)
-    monkeypatch.setattr("detect.inference.video_writer.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    free = iter([1 << 30] * 14 + [1 << 20] * 99)  # asked for the video and for the JSON file
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
     summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
     (error,) = summary["errors"]
     assert "clip.mp4: ends after 7 frames, the disk is full" in error
     assert [Path(path).name for path in summary["files"]] == ["clip.mp4", "z.png"]
     assert frames_in(summary["files"][0])[0] == 7 and summary["frames"] == 21
+
+
+def test_a_full_disk_keeps_the_json_of_the_frames_before_it(folder, tmp_path, monkeypatch):
+    free = iter([1 << 30] * 14 + [0] * 99)
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    with pytest.raises(UserError, match=r"detections\.json: ends after 7 frames, the disk is full"):
+        detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())["frames"]) == 7
+    assert frames_in(tmp_path / "out" / "clip.mp4")[0] == 7
+
+
+def test_a_live_source_that_comes_back_is_said(tmp_path):
+    class Returning(Cameras):
+        def predict_items(self, items, on_error):
+            for result in super().predict_items(items, on_error):
+                note = "fell silent, and was connected again" if result.frame.index == 3 else ""
+                yield replace(result, frame=replace(result.frame, note=note))
+
+    lines = []
+    detect_files(Returning(), 0, tmp_path / "out", log=lines.append)
+    assert lines[0] == "webcam0: fell silent, and was connected again" and len(lines) == 2
 
 
 def test_frames_that_reach_the_limit_are_counted(folder, tmp_path):

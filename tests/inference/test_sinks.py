@@ -90,6 +90,14 @@ def test_images_that_are_not_in_their_video_are_told_once(tmp_path):
     ]
 
 
+def test_gaps_that_are_shortened_are_told(tmp_path):
+    lines = []
+    with VideoSink(OutputNames(tmp_path), lines.append) as sink:
+        for index, when in enumerate((0.0, 0.1, 100.0)):
+            sink.write(result(source="rare.avi", index=index, time=when, fps=10.0, medium="video"))
+    assert lines == [f"{tmp_path}/rare.mp4: gaps without an image were shortened by 40 s"]
+
+
 def test_annotated_image_is_drawn_once_for_all_sinks(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("detect.inference.result.draw", lambda image, *_: drawn.append(1) or image.copy())

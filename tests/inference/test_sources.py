@@ -444,6 +444,15 @@ def test_stream_reconnects_as_long_as_images_come_and_five_times_more():
     assert list(opened) == cameras[-1:] and all(camera.released for camera in cameras[:-1])
 
 
+def test_a_stream_that_came_back_says_so(monkeypatch):
+    cameras = iter([Camera(2, pause=0.01), Camera(2, pause=0.01)] + [Camera(0)] * 5)
+    monkeypatch.setattr(sources, "open_capture", lambda _: next(cameras))
+    monkeypatch.setattr(LatestImage.__init__, "__defaults__", (None, 0.001))
+    errors = []
+    notes = [frame.note for frame in read("rtsp://camera/1", errors)]
+    assert notes.count("fell silent, and was connected again") == 1 and notes[0] == "" and len(errors) == 1
+
+
 def test_ctrl_c_is_heard_while_a_silent_address_is_tried(monkeypatch):
     silent, ended = threading.Event(), []
     monkeypatch.setattr(sources, "open_capture", lambda _: ended.append(silent.wait(20)))

@@ -73,6 +73,7 @@ def test_a_flood_of_images_is_thinned_out(tmp_path):
 def test_a_wild_time_does_not_fill_the_disk(tmp_path):
     writer = write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9), (200, 1e9 + 0.1)], 10)
     assert writer.written == LONGEST_GAP * 10 + 3
+    assert writer.shortened == pytest.approx(1e9 - LONGEST_GAP, rel=1e-6)
 
 
 def test_frames_without_times_follow_each_other(tmp_path):
@@ -133,7 +134,7 @@ def test_an_unplayable_video_replaces_nothing(tmp_path, small_disk):
 
 def test_a_video_ends_while_the_disk_has_room_to_finish_it(tmp_path, monkeypatch):
     free = iter([10 << 20, 5 << 20, 1 << 20])
-    monkeypatch.setattr("detect.inference.video_writer.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
     with pytest.raises(UserError, match="ends after 2 frames, the disk is full"):
         write(tmp_path / "out.mp4", [(50, None)] * 3, 10)
     assert len(levels_of(tmp_path / "out.mp4")[1]) == 2

@@ -6,6 +6,7 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,6 +150,14 @@ def test_levels_out_of_the_usual_are_scaled_by_their_range(tmp_path, stored, not
     Image.fromarray(stored).save(tmp_path / "grey.tif")
     found, said = read_noted(tmp_path / "grey.tif")
     assert said == note and np.abs(found[..., 2] - (EXACT if note else 0)).max() <= 1
+
+
+@pytest.mark.parametrize(("greatest", "words"), [(4095, "is dark: its colours of 16 bits"), (65535, "")])
+def test_dark_colours_of_16_bits_are_said(tmp_path, greatest, words):
+    colours = np.linspace(0, greatest, 192).reshape(8, 8, 3).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), colours)
+    note = read_noted(tmp_path / "deep.png")[1]
+    assert note.startswith(words) and bool(note) == bool(words)
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])
