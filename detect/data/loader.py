@@ -183,3 +183,9 @@ def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
     for stop in STOPS:  # the main process's business; systemd tells all processes of a service
         signal.signal(stop, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_next_time)
+
+
+def _end_next_time(number: int, _: object) -> None:
+    """What a loader's process does at its first SIGTERM; the main process ends one that hangs with another."""
+    signal.signal(number, signal.SIG_DFL)
