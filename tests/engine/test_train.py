@@ -234,7 +234,6 @@ def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
         from detect import config
         from detect.engine.detection import DetectionTask
         from detect.engine.train import Trainer
-from detect.interrupt import Interrupted
         torch.set_num_threads(1)
         folder = Path({str(tmp_path)!r})
         settings = config.from_dict(json.loads((folder / "settings.json").read_text()))
