@@ -79,7 +79,7 @@ def label_files(
     items, folder = find_photos(source, note, tell)
     made_folder(out.parent)
     labels, limited = Labels(folder, categories), 0
-    progress = ProgressSink(say, len(items))
+    progress = ProgressSink(say, tell, len(items))
     with progress, closing(predictor.predict_items(items, note)) as results:
         try:
             for result in results:

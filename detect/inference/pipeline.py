@@ -67,8 +67,8 @@ def detect_files(
         source: see `sources.find_items`.
         show: also show each image in a window; the key q ends the run.
         log: called with each line.
-        warn: called with each sentence on a source that could not be read or written, or on what was left out; `log` by
-            default.
+        warn: called with each sentence on what could not be read or written, was left out, chosen or interrupted; `log`
+            by default.
 
     Raises:
         UserError: there is nothing to read, or `detections.json` cannot be written.
@@ -79,9 +79,9 @@ def detect_files(
     items = find_items(source, tally.note, tell)
     names = OutputNames(out_folder, _paths_of(items))
     json_path = names.json if save_json else None
-    sinks: list[Sink] = [VideoSink(names, say, tally.note), ImageSink(names, tally.note)]
+    sinks: list[Sink] = [VideoSink(names, tell, tally.note), ImageSink(names, tally.note)]
     sinks += [JsonSink(json_path, predictor.names, names.ours)] if json_path else []
-    sinks += [tally, ProgressSink(say, sum(item.medium == "image" for item in items), show_progress, verbose)]
+    sinks += [tally, ProgressSink(say, tell, sum(item.medium == "image" for item in items), show_progress, verbose)]
     sinks += [WindowSink()] if show else []
     start = time.perf_counter()
     with opened(sinks), closing(predictor.predict_items(items, tally.note)) as results:
@@ -89,7 +89,7 @@ def detect_files(
             write_all(results, sinks)
         except KeyboardInterrupt:
             if tally.frames:
-                say(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
+                tell(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
             raise
     summary = tally.summary(names, json_path, predictor.names, time.perf_counter() - start)
     return summary | {"dropped": tally.dropped} if any(item.medium == "live" for item in items) else summary

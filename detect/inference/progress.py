@@ -30,6 +30,7 @@ class ProgressSink:
 
     Args:
         log: called with each line; see `above_bars`.
+        warn: called with each note that comes with an image.
         images: how many the sources hold.
         moving: tell how far videos and live sources are: a bar on stderr where that is a terminal, else a line every
             `PLAIN_LINE_EVERY` seconds.
@@ -37,9 +38,15 @@ class ProgressSink:
     """
 
     def __init__(
-        self, log: Callable[[str], object], images: int = 0, moving: bool = True, verbose: bool = False
+        self,
+        log: Callable[[str], object],
+        warn: Callable[[str], object],
+        images: int = 0,
+        moving: bool = True,
+        verbose: bool = False,
     ) -> None:
         self._log = log
+        self._warn = warn
         self._images = images
         self._moving = moving
         self._verbose = verbose
@@ -59,6 +66,8 @@ class ProgressSink:
             self._end_source()
             self._begin_source(result.frame)
         self._frame = result.frame
+        if result.frame.note:
+            self._warn(f"{printable(result.source)}: {result.frame.note}")
         if result.frame.medium == "image":
             self._tell_image(result)
         else:
@@ -83,15 +92,12 @@ class ProgressSink:
         self._done += 1
         height, width = result.image.shape[:2]
         place = f"[{self._done}/{self._images}] {printable(result.source)} {width}x{height}"
-        note = f" ({result.frame.note})" if result.frame.note else ""
-        self._log(f"{place}: {describe(result.counts())}{note}")
+        self._log(f"{place}: {describe(result.counts())}")
 
     def _tell_frame(self, result: Result) -> None:
         frame, found = result.frame, describe(result.counts())
         place = f"{printable(frame.source)} frame {frame.index + 1}" + (f" of {frame.total}" if frame.total else "")
         dropped = f"{frame.dropped} dropped" if frame.dropped else ""
-        if frame.note:
-            self._log(f"{printable(frame.source)}: {frame.note}")
         if self._verbose:
             self._log(f"{_listed(place, dropped)}: {found}")
         if self._bar is not None:

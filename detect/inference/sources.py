@@ -212,17 +212,17 @@ def _few(names: Sequence[str]) -> str:
 
 def _kind_of(path: str) -> Literal["image", "video", "folder", "dead link", "text", "other file"]:
     """What is at `path`: by its suffix, or else by its content."""
-    suffix = Path(path).suffix.lower()
     if os.path.isdir(path):
         return "folder"
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe: reading it might never end
+        return "other file"
+    suffix = Path(path).suffix.lower()
     if suffix in PHOTO_SUFFIXES:
         return "image"
     if suffix in VIDEO_SUFFIXES:
         return "video"
     if not os.path.exists(path):
         return "dead link"
-    if not os.path.isfile(path):  # reading it might never end
-        return "other file"
     if is_image(path):
         return "image"
     return "text" if is_text(path) else "other file"

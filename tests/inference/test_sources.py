@@ -98,12 +98,12 @@ def test_what_a_folder_leaves_out_is_said(tmp_path):
         (folder / f"{number}.txt").write_text("notes")
     (folder / "x.bin").write_bytes(bytes(99))
     write_video(folder / "g.mp4", NOISE[:2])
-    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "pipe.png")
     notes, errors = [], []
     items = find_items(folder, on_note=notes.append)
     assert [Path(item.value).name for item in items] == ["a.jpg", "b.jfif", "c", "d.heic", "e.jpg"]
     assert notes == [
-        f"{folder}: left out are 1 dead link (f), 1 folder (sub), 2 other files (pipe, x.bin), "
+        f"{folder}: left out are 1 dead link (f), 1 folder (sub), 2 other files (pipe.png, x.bin), "
         "3 texts (0.txt, 1.txt, ...), 1 video (g.mp4)"
     ]
     assert [Path(frame.source).name for frame in read_frames(items, errors.append)] == ["a.jpg", "b.jfif", "c"]
@@ -112,7 +112,7 @@ def test_what_a_folder_leaves_out_is_said(tmp_path):
     items = find_items(f"{folder}/*", on_note=notes.append)
     assert [item.medium for item in items] == ["image"] * 5 + ["video"]
     assert notes == [
-        f"{folder}/*: left out are 1 dead link (f), 2 other files (pipe, x.bin), 3 texts (0.txt, 1.txt, ...)"
+        f"{folder}/*: left out are 1 dead link (f), 2 other files (pipe.png, x.bin), 3 texts (0.txt, 1.txt, ...)"
     ]
 
 
