@@ -33,6 +33,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from detect import api
+    from detect.files import printable
 
     say = say_of(args)
     told = api.label(
@@ -47,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
         **predictor_arguments(args),
     )
     for name, count in told["counts"].items():
-        say(f"{count:6d}  {name}")
-    say(f"{told['boxes']} boxes in {told['images']} images of {told['folder']}: {told['file']}")
+        say(f"{count:6d}  {printable(name)}")
+    say(printable(f"{told['boxes']} boxes in {told['images']} images of {told['folder']}: {told['file']}"))
     if told["limited"]:
         complain(limit_note(told["limited"], told["images"]))
     if told["errors"]:
