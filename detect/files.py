@@ -13,6 +13,7 @@ from typing import Any
 
 from detect.errors import UserError, nearest
 
+CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
 MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
 
@@ -153,6 +154,11 @@ def made_folder(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror})", argument="out") from error
     return Path(path)
+
+
+def cache_folder() -> Path:
+    """The folder for what can be fetched or made again: `CSP_DETECT_CACHE`, else ~/.cache/csp-detect."""
+    return Path(os.environ.get(CACHE) or "~/.cache/csp-detect").expanduser()
 
 
 @contextmanager

@@ -32,11 +32,11 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from detect import api
+    from detect.api.label import label
     from detect.files import printable
 
     say = say_of(args)
-    told = api.label(
+    told = label(
         args.weights,
         source_of(args),
         args.out,

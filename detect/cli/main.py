@@ -25,6 +25,7 @@ from detect.cli import (
 )  # fmt: skip
 from detect.cli.common import Parser, add_verb, with_option
 from detect.errors import UserError, nearest
+from detect.extras import not_installed
 from detect.files import printable
 from detect.interrupt import status_of, stop_interrupts
 from detect.weights.fetch import OFFLINE
@@ -86,6 +87,8 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
+        if isinstance(error, ModuleNotFoundError):
+            error = not_installed(error) or error
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
             return 1

@@ -41,19 +41,20 @@ def run(args: argparse.Namespace) -> int:
         from detect.inference.window import check_display
 
         check_display()
-    from detect import api
+    from detect.api.load import RELEASED, open_detector
     from detect.files import filled_folder, new_folder, printable
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
 
     say, options = say_of(args), predictor_arguments(args)
-    weights = api.load_weights(args.weights or api.RELEASED, options.pop("cfg"), options.pop("names"))
-    for note in weights.notes:
+    opened = open_detector(
+        args.weights or RELEASED, min_score=args.min_score, max_detections=args.max_detections, **options
+    )
+    for note in opened.notes:
         complain(note)
-    model = api.predictor_of(weights, min_score=args.min_score, max_detections=args.max_detections, **options)
     with filled_folder(args.out) if args.out else new_folder("runs", "detect") as folder:
         summary = detect_files(
-            model,
+            opened.predictor,
             source_of(args),
             folder,
             show=args.show,
