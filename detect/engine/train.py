@@ -12,13 +12,13 @@ import torch
 from detect import config
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
-from detect.engine.interrupt import Interrupted, interrupt_flag
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.task import Task
 from detect.errors import UserError
+from detect.interrupt import Interrupted, held
 from detect.models.detector import as_input
 from detect.weights.files import write_checkpoint
 from detect.weights.start import load_matching
@@ -104,7 +104,7 @@ class Trainer:
         """Train up to optimizer step `until` (the end, if None). Returns the last row of the history, if any.
 
         Raises:
-            Interrupted: Ctrl-C was pressed; the checkpoint is written.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
@@ -112,7 +112,7 @@ class Trainer:
         saved = time.monotonic()
         keep_freed_memory()
         try:
-            with interrupt_flag() as interrupted:
+            with held() as stops:
                 if self.step == 0:
                     self.save()
                 while self.step < until:
@@ -122,11 +122,11 @@ class Trainer:
                         self._end_of_period(log)
                         self.save()
                         saved = time.monotonic()
-                    elif interrupted or time.monotonic() - saved > self.settings.train.save_minutes * 60:
+                    elif stops or time.monotonic() - saved > self.settings.train.save_minutes * 60:
                         self.save()
                         saved = time.monotonic()
-                    if interrupted:
-                        raise Interrupted(self.step, self.folder)
+                    if stops:
+                        raise Interrupted(self.step, self.folder, stops[0])
                 if not self._evaluates_after(self.step):
                     self.save()
         except torch.OutOfMemoryError as error:

@@ -22,8 +22,9 @@ from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
-from detect.engine.train import Interrupted, Trainer, interrupt_flag
+from detect.engine.train import Trainer
 from detect.errors import UserError
+from detect.interrupt import Interrupted
 from detect.ops.image import write_image
 from detect.weights.files import read, read_checkpoint
 from tests.small_nets import conv, net, section
@@ -194,40 +195,31 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
 
 
 class Pressing(TrainingLog):
-    """A log that presses Ctrl-C after one step."""
+    """A log that sends a signal after one step."""
 
-    def __init__(self, folder, at):
+    def __init__(self, folder, at, number):
         super().__init__(folder, 99, start=0)
-        self.at = at
+        self.at, self.number = at, number
 
     def step(self, step, *rest):
         super().step(step, *rest)
         if step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
 
 
-def test_ctrl_c_finishes_the_step_and_saves(squares, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_finishes_the_step_and_saves(squares, tmp_path, number):
     settings = settings_of(squares, steps=4)
     whole = trained(settings, tmp_path / "whole")
-    handler = signal.getsignal(signal.SIGINT)
     stopped = Trainer(DetectionTask(settings), tmp_path)
-    with pytest.raises(Interrupted):
-        stopped.run(log=Pressing(tmp_path, at=2))
-    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(Interrupted) as caught:
+        stopped.run(log=Pressing(tmp_path, 2, number))
+    assert (caught.value.step, caught.value.number) == (2, number)
     state = read_checkpoint(tmp_path / "last.pt")
     assert state["step"] == stopped.step == 2
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
     assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
-
-
-def test_a_second_ctrl_c_interrupts_at_once():
-    with pytest.raises(KeyboardInterrupt), interrupt_flag() as pressed:
-        assert not pressed
-        os.kill(os.getpid(), signal.SIGINT)
-        assert pressed
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("the second Ctrl-C did nothing")
 
 
 def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
