@@ -332,13 +332,14 @@ def test_layer_that_never_runs_is_refused():
 def test_a_network_of_a_cfg_is_counted_like_our_own_of_the_same_layers(tmp_path):
     from detect import config, darknet
     from detect.exporters.darknet import write_darknet
+    from detect.exporters.formats import Request
     from detect.weights.files import Weights
 
     settings = config.load(ROOT / "configs" / "yolov3_tiny.yaml", needs_data=False)
     settings.input.size = 96
     ours = config.build_model(settings, 3)
     model = Weights.of(ours, settings, [{"id": i, "name": str(i)} for i in range(3)], tmp_path)
-    _, cfg, _ = write_darknet(tmp_path / "net.weights", model)
+    _, cfg, _ = write_darknet(tmp_path / "net.weights", model, Request())
     counted, expected = profile(darknet.load(cfg), 96), profile(ours, 96)
     assert (counted.floats, counted.conv_weights, counted.cio) == (expected.floats, expected.conv_weights, expected.cio)
     assert_close(counted.bflops, expected.bflops, rtol=1e-12, atol=0)

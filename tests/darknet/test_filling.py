@@ -17,6 +17,7 @@ from detect.darknet.network import DarknetNetwork
 from detect.darknet.writer import cfg_of
 from detect.errors import UserError
 from detect.exporters.darknet import write_darknet
+from detect.exporters.formats import Request
 from detect.models.classifier import Classifier
 from detect.models.layers import ConvNormAct
 from detect.models.registry import BACKBONES
@@ -40,7 +41,8 @@ def file_of(tmp_path, name, num_classes):
     network = built(name, num_classes, seed=0)
     randomise_norms(network)
     categories = [{"id": i, "name": f"thing {i}"} for i in range(num_classes)]
-    path, *_ = write_darknet(tmp_path / "net.weights", Weights.of(network, settings_of(name), categories, Path(name)))
+    weights = Weights.of(network, settings_of(name), categories, Path(name))
+    path, *_ = write_darknet(tmp_path / "net.weights", weights, Request())
     return network, path
 
 

@@ -129,7 +129,7 @@ def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
 
 
 def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
-    _, cfg, _ = write_darknet(tmp_path / "net.weights", loaded("csppelee_prn"))
+    _, cfg, _ = write_darknet(tmp_path / "net.weights", loaded("csppelee_prn"), Request())
     net = read(cfg).net
     assert (net["batch"], net["subdivisions"], net["max_batches"], net["burn_in"]) == (64, 4, 500500, 1000)
     assert (net["learning_rate"], net["momentum"], net["decay"], net["policy"]) == (0.001, 0.9, 0.0005, "steps")
