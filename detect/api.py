@@ -1,6 +1,7 @@
 """What programs call, and what the command line calls: load and predict, label, build, train, evaluate, export."""
 
 import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike, fspath
@@ -224,7 +225,7 @@ def training_settings(
     if configuration or not resume:
         raise UserError("give either a configuration file or a run to resume")
     run = Path(resume)
-    stopped = read((run.parent if run.is_file() else run) / "last.pt", overrides=overrides, **options)
+    stopped = read((run.parent if os.path.isfile(run) else run) / "last.pt", overrides=overrides, **options)
     return stopped.settings, stopped
 
 
@@ -350,7 +351,7 @@ def _evaluation_folder(weights: AnyPath, out: AnyPath | None) -> AbstractContext
     """The folder for an evaluation's files: `out`, the run's own, or a new one in `runs`."""
     if out:
         return nullcontext(made_folder(out))
-    return nullcontext(Path(weights)) if Path(weights).is_dir() else new_folder("runs", "evaluate")
+    return nullcontext(Path(weights)) if os.path.isdir(weights) else new_folder("runs", "evaluate")
 
 
 def export(

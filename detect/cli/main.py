@@ -3,6 +3,7 @@
 Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 Ctrl-C.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -61,6 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a console's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     args = None
     try:
         args, extra = parser().parse_known_args(arguments)
@@ -80,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
+            for sentence in error.details if len(error.details) > 1 else ():
+                print(f"  {printable(sentence)}", file=sys.stderr)
             return 1
         return _unexpected(error)
 

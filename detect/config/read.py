@@ -136,7 +136,7 @@ def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origi
         return values, origins
     origin = origins.pop("base")
     parent = Path(origin.folder, str(values.pop("base")))
-    if not parent.is_file():
+    if not os.path.isfile(parent):
         raise UserError(f"{origin.text}: base: no such file {parent}{nearest_file(parent)}")
     base_values, base_origins = _read(parent)
     if "base" in base_values:
@@ -234,9 +234,9 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         return
     origin = origins["data"]
     path = Path(origin.folder, source)
-    if path.is_dir():
+    if os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
-    elif path.is_file():
+    elif os.path.isfile(path):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})
     else:

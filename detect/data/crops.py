@@ -1,5 +1,6 @@
 """Images of single objects out of images with boxes: a set for a classifier, made from one for a detector."""
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -43,7 +44,7 @@ def crop_boxes(
     for name in classes or ():
         if name not in names:
             raise UserError(f"{dataset.source}: has no class '{name}'{nearest(name, names)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is there already; give another folder, or remove it", argument="out")
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from detect.data.sample import Sample
 from detect.errors import UserError
+from detect.files import printable
 from detect.ops.image import read_image
 
 
@@ -35,12 +36,20 @@ class ImageRecord:
         """The image, uint8 RGB [height, width, 3].  Raises UserError, also when its size is not the recorded one."""
         image = read_image(self.path)
         height, width = image.shape[:2]
-        if (width, height) != (self.width, self.height):
-            raise UserError(
-                f"{self.path}: is {width}x{height} px upright, but its annotation says {self.width}x{self.height}; "
-                f"correct the record of image {self.id}"
-            )
+        self.check_size(width, height)
         return image
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise UserError if the upright image has another size than the recorded one."""
+        if (width, height) == (self.width, self.height):
+            return
+        advice = f"correct the record of image {self.id}"
+        if (width, height) == (self.height, self.width):
+            advice += " and its boxes, or, if EXIF turns the image, save it without"
+        raise UserError(
+            f"{printable(self.path)}: is {width}x{height} px upright, but its annotation says "
+            f"{self.width}x{self.height}; {advice}"
+        )
 
 
 class DetectionData(Protocol):
@@ -73,9 +82,3 @@ class DetectionData(Protocol):
         """Image `index` read from disk, with its boxes, as a `Sample`."""
         image = self.images[index]
         return Sample(image.read(), image.boxes, image.labels, image.weights, image.id)
-
-    def check_files(self) -> None:
-        """Raise UserError unless every image's file is there."""
-        absent = [image.path for image in self.images if not image.path.is_file()]
-        if absent:
-            raise UserError(f"{self.source}: {len(absent)} of its images are not there, the first: {absent[0]}")

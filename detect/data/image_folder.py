@@ -56,7 +56,7 @@ class ImageFolder:
     def of_split(cls, data: "ImageFolderSettings", split: str, classes: Iterable[str] | None = None) -> "ImageFolder":
         """The split `split` of the data that `ImageFolderSettings` describe."""
         root = Path(data.root)
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says")
         if not has_split(data, split):
             hint = nearest(split, sorted(path.name for path in root.iterdir() if path.is_dir())[:20])
@@ -104,4 +104,4 @@ class ImageFolder:
 
 def has_split(data: "ImageFolderSettings", split: str) -> bool:
     """Whether the data that `ImageFolderSettings` describe have a folder for the split."""
-    return Path(split).name == split and Path(data.root, split).is_dir()
+    return Path(split).name == split and os.path.isdir(Path(data.root, split))

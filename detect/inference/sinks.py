@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, Self
 
-from detect.files import cannot_write, printable, replacing
+from detect.files import cannot_write, printable, replacing, shortened
 from detect.inference.result import Result
 from detect.inference.video_writer import VideoWriter
 from detect.ops.image import WRITE_FORMATS, write_image
@@ -63,7 +63,8 @@ class OutputNames:
             stem, own = Path(source).stem, Path(source).suffix.lower()
         suffix = suffix or (own if own in WRITE_FORMATS else ".png")
         for number in itertools.count(self._uses[stem + suffix] + 1):
-            path = self.folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
+            rest = f"{f'-{number}' if number > 1 else ''}{suffix}"
+            path = self.folder / (shortened(stem, rest) + rest)
             if path.name.lower() not in self._lower_case and _identity(path) not in self._sources:
                 break
         self._uses[stem + suffix] = number

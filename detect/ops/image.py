@@ -48,7 +48,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """
     try:
         with open(path, "rb") as file:
-            return to_rgb(_open(file), path)
+            return to_rgb(open_image(file), path)
     except UserError:
         raise
     except OSError as error:
@@ -67,7 +67,7 @@ def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the file `path` begins like an image, whatever its name."""
     try:
         with open(path, "rb") as file:
-            return _open(file) is not None
+            return open_image(file) is not None
     except Exception:  # as in read_image
         return False
 
@@ -118,7 +118,7 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
     return UserError(f"{printable(path)}: not a readable image ({printable(reason)}); remove it or save it again")
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
     """Pillow's image of an open file, only its header read.
 
     `Image.open` compares the size with a limit of its own that is global to the process; asking the formats' openers

@@ -133,12 +133,12 @@ def read(
 def weights_file(path: AnyPath) -> Path:
     """The file of weights that `path`, a file or a run folder, stands for.  Raises UserError."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
         if not found:
             raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
         return found[0]
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise missing(path, known_names())
     return path
 

@@ -40,9 +40,10 @@ SUMMARY = re.compile(r" Average (Precision|Recall) +\(A[PR]\) @\[ IoU=.* \] = -?
 
 
 def assert_one_error(ran, *words):
-    """The mistake is the user's, and one line says so."""
+    """The mistake is the user's, and one line says so; what it counts may be listed below."""
     assert ran.status == 1, ran.err
-    assert ran.err.startswith("error: ") and ran.err.count("\n") == 1, ran.err
+    first, *listed = ran.err.splitlines()
+    assert first.startswith("error: ") and all(line.startswith("  ") for line in listed), ran.err
     assert "Traceback" not in ran.err + ran.out
     for word in words:
         assert word in ran.err

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -373,6 +374,60 @@ def test_a_run_without_data_or_length_is_refused(squares, tmp_path):
     for part, change, word in (("data", None, "data is missing"), ("train", {"batch": 2}, "say how long to train")):
         with pytest.raises(UserError, match=word):
             DetectionTask(config.from_dict(values | {part: change}))
+
+
+def changed(root, folder, change):
+    """A copy of the annotations of the set `root`, changed by `change(split, content)`, beside the same images."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").symlink_to(root / "images")
+    for split in ("train", "val"):
+        content = json.loads((root / "annotations" / f"{split}.json").read_text())
+        change(split, content)
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_record_that_evaluation_cannot_take_stops_a_training_before_its_first_step(squares, tmp_path, split):
+    def spoil(name, content):
+        if name == split:
+            content["annotations"][0]["iscrowd"] = "0"
+
+    with pytest.raises(UserError, match=rf"{split}\.json: box 1 of image 4\d has iscrowd '0'; it must be 0 or 1"):
+        DetectionTask(settings_of(changed(squares, tmp_path / "data", spoil)))
+
+
+@pytest.mark.parametrize("field", [{"iscrowd": 1}, {"score": 0.1}, None])
+def test_a_training_without_a_box_to_learn_from_stops(squares, tmp_path, field):
+    def spoil(split, content):
+        if field is None:
+            content["annotations"] = []
+        for annotation in content["annotations"]:
+            annotation |= field
+
+    with pytest.raises(UserError, match=r"train\.json: holds no box to learn from: 8 images with \d+ ignore regions"):
+        DetectionTask(settings_of(changed(squares, tmp_path / "data", spoil)))
+
+
+def test_classes_that_cannot_be_learned_or_evaluated_are_said(squares, tmp_path):
+    def add(split, content):
+        content["categories"].append({"id": 1, "name": "shapes" if split == "train" else "Shapes"})
+
+    lines = "\n".join(DetectionTask(settings_of(changed(squares, tmp_path / "data", add))).describe())
+    assert "train: 2 of 4 classes have no box, so that they cannot be learned: 'shapes', 'blue'" in lines
+    assert "val.json: the model has no class of these names, so their objects cannot be found: 'Shapes'" in lines
+    assert "are left out: 'shapes' (there is 'Shapes')" in lines
+    assert "class of these" not in "\n".join(DetectionTask(settings_of(squares)).describe())
+
+
+def test_files_of_every_set_are_looked_at_before_the_first_step(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.json: 1 of its 8 images cannot be used; .*/0.png: is not there"):
+        root = changed(squares, tmp_path / "data", lambda *_: None)
+        (root / "images").unlink()
+        shutil.copytree(squares / "images", root / "images")
+        (root / "images" / "train" / "0.png").unlink()
+        sets = {"root": str(squares), "beside": [{"root": str(root)}]}
+        DetectionTask(config.from_dict(config.to_dict(settings_of(squares)) | {"data": sets}))
 
 
 def test_half_precision_needs_cuda(squares, tmp_path):
