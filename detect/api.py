@@ -17,6 +17,7 @@ from detect.data.coco import CocoDataset
 from detect.data.image_folder import ImageFolder
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
+from detect.engine.lock import only_here
 from detect.engine.task import Task
 from detect.engine.train import Trainer
 from detect.errors import UserError, nearest
@@ -225,8 +226,38 @@ def training_settings(
     if configuration or not resume:
         raise UserError("give either a configuration file or a run to resume")
     run = Path(resume)
-    stopped = read((run.parent if os.path.isfile(run) else run) / "last.pt", overrides=overrides, **options)
+    run = run.parent if os.path.isfile(run) else run
+    if os.path.isfile(run / "config.yaml") and not os.path.exists(run / "last.pt"):
+        raise UserError(
+            f"{run}: stopped before its first checkpoint, so there is nothing to resume; start it again with "
+            f"{run / 'config.yaml'}"
+        )
+    stopped = read(run / "last.pt", overrides=overrides, **options)
+    _check_unedited(run / "config.yaml", stopped)
     return stopped.settings, stopped
+
+
+def _check_unedited(path: Path, stopped: Weights) -> None:
+    """Raise UserError if the configuration in a run's folder is neither the checkpoint's nor the one to go on with."""
+    if stopped.training is None or not os.path.isfile(path):
+        return
+    written = _flat(config.to_dict(config.load(path, needs_data=False, settings_type=None)))
+    own = _flat(config.to_dict(config.from_dict(stopped.training["config"], source=path, settings_type=None)))
+    changed = [name for name in own.keys() | written.keys() if own.get(name) != written.get(name)]
+    if changed and written != _flat(config.to_dict(stopped.settings)):
+        name = min(changed)
+        raise UserError(
+            f"{path}: {name} is {written.get(name)} there and {own.get(name)} in the run; a resumed run takes its "
+            "settings from last.pt: give changes as overrides, and remove the file"
+        )
+
+
+def _flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """A mapping of mappings as one of dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return flat
 
 
 def train_settings(
@@ -241,15 +272,16 @@ def train_settings(
     on = pick_device(device)
     task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
     name = Path(configuration or "run").stem
-    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder:
+    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
         trainer = Trainer(task, folder, on, stopped.training if stopped else None)
-        if trainer.step >= trainer.schedule.total_steps:
-            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
+        if trainer.step >= trainer.schedule.total_steps and not trainer.is_due:
+            length = "epochs" if settings.train.epochs else "steps"
+            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")
         write_text(folder / "config.yaml", config.dump(settings))
-    for line in trainer.summary():
-        log(line)
-        trainer.note(line)
-    metrics = trainer.run()
+        for line in trainer.summary():
+            log(line)
+            trainer.note(line)
+        metrics = trainer.run()
     return {"run": str(folder), "steps": trainer.step, "metrics": metrics}
 
 

@@ -1,5 +1,6 @@
 """What a data set for detection is, whatever the format of its files."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +78,16 @@ class DetectionData(Protocol):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def fingerprint(self) -> str:
+        """What a run knows the set by: counts to read, and a hash of the names, sizes, boxes, labels and classes."""
+        digest = hashlib.sha256(repr(self.categories).encode())
+        for image in self.images:
+            digest.update(repr((image.id, image.path.name, image.width, image.height)).encode())
+            for values in (image.boxes, image.labels, image.weights):
+                digest.update(values.tobytes())
+        boxes = sum(len(image.boxes) for image in self.images)
+        return f"{len(self)} images with {boxes} boxes, SHA-256 {digest.hexdigest()}"
 
     def sample(self, index: int) -> Sample:
         """Image `index` read from disk, with its boxes, as a `Sample`."""

@@ -1,5 +1,6 @@
 """Images for a classifier: ROOT/SPLIT/CLASS/image.jpg, the layout of ImageNet."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,12 @@ class ImageFolder:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def fingerprint(self) -> str:
+        """What a run knows the images by: counts to read, and a hash of their names and labels."""
+        digest = hashlib.sha256(repr((self.classes, self.names)).encode())
+        digest.update(self.labels.tobytes())
+        return f"{len(self)} images of {len(self.classes)} classes, SHA-256 {digest.hexdigest()}"
 
     def read(self, index: int) -> np.ndarray:
         """Image `index`, uint8 RGB [h, w, 3].  Raises UserError."""

@@ -6,6 +6,9 @@ import json
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -399,6 +402,43 @@ def test_a_finished_run_goes_on_with_more_epochs(run):
     said = answer("train", "--resume", run, "--set", "train.epochs=3")
     assert said["steps"] == 6 and said["run"] == str(run)
     assert len(list(csv.DictReader((run / "results.csv").open()))) == 3
+
+
+def test_a_run_killed_before_its_first_checkpoint_is_started_again(run, tmp_path):
+    (tmp_path / "killed-1").mkdir()
+    shutil.copy(run / "config.yaml", tmp_path / "killed-1")
+    hint = f"start it again with {tmp_path / 'killed-1' / 'config.yaml'}"
+    assert_one_error(detect("train", "--resume", tmp_path / "killed-1"), "before its first checkpoint", hint)
+    assert_one_error(detect("train", "--resume", tmp_path), "last.pt: no such file")
+
+
+def test_a_config_edited_in_the_runs_folder_is_not_passed_over(run):
+    config = run / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("lr: 0.001", "lr: 0.002"))
+    told = "config.yaml: train.lr is 0.002 there and 0.001 in the run"
+    assert_one_error(detect("train", "--resume", run, "--set", "train.epochs=3"), told)
+    assert_one_error(detect("train", "--resume", run, "--set", "train.lr=0.002"), "is finished after 4 steps")
+    config.write_text("# a remark\n" + text)
+    assert_one_error(detect("train", "--resume", run), "is finished after 4 steps")
+
+
+def test_two_processes_do_not_resume_one_run(run):
+    code = f"""
+        from pathlib import Path
+        from detect.engine.lock import only_here
+        with only_here(Path({str(run)!r})):
+            print("locked", flush=True)
+            input()
+    """
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "text": True}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], **options) as other:
+        assert other.stdout.readline() == "locked\n"
+        ran = detect("train", "--resume", run, "--set", "train.epochs=3")
+        assert_one_error(ran, "another process is training there; wait until it ends")
+        other.communicate("\n")
+    assert answer("train", "--resume", run, "--set", "train.epochs=3")["steps"] == 6
+    assert not (run / ".lock").exists()
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(run):

@@ -185,13 +185,109 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
     trained(settings_of(squares, steps=1), tmp_path / "run")
     state = read_checkpoint(tmp_path / "run" / "last.pt")
     other = settings_of(squares, neck={"name": "EFM", "widths": [6, 6, 6]})
-    for settings, spoilt in (
-        (other, state),
-        (settings_of(squares), {k: v for k, v in state.items() if k != "optimizer"}),
-        (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt")),
+    for settings, spoilt, message in (
+        (other, state, r"last\.pt: does not fit the model: '.*' has the shape"),
+        (settings_of(squares), {k: v for k, v in state.items() if k != "momenta"}, r"last\.pt: has no 'momenta'"),
+        (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt"), r"has no 'step'; only a run's last\.pt"),
     ):
-        with pytest.raises(UserError, match=r"its checkpoint does not fit this model or is damaged"):
+        with pytest.raises(UserError, match=message):
             Trainer(DetectionTask(settings), tmp_path, state=spoilt)
+
+
+class Stops(TrainingLog):
+    """A log whose run is stopped in the middle of the evaluation after step `at`, after best.pt was written."""
+
+    def __init__(self, folder, at):
+        super().__init__(folder, 99, start=0)
+        self.at, self.steps = at, 0
+
+    def step(self, step, *rest):
+        super().step(step, *rest)
+        self.steps = step
+
+    def say(self, text):
+        if self.steps == self.at:
+            raise KeyboardInterrupt
+        super().say(text)
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_an_evaluation_that_a_stop_cut_off_is_made_up_first(squares, tmp_path, at):
+    """8 images in batches of 3 are evaluated after steps 3 and 6, the last."""
+    settings = settings_of(squares, steps=6)
+    whole = trained(settings, tmp_path / "whole")
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(DetectionTask(settings), tmp_path / "parts").run(log=Stops(tmp_path / "parts", at))
+    state = read_checkpoint(tmp_path / "parts" / "last.pt")
+    assert state["step"] == at and state["is_due"] and state["sums"]["steps"] == 3
+    parts = trained(settings, tmp_path / "parts", resume=True)
+    assert_same(whole.history, parts.history, "history")
+    assert [row["step"] for row in parts.history] == [3, 6]
+    for name in ("last.pt", "best.pt"):
+        assert_same(*(read_checkpoint(tmp_path / run / name) for run in ("whole", "parts")), name)
+
+
+def test_ctrl_c_in_the_last_evaluation_ends_the_training_as_it_would_have_ended(squares, tmp_path):
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=2)), tmp_path)
+    trainer.run(log=Pressing(tmp_path, at=2))
+    assert len(trainer.history) == 1 and not trainer.is_due
+
+
+def test_a_resumed_run_takes_changes_of_the_optimizer(squares, tmp_path):
+    trained(settings_of(squares, steps=4), tmp_path, until=2)
+    kept = read_checkpoint(tmp_path / "last.pt")
+    resumed = trained(
+        settings_of(squares, steps=4, momentum=0.5, weight_decay=0.25, nesterov=True), tmp_path, until=2, resume=True
+    )
+    decayed, others = resumed.optimizer.param_groups
+    assert (decayed["momentum"], decayed["weight_decay"], decayed["nesterov"]) == (0.5, 0.25, True)
+    assert (others["momentum"], others["weight_decay"], others["nesterov"]) == (0.5, 0, True)
+    momenta = [resumed.optimizer.state[p]["momentum_buffer"] for p in (*decayed["params"], *others["params"])]
+    assert_same(kept["momenta"], momenta, "momenta")
+
+
+def without_an_image(content):
+    last = content["images"].pop()["id"]
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != last]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_an_image, "7 images with 6 boxes, where the run had 8 images with 7 boxes"),
+        (
+            lambda content: content["annotations"].pop(),
+            "8 images with 6 boxes, where the run had 8 images with 7 boxes",
+        ),
+        (
+            lambda content: content["annotations"][0].update(bbox=[1, 2, 9, 9]),
+            "8 images with 7 boxes as the run had, but",
+        ),
+    ],
+)
+def test_a_run_knows_its_data(squares, tmp_path, change, message):
+    def spoil(split, content):
+        if split == "train":
+            change(content)
+
+    trained(settings_of(squares, steps=2), tmp_path / "run", until=1)
+    state = read_checkpoint(tmp_path / "run" / "last.pt")
+    moved = changed(squares, tmp_path / "moved", lambda *_: None)
+    Trainer(DetectionTask(settings_of(moved, steps=2)), tmp_path / "run", state=state)
+    other = changed(squares, tmp_path / "other", spoil)
+    with pytest.raises(UserError, match=rf"train\.json: other data than .*: split train has {message}"):
+        Trainer(DetectionTask(settings_of(other, steps=2)), tmp_path / "run", state=state)
+
+
+def test_a_run_knows_whether_it_has_a_val_split(squares, tmp_path):
+    trained(settings_of(squares, steps=2), tmp_path / "run", until=1)
+    other = changed(squares, tmp_path / "other", lambda *_: None)
+    (other / "annotations" / "val.json").unlink()
+    with pytest.raises(
+        UserError, match=r"split val has no images, where the run had 2 images with \d boxes; resume it"
+    ):
+        trained(settings_of(other, steps=2), tmp_path / "run", resume=True)
 
 
 class Pressing(TrainingLog):
