@@ -95,9 +95,6 @@ def _unexpected(error: Exception) -> int:
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         print("error: out of memory; try a smaller --size, --batch or train.batch", file=sys.stderr)
         return 1
-    if "DataLoader worker" in str(error):
-        print("error: a loader process was killed; give more shared memory or set train.workers=0", file=sys.stderr)
-        return 1
     print(f"bug: {type(error).__name__}: {error}; --debug shows where, please report it", file=sys.stderr)
     return 2
 

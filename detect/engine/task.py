@@ -10,6 +10,7 @@ from torch import nn
 
 from detect.config.schema import ClassifierSettings, Settings
 from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
 
 
@@ -36,7 +37,8 @@ class Task:
         categories: `{"id", "name"}` by label.
 
     Raises:
-        UserError: the settings do not say what to train on and how long, or the data cannot be used.
+        UserError: the settings do not say what to train on and how long, the data cannot be used, or the shared memory
+            is too small for the loader processes.
     """
 
     leading: str
@@ -51,6 +53,7 @@ class Task:
             raise UserError("data is missing", argument="data")
         if settings.train.epochs is None and settings.train.steps is None:
             raise UserError("train.epochs or train.steps is missing; say how long to train")
+        check_shared_memory(settings)
         self.settings = settings
 
     @cached_property

@@ -49,6 +49,7 @@ def changed(state, place, value):
     return state
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse")
 def test_a_damaged_checkpoint_is_resumed_or_refused_in_one_sentence(stopped, tmp_path):
     state, rng = read_checkpoint(stopped / "last.pt"), random.Random(0)
     everywhere = list(places(state))
