@@ -1,6 +1,7 @@
 """Training a classifier: images in class folders, cross-entropy, top-1."""
 
 import copy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class ClassificationTask(Task):
 
     def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
         network = copy.deepcopy(network).eval().to(device)
-        scores = class_scores(network, self.val_set, self.settings.input.size)
+        scores = class_scores(network, self.val_set, self.settings.input.size, show_progress=sys.stderr.isatty())
         return accuracies(ranks(scores, self.val_set.labels))
 
     def describe(self) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Training a detector: COCO data, the YOLO loss, AP."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -152,7 +153,13 @@ class DetectionTask(Task):
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-        report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
+        report, _ = evaluate_dataset(
+            predictor,
+            self.val_set,
+            self.categories,
+            show_progress=sys.stderr.isatty(),
+            ground_truth=self.ground_truth,
+        )
         return report.metrics
 
     def describe(self) -> Iterator[str]:

@@ -91,7 +91,7 @@ class Trainer:
         if not self.task.val_set:
             yield "not evaluated while training: the data has no split 'val'"
         yield (
-            f"{schedule.total_steps} steps of {train.batch} images ({schedule.epoch(schedule.total_steps)} epochs), "
+            f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
             f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
         )
         yield f"from step {self.step}, into {self.folder}"

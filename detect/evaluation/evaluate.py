@@ -63,7 +63,7 @@ def detect_images(
     chunks = [records[i : i + batch] for i in range(0, len(records), batch)]
     with ThreadPoolExecutor(max_workers=4) as readers:
         pending = []
-        bar = tqdm(total=len(records), unit="image", disable=not show_progress)
+        bar = tqdm(total=len(records), unit="image", disable=not show_progress, leave=None)
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
                 pending.append([readers.submit(record.read) for record in ahead])

@@ -457,11 +457,13 @@ def test_the_end_of_a_training_names_only_files_that_are_there(tiny, squares, tm
     last = ran.out.splitlines()[-1]
     missing = [name for name in ("best.pt", "last.pt", "results.csv") if not (tmp_path / "runs/tiny-1" / name).exists()]
     assert not [name for name in missing if name in last]
+    hint = f"tools/evaluate.py {tmp_path / 'runs/tiny-1'} --data FOLDER (the run's own data has no split val)"
+    assert last.endswith(hint)
 
 
 def test_of_equal_epochs_the_last_is_best(trained):
     rows = list(csv.DictReader((trained.folder / "results.csv").open()))
-    assert rows[0]["AP"] == rows[1]["AP"] == "0.0"
+    assert rows[0]["AP"] == rows[1]["AP"] == "0"
     best = torch.load(trained.folder / "best.pt", weights_only=True)["model"]
     last = torch.load(trained.folder / "last.pt", weights_only=True)["ema"]["model"]
     assert all(torch.equal(best[name], last[name]) for name in best)
