@@ -75,13 +75,9 @@ def name_problem(name: object) -> str:
         return "is no text"
     if not name.strip():
         return "is empty"
-    if has_controls(name):
-        return "holds control characters"
-    try:
-        parts = os.fsencode(name).replace(b"\\", b"/").split(b"/")
-    except UnicodeEncodeError:
-        return "is broken Unicode"
-    if max(map(len, parts)) > MAX_NAME_BYTES:
+    if problem := wrong_characters(name):
+        return problem
+    if max(map(len, os.fsencode(name).replace(b"\\", b"/").split(b"/"))) > MAX_NAME_BYTES:
         return f"has a part of more than {MAX_NAME_BYTES} bytes"
     return ""
 
@@ -94,9 +90,15 @@ def shortened(stem: str, rest: str) -> str:
     return stem
 
 
-def has_controls(text: str) -> bool:
-    """Whether a text holds control characters (tabs and line ends are some), which no name should."""
-    return not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text)
+def wrong_characters(text: str) -> str:
+    """What is wrong with the characters of a name or word, to follow "it"; nothing if nothing is."""
+    if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
+        return "holds control characters"
+    try:
+        os.fsencode(text)  # which takes bytes of a file's name that are no UTF-8, as Python hands them out
+    except UnicodeEncodeError:
+        return "is broken Unicode"
+    return ""
 
 
 def printable(name: object) -> str:

@@ -4,7 +4,7 @@ from os import PathLike
 from pathlib import Path
 
 from detect.errors import UserError
-from detect.files import cannot_read, has_controls, printable
+from detect.files import cannot_read, printable, wrong_characters
 
 MAX_BYTES = 1 << 20
 # what Darknet's lists say, and what COCO's annotations say
@@ -31,8 +31,8 @@ def read_names(path: str | PathLike[str], count: int) -> list[str]:
     """
     lines = [line.strip(" \t\r") for line in _read_text(Path(path)).split("\n")]
     names = [line for line in lines if line]
-    for name in filter(has_controls, names):
-        raise UserError(f"{printable(path)}: '{printable(name[:60])}' holds control characters; take them out")
+    for name in filter(wrong_characters, names):
+        raise UserError(f"{printable(path)}: '{printable(name[:60])}' {wrong_characters(name)}; take them out")
     if len(names) != count:
         raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
     twice = [name for name in names if names.count(name) > 1]

@@ -188,10 +188,20 @@ def training_batches(
                 raise batch
             yield batch
     except RuntimeError as error:
-        if not str(error).startswith("DataLoader"):
-            raise
-        reason = str(error).split("\n")[0]
-        raise UserError(f"the loader processes failed ({reason}); is memory short? {ADVICE}") from error
+        if failure := loader_failure(error):
+            raise failure from error
+        raise
+
+
+def loader_failure(error: RuntimeError) -> UserError | None:
+    """The `UserError` for an error that says that loader processes are dead or silent; None for any other.
+
+    PyTorch raises it wherever the main process is when a loader process dies.
+    """
+    reason = str(error).split("\n")[0]
+    if not reason.startswith("DataLoader"):
+        return None
+    return UserError(f"the loader processes failed ({reason}); is memory short? {ADVICE}")
 
 
 def _start_worker(_: int) -> None:

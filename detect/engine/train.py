@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import torch
 
 from detect import config
+from detect.data.loader import loader_failure
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
 from detect.engine.interrupt import Interrupted, interrupt_flag
@@ -135,6 +136,10 @@ class Trainer:
                     self.save()
         except torch.OutOfMemoryError as error:
             raise UserError(self._out_of_memory()) from error
+        except RuntimeError as error:
+            if failure := loader_failure(error):
+                raise failure from error
+            raise
         finally:
             batches.close()
             log.close()

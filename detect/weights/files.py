@@ -248,6 +248,8 @@ def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
         with replacing(path) as temporary:
             torch.save(state, temporary)
     except RuntimeError as error:  # what torch makes of a full disk
+        if str(error).startswith("DataLoader"):  # a loader process died meanwhile
+            raise
         raise cannot_write(path, error) from error
 
 

@@ -1,6 +1,7 @@
 """A training stops at any step, by whatever cause, and goes on exactly; and it learns."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -316,6 +317,22 @@ def test_ctrl_c_finishes_the_step_and_saves(squares, tmp_path):
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
     assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
+
+
+class Killing(TrainingLog):
+    """A log that kills the loader processes after the first step."""
+
+    def step(self, *arguments):
+        super().step(*arguments)
+        for child in multiprocessing.active_children():
+            child.kill()
+        time.sleep(5)  # until the system tells of it
+
+
+def test_loader_processes_killed_at_any_moment_are_a_sentence(squares, tmp_path):
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=9, workers=1)), tmp_path)
+    with pytest.raises(UserError, match=r"the loader processes failed \(DataLoader worker .* killed.*is memory short"):
+        trainer.run(log=Killing(tmp_path, 9, 0))
 
 
 def test_a_second_ctrl_c_interrupts_at_once():
