@@ -1,4 +1,8 @@
-"""Metadata, dependencies and the console command. Extras: demo (sample photos), dev (tests and lint)."""
+"""Metadata, dependencies and the console command.
+
+Without an extra, exported files can be run where an engine is (extras openvino, onnx); train adds PyTorch and all that
+training, evaluating and weights take; export all that writes files for engines; dev tests and lint.
+"""
 
 import ast
 from pathlib import Path
@@ -32,6 +36,49 @@ class BuildWithWeights(build_py):
             self.copy_file(str(ROOT / "weights" / name), folder)
 
 
+TRAIN = [
+    "torch>=2.6",
+    "torchvision",
+    "pycocotools>=2.0.8",
+    "albumentations>=2.0.8,<2.1",
+    "safetensors",
+    "pooch",
+    "requests",  # what pooch fetches with; fetch.py tells its errors
+]
+OPENVINO = ["openvino>=2025.0"]
+ONNX = ["onnxruntime>=1.20"]
+EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-image"]
+# a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
+SHOW = ["opencv-python>=4.10"]
+EXTRAS = {
+    "openvino": OPENVINO,
+    "onnx": ONNX,
+    "train": TRAIN,
+    "export": EXPORT,
+    "show": SHOW,
+    "demo": [*TRAIN, "scikit-image"],
+    "timm": ["timm>=1.0"],
+    "plot": ["matplotlib"],
+    "supervision": ["supervision"],
+    # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
+    "dev": [
+        *EXPORT,
+        *SHOW,
+        "pytest",
+        "pytest-xdist",
+        "ruff",
+        "import-linter",
+        "mypy",
+        "types-PyYAML",
+        "types-tqdm",
+        "timm>=1.0",
+        "matplotlib",
+        "supervision",
+        "opencv-python<5",
+        "opencv-python-headless<5",
+    ],
+}
+
 setup(
     name="csp-detect",
     version="0.1.0",
@@ -43,42 +90,14 @@ setup(
     packages=find_packages(include=["detect", "detect.*"]),
     package_data={"detect": ["py.typed"]},
     cmdclass={"build_py": BuildWithWeights},
+    # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[
-        "torch>=2.6",
-        "torchvision",
         "numpy",
         "pillow",
-        # albumentations needs the headless wheel; both fill the same folder, so they must be of one version
-        "opencv-python>=4.10",
         "opencv-python-headless>=4.10",
-        "albumentations>=2.0.8,<2.1",
-        "pycocotools>=2.0.8",
         "pyyaml",
-        "safetensors",
         "tqdm",
-        "pooch",
-        "requests",  # what pooch fetches with; fetch.py tells its errors
     ],
-    extras_require={
-        "demo": ["scikit-image"],
-        "timm": ["timm>=1.0"],
-        "plot": ["matplotlib"],
-        "supervision": ["supervision"],
-        # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
-        "dev": [
-            "pytest",
-            "pytest-xdist",
-            "ruff",
-            "import-linter",
-            "mypy",
-            "types-PyYAML",
-            "types-tqdm",
-            "timm>=1.0",
-            "matplotlib",
-            "supervision",
-            "opencv-python<5",
-            "opencv-python-headless<5",
-        ],
-    },
+    extras_require=EXTRAS,
     entry_points={"console_scripts": ["detect=detect.cli.main:main"]},
 )

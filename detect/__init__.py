@@ -6,23 +6,29 @@ Importing this package imports nothing heavy; PyTorch comes with the first use o
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from detect.extras import not_installed
+from detect.version import __version__
+
 if TYPE_CHECKING:
-    from detect.api import build, evaluate, export, label, load, train
+    from detect.api.evaluate import evaluate
+    from detect.api.export import export
+    from detect.api.label import label
+    from detect.api.load import load
+    from detect.api.train import build, train
     from detect.engine.interrupt import Interrupted
     from detect.errors import UserError
     from detect.inference.predictor import Predictor
     from detect.inference.result import Result
     from detect.models.detector import Detector
 
-__version__ = "0.1.0"
 
 _HOMES = {
-    "load": "detect.api",
-    "build": "detect.api",
-    "train": "detect.api",
-    "evaluate": "detect.api",
-    "export": "detect.api",
-    "label": "detect.api",
+    "load": "detect.api.load",
+    "build": "detect.api.train",
+    "train": "detect.api.train",
+    "evaluate": "detect.api.evaluate",
+    "export": "detect.api.export",
+    "label": "detect.api.label",
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
@@ -37,7 +43,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        try:
+            return getattr(import_module(_HOMES[name]), name)
+        except ModuleNotFoundError as error:
+            if sentence := not_installed(error):
+                raise sentence from error
+            raise
     raise AttributeError(f"module 'detect' has no attribute '{name}'")
 
 

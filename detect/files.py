@@ -15,6 +15,7 @@ from detect.errors import UserError, nearest
 TEMPORARY = ".writing-"  # how the names of files in the making begin; theirs are short, as the final ones may be long
 MAX_NAME_BYTES = 255  # of a file or folder; more is refused by the file systems in use
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # how Unicode turns the order of letters
+CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
 MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
 
@@ -167,6 +168,11 @@ def made_folder(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise UserError(f"{path}: cannot be made ({error.strerror})", argument="out") from error
     return Path(path)
+
+
+def cache_folder() -> Path:
+    """The folder for what can be fetched or made again: `CSP_DETECT_CACHE`, else ~/.cache/csp-detect."""
+    return Path(os.environ.get(CACHE) or "~/.cache/csp-detect").expanduser()
 
 
 @contextmanager

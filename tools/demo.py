@@ -58,7 +58,7 @@ def main():
 
 
 def demo():
-    from detect.api import load
+    from detect.api.load import load
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
     from detect.inference.video_writer import VideoWriter

@@ -17,7 +17,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import api
+    from detect.api.evaluate import evaluate_classifier
 
     options = {"split": args.split, "ten_crop": args.ten_crop, "device": args.device, "log": say_of(args)}
-    answer(args, api.evaluate_classifier(args.weights, args.data, **options))
+    answer(args, evaluate_classifier(args.weights, args.data, **options))

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from detect.errors import UserError
+from detect.inference.engines import ENGINES, PRECISIONS
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,7 +61,7 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 # ---- groups of options ---------------------------------------------------------------------------------------------
 
-WEIGHTS = "run folder, .pt, .safetensors, .weights, or a name of detect zoo"  # what a detector's weights may be
+WEIGHTS = "exported .xml or .onnx, run folder, .pt, .safetensors, .weights, or a name of detect zoo"
 
 
 def set_option(sub: argparse.ArgumentParser, example: str) -> None:
@@ -97,13 +98,22 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument("--nms-threshold", type=number(-1, 1), help="overlap above which a detection is left out")
     sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"images at once ({default_batch})")
     device_option(sub)
+    sub.add_argument("--engine", choices=ENGINES, default="auto", help="that runs the file (the fastest installed)")
+    sub.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of an exported file's numbers (the fastest here)"
+    )
+    sub.add_argument(
+        "--exact", dest="precision", action="store_const", const="f32", help="as PyTorch computes: --precision f32"
+    )
+    sub.add_argument("--threads", type=whole(1, 1024), help="that compute (the cores this process may use)")
 
 
 def predictor_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """What `predictor_options` and `darknet_options` were given, as arguments of `detect.load`."""
     nms = {"overlap": args.nms, "threshold": args.nms_threshold}
     given = {name: value for name, value in nms.items() if value is not None}
-    return {"size": args.size, "device": args.device, "batch": args.batch, "cfg": args.cfg, "names": args.names} | given
+    same = ("size", "device", "batch", "cfg", "names", "engine", "precision", "threads")
+    return {name: getattr(args, name) for name in same} | given
 
 
 # ---- answers -------------------------------------------------------------------------------------------------------

@@ -36,11 +36,11 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import api
+    from detect.api.evaluate import evaluate
 
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
     where["resamples"] = args.bootstrap
     options = where | {"name": args.name, "log": say_of(args), "warn": complain}
-    answer(args, api.evaluate(args.weights, args.data, **options, **predictor_arguments(args)))
+    answer(args, evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

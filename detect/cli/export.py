@@ -2,25 +2,35 @@
 
 import argparse
 
-from detect.cli.common import WEIGHTS, answer, complain, darknet_options, say_of, set_option
+from detect.cli.common import WEIGHTS, answer, complain, darknet_options, say_of, set_option, whole
 
-HELP = "write a trained detector or classifier as released weights"
+HELP = "write a trained model for others: released weights, ONNX, OpenVINO (float or int8), Darknet"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("weights", help=WEIGHTS)
     darknet_options(sub)
-    sub.add_argument("--format", choices=["safetensors", "darknet"], default="safetensors")
+    sub.add_argument("--out", required=True, help="file to write; its suffix says the format: .safetensors, .onnx, ...")
+    sub.add_argument("--format", help="safetensors, onnx, openvino, openvino-int8 or darknet (what --out says)")
     sub.add_argument("--half", action="store_true", help="store floats in 16 bits")
-    set_option(sub, "predict.min_score=0.15")
+    sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
+    sub.add_argument("--batch", type=_batch, default=1, help="images at once, or dynamic for any number (1)")
+    sub.add_argument("--data", help="images to calibrate int8 with and to compare with PyTorch on (sample photos)")
     sub.add_argument(
-        "--out", required=True, help="file to write: .safetensors, or .weights with .cfg and .names beside"
+        "--check", type=whole(1, 10**6), default=0, metavar="N", help="tell AP before and after on N images of --data"
     )
+    set_option(sub, "predict.min_score=0.15")
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import api
+    from detect.api.export import export_weights
+    from detect.exporters.formats import Request
 
-    options = {"format": args.format, "half": args.half, "cfg": args.cfg, "names": args.names}
-    options |= {"override_name": "--set", "log": say_of(args), "warn": complain}
-    answer(args, api.export_weights(args.weights, args.out, args.set, **options))
+    given = {name: getattr(args, name) for name in ("half", "size", "batch", "data", "check")}
+    request = Request(**given, log=say_of(args))
+    options = {"cfg": args.cfg, "names": args.names, "override_name": "--set", "warn": complain}
+    answer(args, export_weights(args.weights, args.out, args.set, args.format, request, **options))
+
+
+def _batch(text: str) -> int | None:
+    return None if text == "dynamic" else whole(1, 1024)(text)

@@ -27,10 +27,10 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from detect import api
+    from detect.api.label import label
 
     say = say_of(args)
-    told = api.label(
+    told = label(
         args.weights,
         args.source,
         args.out,

@@ -26,6 +26,7 @@ from detect.cli import (
 )  # fmt: skip
 from detect.cli.common import Parser, add_verb, with_option
 from detect.errors import UserError
+from detect.extras import not_installed
 from detect.files import printable
 from detect.weights.fetch import OFFLINE
 
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if "--debug" in arguments:
             raise
+        if isinstance(error, ModuleNotFoundError):
+            error = not_installed(error) or error
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
             for sentence in error.details if len(error.details) > 1 else ():

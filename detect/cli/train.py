@@ -21,14 +21,15 @@ def run(args: argparse.Namespace) -> int:
 
 def run_training(args: argparse.Namespace, settings_type: type, train_tool: str, evaluate_tool: str) -> int:
     """Train on settings of `settings_type`; the last lines name the tools to go on with.  Returns the exit status."""
-    from detect import api, config
+    from detect import config
+    from detect.api.train import train_settings, training_settings
     from detect.engine.interrupt import Interrupted
 
     if bool(args.config) == bool(args.resume):
         raise UserError("give either a configuration file or --resume RUN")
     if args.resume and args.out:
         raise UserError("--out is for new runs; --resume goes on in the run's own folder")
-    settings, stopped = api.training_settings(
+    settings, stopped = training_settings(
         args.config, args.resume, args.set, not args.print_config, settings_type=settings_type, override_name="--set"
     )
     if args.print_config:
@@ -39,7 +40,7 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         return 0
     say = say_of(args)
     try:
-        result = api.train_settings(settings, args.config, stopped, args.out, args.device, say)
+        result = train_settings(settings, args.config, stopped, args.out, args.device, say)
     except Interrupted as stop:
         say(f"stopped after step {stop.step}; go on with: python {train_tool} --resume {stop.folder}")
         return 130

@@ -12,7 +12,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect.weights.fetch import cache_folder
+    from detect.files import cache_folder
     from detect.weights.zoo import rows, table
 
     if not args.json:

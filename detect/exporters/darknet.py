@@ -1,6 +1,5 @@
 """A model as Darknet's files: .weights with the .cfg and .names beside it."""
 
-from os import PathLike
 from pathlib import Path
 
 from detect.config.darknet import net_options, yolo_options
@@ -9,11 +8,13 @@ from detect.darknet import weights as weights_file
 from detect.darknet.network import DarknetNetwork
 from detect.darknet.writer import cfg_of, filled
 from detect.errors import UserError
+from detect.exporters.formats import Request, export_format
 from detect.files import printable, write_text
 from detect.weights.files import Weights
 
 
-def write_darknet(path: str | PathLike[str], weights: Weights) -> list[Path]:
+@export_format("darknet", ".weights")
+def write_darknet(path: Path, weights: Weights, request: Request) -> list[Path]:
     """Write `weights` as `path` (.weights), with the .cfg and .names beside it.  Returns the three paths.
 
     A model that was read from a .cfg is written as it was read. Ours are trained on letterboxed images, which their
@@ -23,7 +24,6 @@ def write_darknet(path: str | PathLike[str], weights: Weights) -> list[Path]:
         UserError: the model has a part that Darknet has no layer for, a file cannot be written, or another .cfg or
             .names of that name is there already.
     """
-    path = Path(path)
     text, network, header = _darknet_form(weights)
     names = "".join(f"{printable(n).strip() or f'class {i}'}\n" for i, n in enumerate(weights.names))
     beside = {path.with_suffix(".cfg"): text, path.with_suffix(".names"): names}

@@ -105,6 +105,11 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     return device
 
 
+def use_threads(count: int) -> None:
+    """Let PyTorch compute with so many threads in this process, which they are set for as a whole."""
+    torch.set_num_threads(count)
+
+
 def _first_sentence(error: Exception) -> str:
     """What PyTorch says first; for some devices it goes on for a page."""
     return re.split(r"\. |\n", str(error), maxsplit=1)[0][:200]

@@ -10,9 +10,8 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from detect.errors import UserError
-from detect.files import cannot_read, cannot_write, printable
+from detect.files import cache_folder, cannot_read, cannot_write, printable
 
-CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for fetched files
 OFFLINE = "CSP_DETECT_OFFLINE"  # environment variable: 1 fetches nothing
 CONNECT, READ = 10, 30  # s: longest wait for a connection, and for the next piece of an answer
 TEXT_BYTES = 1 << 20  # a .cfg or .names is smaller
@@ -44,11 +43,6 @@ class Remote:
     def is_here(self) -> bool:
         """Whether a file of its name and size lies there; `fetched` also looks at what is in it."""
         return self.path.is_file() and self.bytes in (None, self.path.stat().st_size)
-
-
-def cache_folder() -> Path:
-    """The folder of fetched files: `CSP_DETECT_CACHE`, else ~/.cache/csp-detect."""
-    return Path(os.environ.get(CACHE) or "~/.cache/csp-detect").expanduser()
 
 
 def is_offline() -> bool:

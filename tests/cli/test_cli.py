@@ -21,7 +21,7 @@ import torch
 import yaml
 from pycocotools.coco import COCO
 
-from detect import api
+import detect as package
 from detect.analysis.paper import published
 from detect.cli.main import main
 from detect.data import coco_json
@@ -201,19 +201,19 @@ def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatc
 
 
 def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
-    said, got = answer("evaluate", run, "--out", tmp_path / "a"), api.evaluate(run, out=tmp_path / "b")
+    said, got = answer("evaluate", run, "--out", tmp_path / "a"), package.evaluate(run, out=tmp_path / "b")
     assert got | {"file": ""} == said | {"file": ""} and detections_in(tmp_path / "a") == detections_in(tmp_path / "b")
     said = answer("export", run, "--out", tmp_path / "a.safetensors", "--half", "--set", "predict.min_score=0.5")
-    got = api.export(run, tmp_path / "b.safetensors", half=True, predict={"min_score": 0.5})
+    got = package.export(run, tmp_path / "b.safetensors", half=True, predict={"min_score": 0.5})
     assert got["bytes"] == said["bytes"] and got.keys() == said.keys()
     first, second = (read(tmp_path / f"{name}.safetensors") for name in "ab")
     assert first.settings == second.settings and first.settings.predict.min_score == 0.5
     assert all(torch.equal(value, second.tensors[name]) for name, value in first.tensors.items())
     said = answer("train", tiny, "--out", tmp_path / "c", "--set", "train.epochs=1")
-    got = api.train(tiny, out=tmp_path / "d", data=tiny.parent, train={"epochs": 1})
+    got = package.train(tiny, out=tmp_path / "d", data=tiny.parent, train={"epochs": 1})
     speed = {"images_per_second": 0, "data_share": 0}
     assert got["steps"] == said["steps"] == 2 and got["metrics"] | speed == said["metrics"] | speed
-    again = api.train(resume=got["run"], **{"train.epochs": 2})
+    again = package.train(resume=got["run"], **{"train.epochs": 2})
     assert again["run"] == got["run"] and again["steps"] == 4
 
 

@@ -14,6 +14,7 @@ from detect.darknet.cfg import read
 from detect.darknet.translate import translate
 from detect.errors import UserError
 from detect.exporters.darknet import write_darknet
+from detect.exporters.formats import Request
 from detect.weights.files import Weights
 from detect.weights.zoo import RELEASED
 from tests.models.seeded import randomise_norms
@@ -47,7 +48,7 @@ def by_size(maps):
 @pytest.mark.parametrize("name", [*READ_BY_OPENCV, *OTHERS])
 def test_a_written_model_is_read_back_equal(name, tmp_path):
     model = loaded(name)
-    path, cfg, names = write_darknet(tmp_path / "net.weights", model)
+    path, cfg, names = write_darknet(tmp_path / "net.weights", model, Request())
     assert (cfg, names) == (tmp_path / "net.cfg", tmp_path / "net.names")
     network = darknet.load(cfg, path)
     images = torch.rand(1, 3, 64, 64)
@@ -65,7 +66,7 @@ def test_a_written_model_is_read_back_equal(name, tmp_path):
 def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
     if not hasattr(cv2.dnn, "readNetFromDarknet"):
         pytest.skip("this OpenCV has no Darknet reader")
-    path, cfg, _ = write_darknet(tmp_path / "net.weights", loaded(name))
+    path, cfg, _ = write_darknet(tmp_path / "net.weights", loaded(name), Request())
     images = torch.rand(1, 3, 64, 64)
     net = cv2.dnn.readNetFromDarknet(str(cfg), str(path))
     net.setInput(images.numpy())
@@ -77,11 +78,11 @@ def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
 def test_a_released_model_finds_the_same_objects_as_its_darknet_files(released, tmp_path):
-    from detect.api import predictor_of
+    from detect.api.load import predictor_of
     from detect.weights.files import read
 
     model = read(released.path)
-    path, cfg, names = write_darknet(tmp_path / "net.weights", model)
+    path, cfg, names = write_darknet(tmp_path / "net.weights", model, Request())
     image = np.random.default_rng(0).integers(0, 255, (200, 320, 3), np.uint8)
     options = {"min_score": 1e-5, "max_detections": 50, "device": "cpu"}  # there is nothing in the image
     (ours,) = predictor_of(model, **options, **model.settings.predict.nms_options()).detect_batch([image])
@@ -103,7 +104,7 @@ def test_a_released_model_finds_the_same_objects_as_its_darknet_files(released, 
 )
 def test_parts_that_darknet_lacks_are_named(name, what, tmp_path):
     with pytest.raises(UserError, match=f"Darknet has no layer for {what}; write the model in another format"):
-        write_darknet(tmp_path / "net.weights", loaded(name))
+        write_darknet(tmp_path / "net.weights", loaded(name), Request())
     assert not list(tmp_path.iterdir())
 
 
@@ -118,12 +119,12 @@ def test_translation_leaves_the_model_as_it_was():
 @pytest.mark.parametrize("name", ["net.cfg", "net.names"])
 def test_another_cfg_or_names_beside_is_not_replaced(tmp_path, name):
     model = loaded("csppelee_prn")
-    write_darknet(tmp_path / "net.weights", model)
-    write_darknet(tmp_path / "net.weights", model)  # the same once more
+    write_darknet(tmp_path / "net.weights", model, Request())
+    write_darknet(tmp_path / "net.weights", model, Request())  # the same once more
     (tmp_path / name).write_text("mine")
     (tmp_path / "net.weights").write_bytes(b"mine")
     with pytest.raises(UserError, match=f"{name}: is there already and holds something else"):
-        write_darknet(tmp_path / "net.weights", model)
+        write_darknet(tmp_path / "net.weights", model, Request())
     assert (tmp_path / "net.weights").read_bytes() == b"mine"
 
 
@@ -137,7 +138,7 @@ def test_written_options_of_net_say_how_the_model_was_trained(tmp_path):
 
 def test_a_written_model_is_trained_on_with_the_settings_it_had(tmp_path):
     model = loaded("bccd")
-    _, cfg, _ = write_darknet(tmp_path / "net.weights", model)
+    _, cfg, _ = write_darknet(tmp_path / "net.weights", model, Request())
     again = config.load(cfg, needs_data=False)
     assert again.loss == model.settings.loss
     assert (again.predict.nms, again.predict.nms_beta) == (model.settings.predict.nms, model.settings.predict.nms_beta)

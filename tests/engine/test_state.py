@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from detect import api
+from detect.api.train import train
 from detect.engine.state import StateError, TrainingState
 from detect.errors import UserError
 from detect.weights.files import read_checkpoint
@@ -64,7 +64,7 @@ def test_a_damaged_checkpoint_is_resumed_or_refused_in_one_sentence(stopped, tmp
         )  # no training without end
         torch.save(changed(state, place, wrong), tmp_path / "last.pt")
         try:
-            api.train(resume=tmp_path)
+            train(resume=tmp_path)
         except UserError as error:
             assert "\n" not in str(error) and len(str(error)) < 600, (place, error)
             refused += 1

@@ -9,6 +9,7 @@ import pytest
 from requests import Response
 
 from detect.errors import UserError
+from detect.files import cache_folder
 from detect.weights import fetch
 from detect.weights.fetch import Remote, fetched, stay_encrypted
 
@@ -157,6 +158,6 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(remote, cache):
 def test_the_cache_is_in_the_home_unless_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CSP_DETECT_CACHE", raising=False)
-    assert fetch.cache_folder() == tmp_path / ".cache" / "csp-detect"
+    assert cache_folder() == tmp_path / ".cache" / "csp-detect"
     monkeypatch.setenv("CSP_DETECT_CACHE", "~/elsewhere")
-    assert fetch.cache_folder() == tmp_path / "elsewhere"
+    assert cache_folder() == tmp_path / "elsewhere"

@@ -30,7 +30,6 @@ SHAPE = (4, 3, 1, 1)
         ("0.weight", torch.zeros(SHAPE, dtype=torch.int8), "holds int8 numbers"),
         ("0.weight", torch.zeros(SHAPE, device="meta"), "holds float32 numbers"),
         ("0.weight", torch.zeros(SHAPE).to_sparse(), "holds float32 numbers"),
-        ("0.weight", torch.quantize_per_tensor(torch.zeros(SHAPE), 1, 0, torch.qint8), "holds qint8 numbers"),
         ("0.weight", [0.0], "is no tensor"),
         ("1.num_batches_tracked", torch.zeros(0, dtype=torch.int64), "has the shape [0], not []"),
         ("1.num_batches_tracked", torch.tensor(1.0), "holds float32 numbers"),

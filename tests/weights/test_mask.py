@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from detect import api
+import detect
+from detect.api.load import predictor_of
 from detect.config import load as load_settings
 from detect.config.build import build_model
 from detect.darknet import weights as darknet_weights
@@ -33,7 +34,7 @@ def right(tmp_path):
 
 def boxes(weights):
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    return api.predictor_of(weights, min_score=0.01)(image).boxes
+    return predictor_of(weights, min_score=0.01)(image).boxes
 
 
 def about_mask(weights):
@@ -69,7 +70,7 @@ def test_the_users_own_copy_is_known_by_its_checksum(published):
 
 
 def test_the_corrected_cfg_goes_on_into_what_is_exported(published, tmp_path):
-    api.export("small-net", tmp_path / "out.weights", format="darknet")
+    detect.export("small-net", tmp_path / "out.weights", format="darknet")
     written = (tmp_path / "out.cfg").read_text()
     assert "mask=1,2,3" in written and "mask=0,1,2" not in written and "mask=3,4,5" in written
 

@@ -1,0 +1,93 @@
+"""A trained model as a file to hand on: `export`."""
+
+from pathlib import Path
+from typing import Any
+
+from detect.api.load import AnyPath, load_weights
+from detect.api.say import Say, quiet
+from detect.api.train import as_overrides
+from detect.config.schema import DarknetModelSettings
+from detect.errors import UserError
+from detect.exporters.formats import Format, Request, format_of
+
+
+def export(
+    weights: AnyPath,
+    out: AnyPath,
+    *,
+    format: str | None = None,
+    half: bool = False,
+    size: int | None = None,
+    batch: int | None = 1,
+    data: AnyPath | None = None,
+    check: int = 0,
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    log: Say = quiet,
+    warn: Say = quiet,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Write a trained detector or classifier as a file to hand on: weights, class names and configuration in one.
+
+    Args:
+        weights, cfg, names: as in `load`.
+        out: the file to write.
+        format: `safetensors`; `onnx`; `openvino`: .xml and .bin; `openvino-int8`: calibrated on `data`; `darknet`: a
+            .weights file with .cfg and .names beside it. What the suffix of `out` says by default.
+        half: store floats in 16 bits.
+        size: side of the input, px; what it was trained for by default.
+        batch: images that the file takes at once; None for any number.
+        data: images for an engine's file, which must agree with PyTorch's results there: a folder of images, a data
+            folder or a data YAML; scikit-image's sample photos by default.
+        check: number of images of `data`'s val split to tell AP on, before and after.
+        log, warn: as in `evaluate`.
+        overrides: settings to change, as in `train`; the model itself cannot be changed.
+
+    Returns:
+        {"file": path, "bytes": its size, "others": the files beside it, if any}
+
+    Raises:
+        UserError: the weights cannot be used, the file does not agree with PyTorch, or it cannot be written.
+    """
+    request = Request(half=half, size=size, batch=batch, data=data, check=check, log=log)
+    return export_weights(weights, out, as_overrides(overrides), format, request, cfg=cfg, names=names, warn=warn)
+
+
+def export_weights(
+    weights: AnyPath,
+    out: AnyPath,
+    overrides: list[str],
+    format: str | None,
+    request: Request,
+    *,
+    override_name: str = "override",
+    cfg: AnyPath | None = None,
+    names: AnyPath | None = None,
+    warn: Say = quiet,
+) -> dict[str, Any]:
+    """`export` with overrides as `config.load` takes them."""
+    chosen = format_of(format, Path(out))
+    _check_options(chosen, request)
+    if any(override.startswith("model") for override in overrides):
+        raise UserError("the model cannot be changed in an export", argument="set")
+    loaded = load_weights(weights, cfg, names, settings_type=None, overrides=overrides, override_name=override_name)
+    for note in loaded.notes:
+        warn(note)
+    if overrides and chosen.name == "darknet" and isinstance(loaded.settings.model, DarknetModelSettings):
+        raise UserError("a .cfg is written as it was read; change the file itself", argument="set")
+    files = chosen.write(Path(out), loaded, request)
+    size = sum(file.stat().st_size for file in files)
+    request.log(f"{out}: {size / 1e6:.1f} MB, {len(loaded.categories)} classes, {loaded.settings.input.size} px")
+    others = [str(path) for path in files[1:]]
+    for path in others:
+        request.log(path)
+    return {"file": str(out), "bytes": size} | ({"others": others} if others else {})
+
+
+def _check_options(chosen: Format, request: Request) -> None:
+    """Raise UserError for an option that the format does not take."""
+    for option in ("half", "size", "batch", "data", "check"):
+        if getattr(request, option) != getattr(Request, option) and option not in chosen.options:
+            raise UserError(f"the format {chosen.name} does not take it; leave it out", argument=option)
+    if request.check and not request.data:
+        raise UserError("AP is computed on labelled images", argument="data")

@@ -1,0 +1,117 @@
+"""Detectors and classifiers built and trained: `build`, `train`."""
+
+import json
+from contextlib import nullcontext
+from os import fspath
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from detect import config
+from detect.api.load import AnyPath
+from detect.api.resume import stopped_run
+from detect.api.say import Say, quiet
+from detect.config.build import build_model, build_network
+from detect.config.schema import ClassifierSettings, Settings
+from detect.engine.classification import ClassificationTask
+from detect.engine.detection import DetectionTask
+from detect.engine.lock import only_here
+from detect.engine.task import Task
+from detect.engine.train import Trainer
+from detect.errors import UserError
+from detect.files import new_folder, write_text
+from detect.inference.torch_runtime import pick_device
+from detect.weights.files import Weights
+
+
+def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
+    """An untrained detector from a configuration file, or from a mapping with `backbone`, `neck` and `head`.
+
+    A .cfg gives a `DarknetNetwork`, whose classes it says itself; everything else a `Detector`.
+
+    Raises:
+        UserError: the configuration is wrong.
+    """
+    if not isinstance(source, dict):
+        return build_model(config.load(source, needs_data=False), num_classes)
+    for part in ("backbone", "neck", "head"):
+        if not isinstance(source.get(part), dict) or "name" not in source[part]:
+            raise UserError(f"the model has no {part}; describe it like {{'name': ...}}")
+    return build_network(config.from_dict({"model": source}, source="the model"), num_classes)
+
+
+def train(
+    configuration: AnyPath | None = None,
+    *,
+    resume: AnyPath | None = None,
+    out: AnyPath | None = None,
+    device: str | None = None,
+    log: Say = quiet,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Train the detector or classifier of a configuration file; a progress bar goes to standard error::
+
+        detect.train("configs/bccd.yaml", data="mine", train={"steps": 300, "lr": 0.005})
+
+    Args:
+        configuration: a YAML or .cfg file.
+        resume: instead, a run folder to go on with exactly where it stopped.
+        out: folder that gets the new run's folder; `runs` by default.
+        device: torch device; CUDA by default where there is one.
+        log: called with each line of the summary.
+        overrides: sections or values that replace the file's, as above or as `**{"train.lr": 0.005}`.
+
+    Returns:
+        {"run": the run's folder, "steps": number done, "metrics": the last row of results.csv, if any}
+
+    Raises:
+        UserError: the configuration or the data is wrong, or memory or disk is full.
+        Interrupted: Ctrl-C; the checkpoint is written.
+    """
+    if resume and out:
+        raise UserError("out is for new runs; a resumed one goes on in its own folder", argument="out")
+    settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
+    return train_settings(settings, configuration, stopped, out, device, log)
+
+
+def training_settings(
+    configuration: AnyPath | None, resume: AnyPath | None, overrides: list[str], needs_data: bool = True, **options: Any
+) -> tuple[Any, Weights | None]:
+    """(settings, `Weights` of the run to go on with or None); `options` as of `config.load`.  Raises UserError."""
+    if configuration and not resume:
+        return config.load(configuration, overrides, needs_data, **options), None
+    if configuration or not resume:
+        raise UserError("give either a configuration file or a run to resume")
+    stopped = stopped_run(resume, overrides, **options)
+    return stopped.settings, stopped
+
+
+def train_settings(
+    settings: Settings | ClassifierSettings,
+    configuration: AnyPath | None = None,
+    stopped: Weights | None = None,
+    out: AnyPath | None = None,
+    device: str | None = None,
+    log: Say = quiet,
+) -> dict[str, Any]:
+    """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
+    on = pick_device(device)
+    task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
+    name = Path(configuration or "run").stem
+    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
+        trainer = Trainer(task, folder, on, stopped.training if stopped else None)
+        if trainer.step >= trainer.schedule.total_steps and not trainer.is_due:
+            length = "epochs" if settings.train.epochs else "steps"
+            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")
+        write_text(folder / "config.yaml", config.dump(settings))
+        for line in trainer.summary():
+            log(line)
+            trainer.note(line)
+        metrics = trainer.run()
+    return {"run": str(folder), "steps": trainer.step, "metrics": metrics}
+
+
+def as_overrides(values: dict[str, Any]) -> list[str]:
+    """{"train": {"lr": 0.1}} or {"train.lr": 0.1} -> overrides as `config.load` takes them."""
+    return [f"{name}={json.dumps(value, default=fspath, ensure_ascii=False)}" for name, value in values.items()]

@@ -1,0 +1,68 @@
+"""Which engine runs a file of an exported detector."""
+
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from detect.errors import UserError, nearest
+from detect.files import printable
+
+if TYPE_CHECKING:
+    from detect.inference.exported_runtime import ExportedRuntime
+
+SUFFIXES = {"openvino": (".xml", ".onnx"), "onnx": (".onnx",)}  # engine -> files that it runs, the fastest engine first
+LIBRARIES = {"openvino": "openvino", "onnx": "onnxruntime"}
+ENGINES = ("auto", "torch", *SUFFIXES)
+PRECISIONS = ("auto", "f32", "bf16", "f16")
+
+
+def is_exported(path: str | PathLike[str]) -> bool:
+    """Whether `path` names a file for these engines: .xml or .onnx."""
+    return Path(path).suffix in {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+
+
+def open_exported(
+    path: str | PathLike[str],
+    engine: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    streams: int = 1,
+) -> "ExportedRuntime":
+    """The runtime of an exported file.
+
+    Args:
+        path: .xml or .onnx.
+        engine: of `ENGINES`; auto takes the fastest that is installed and runs such files.
+        precision, threads, streams: see `detect.inference.openvino_runtime.OpenVINORuntime`.
+
+    Raises:
+        UserError: the engine does not run such files or is not installed, or the file cannot be used.
+    """
+    chosen = _engine_for(Path(path), engine)
+    options: dict[str, Any] = {"threads": threads}
+    try:
+        if chosen == "openvino":
+            from detect.inference.openvino_runtime import OpenVINORuntime
+
+            return OpenVINORuntime(path, precision, streams=streams, **options)
+        if precision not in ("auto", "f32"):
+            raise UserError(f"{precision}: ONNX Runtime computes these files in f32", argument="precision")
+        from detect.inference.onnx_runtime import ONNXRuntime
+
+        return ONNXRuntime(path, **options)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{printable(path)}: {error.name} is not installed, which runs it: pip install 'csp-detect[{chosen}]'"
+        ) from error
+
+
+def _engine_for(path: Path, engine: str) -> str:
+    able = [name for name, suffixes in SUFFIXES.items() if path.suffix in suffixes]
+    if engine == "auto":
+        return next((name for name in able if find_spec(LIBRARIES[name])), able[0])
+    if engine not in ENGINES:
+        raise UserError(f"there is no engine '{engine}'{nearest(engine, ENGINES)}", argument="engine")
+    if engine not in able:
+        raise UserError(f"{engine}: does not run {path.suffix} files; {' and '.join(able)} does", argument="engine")
+    return engine

@@ -1,0 +1,166 @@
+"""Exported detectors run by OpenVINO: .xml with its .bin, and .onnx. The fast engine of ordinary processors."""
+
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect.errors import UserError
+from detect.files import cache_folder, missing, printable
+from detect.inference.exported import KEY, Exported, check_maps
+from detect.inference.exported_runtime import ExportedRuntime, cores
+from detect.inference.fastest import fastest
+
+HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16"}  # precision -> OpenVINO's name of it
+CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}  # what a processor must be able to do for it
+
+
+class OpenVINORuntime(ExportedRuntime):
+    """OpenVINO on the CPU.
+
+    Args:
+        path: an .xml with its .bin beside it, or an .onnx.
+        precision: what floating-point numbers are computed in: f32, bf16, f16, or auto for the fastest on this machine,
+            which is measured once. The whole numbers of an int8 file stay what they are.
+        threads: how many compute; all cores that this process may use by default.
+        streams: images that are computed side by side, each on its share of the threads; worth it for many images.
+
+    Raises:
+        UserError: OpenVINO is not installed, cannot read the file, or this machine does not know the precision.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], precision: str = "auto", threads: int | None = None, streams: int = 1
+    ) -> None:
+        ov = import_openvino()
+        self.core = ov.Core()
+        model = read_model(self.core, path)
+        super().__init__(path, Exported.from_json(_said(model), path))
+        check_maps(self.exported, [_shape(output) for output in model.outputs], path)
+        self.streams = min(streams, threads or cores())
+        self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": self.streams}
+        self._options |= {"INFERENCE_NUM_THREADS": threads} if threads else {}
+        folder = cache_folder() / "openvino"
+        self._options |= {"CACHE_DIR": str(folder)}
+        self.precision = self._chosen(model, precision)
+        self._use(model, self.precision)
+
+    def __repr__(self) -> str:
+        inside = "int8 and " if self.exported.precision == "int8" else ""
+        return f"OpenVINO on the CPU, {inside}{self.precision}"
+
+    def precisions(self) -> list[str]:
+        """What this machine can compute floating-point numbers in."""
+        known = self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ["f32", *(name for name, capability in CAPABILITIES.items() if capability in known)]
+
+    def infer(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """As of `ExportedRuntime`; the next batch is computed while the maps of this one are looked at."""
+        free, running = list(self._requests), deque[Any]()
+        for batch in batches:
+            if not free:
+                yield from self._finished(running, free)
+            request = free.pop()
+            request.start_async([batch])
+            running.append(request)
+        while running:
+            yield from self._finished(running, free)
+
+    def _finished(self, running: deque[Any], free: list[Any]) -> Iterator[list[np.ndarray]]:
+        request = running.popleft()
+        request.wait()
+        yield [output.data for output in request.output_tensors]
+        free.append(request)
+
+    def _chosen(self, model: Any, precision: str) -> str:
+        choice = self.precisions()
+        if precision == "auto":
+            example = np.random.default_rng(0).integers(0, 255, self._input_shape(), dtype=np.uint8)
+
+            def runner(name: str) -> Any:
+                self._use(model, name)
+                request = self._requests[0]
+                return lambda: request.infer([example])
+
+            return fastest(f"openvino {self.core.get_versions('CPU')['CPU'].build_number}", self.path, choice, runner)
+        if precision not in choice:
+            raise UserError(
+                f"{printable(self.path)} cannot be computed in {precision} on this machine; it can in "
+                f"{', '.join(choice)}",
+                argument="precision",
+            )
+        return precision
+
+    def _input_shape(self) -> tuple[int, ...]:
+        return (self.exported.batch or 1, self.size, self.size, 3)
+
+    def _use(self, model: Any, precision: str) -> None:
+        """Compile the network for a precision."""
+        options = self._options | {"INFERENCE_PRECISION_HINT": HINTS[precision]}
+        try:
+            compiled = self.core.compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise UserError(f"{printable(self.path)}: OpenVINO cannot run it ({_reason(error)})") from error
+        self._requests = [compiled.create_infer_request() for _ in range(max(self.streams, 2))]
+
+
+def import_openvino() -> Any:
+    """The module `openvino`, without its telemetry: it would tell its maker of every import.  Raises ImportError."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # it takes a stub then
+    import openvino
+
+    return openvino
+
+
+def read_model(core: Any, path: str | PathLike[str]) -> Any:
+    """OpenVINO's model of an .xml or .onnx file.  Raises UserError: it is not there, cut off, or none."""
+    path = Path(path)
+    if not path.is_file():
+        raise missing(path)
+    if path.suffix == ".xml":
+        _check_weights(path)
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        raise UserError(
+            f"{printable(path)}: OpenVINO cannot read it ({_reason(error)}); was it cut off? Export it again"
+        ) from error
+
+
+def _said(model: Any) -> str | None:
+    """What the metadata of an .xml or an .onnx says under our key."""
+    for place in ([KEY], ["framework", KEY]):
+        if model.has_rt_info(place):
+            return model.get_rt_info(place).astype(str)
+    return None
+
+
+def _check_weights(path: Path) -> None:
+    """Raise UserError unless the .bin beside an .xml holds all that it speaks of: OpenVINO maps it into memory."""
+    beside = path.with_suffix(".bin")
+    if not beside.is_file():
+        raise UserError(f"{printable(path)}: its numbers, {printable(beside.name)}, are not beside it; copy both files")
+    places = re.findall(rb'offset="(\d{1,15})" +size="(\d{1,15})"', path.read_bytes())
+    needed = max((int(offset) + int(size) for offset, size in places), default=0)
+    if beside.stat().st_size < needed:
+        raise UserError(
+            f"{printable(beside)}: has {beside.stat().st_size} bytes of {needed}; it was cut off or belongs to another "
+            ".xml, export both again"
+        )
+
+
+def _shape(output: Any) -> tuple[int | None, ...]:
+    """Of an output; None where it is not fixed."""
+    return tuple(None if side.is_dynamic else side.get_length() for side in output.partial_shape)
+
+
+def _reason(error: Exception) -> str:
+    """What OpenVINO complains of, without its own places: operations that it does not know, else its last line."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+    unknown = [line for line in lines if line.startswith("No conversion rule")]
+    return printable((unknown or lines[-1:] or [type(error).__name__])[0])[:160]

@@ -1,0 +1,58 @@
+"""A small detector, its weights, and images to compare on."""
+
+import numpy as np
+import pytest
+import torch
+
+from detect import config
+from detect.config.build import build_model
+from detect.exporters.formats import Request
+from detect.ops.image import write_image
+from detect.weights.files import Weights
+
+SIZE = 64
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """What engines remember stays in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CSP_DETECT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def weights(one_thread, small_backbone):
+    """Of a detector of three classes that sees objects of every score everywhere."""
+    model = {"backbone": {"name": small_backbone}, "neck": {"name": "FPN", "widths": [8, 16, 16]}}
+    values = {"model": model | {"head": {"name": "YOLOv3"}}, "input": {"size": SIZE}}
+    settings = config.from_dict(values, source="the model")
+    torch.manual_seed(0)
+    network = build_model(settings, 3).eval()
+    with torch.no_grad():
+        for last in network.head.predictions:
+            last.weight.mul_(30)
+            last.bias.zero_()
+    categories = [{"id": 10 * label, "name": name} for label, name in enumerate(["a", "b", "ü, c"])]
+    return Weights.of(network, settings, categories, "small.pt")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with 100 images of noise."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for number in range(100):
+        write_image(folder / f"{number:03}.png", rng.integers(0, 255, (40, 64, 3), dtype=np.uint8))
+    return folder
+
+
+@pytest.fixture
+def request_on(folder):
+    """Makes a `Request` whose images are those of `folder`."""
+    return lambda **options: Request(data=folder, **options)
+
+
+@pytest.fixture
+def squares():
+    return np.random.default_rng(1).integers(0, 255, (5, SIZE, SIZE, 3), dtype=np.uint8)

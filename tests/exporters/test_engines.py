@@ -1,0 +1,212 @@
+"""A detector exported for engines gives PyTorch's results in each of them, alone and in batches."""
+
+import json
+
+import numpy as np
+import pytest
+
+from detect.errors import UserError
+from detect.exporters.formats import format_of
+from detect.exporters.graph import reference
+from detect.inference.engines import open_exported
+from detect.inference.openvino_runtime import OpenVINORuntime
+from detect.inference.predictor import Predictor
+
+WAYS = [("net.onnx", "onnx"), ("net.onnx", "openvino"), ("net.xml", "openvino")]
+
+
+def export(path, weights, request, name=None):
+    return format_of(name, path).write(path, weights, request)
+
+
+@pytest.fixture(scope="module")
+def files(weights, folder, tmp_path_factory):
+    """A folder with net.onnx, net.xml and net.bin."""
+    from detect.exporters.formats import Request
+
+    out = tmp_path_factory.mktemp("exported")
+    assert export(out / "net.onnx", weights, Request(data=folder)) == [out / "net.onnx"]
+    assert export(out / "net.xml", weights, Request(data=folder)) == [out / "net.xml", out / "net.bin"]
+    assert sorted(path.name for path in out.iterdir()) == ["net.bin", "net.onnx", "net.xml"]
+    return out
+
+
+def assert_same(found, expected):
+    """Candidates of the same images, equal to the rounding of float32."""
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert len(theirs.boxes) > 3
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-5)
+        np.testing.assert_allclose(ours.boxes, theirs.boxes, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("file", "engine"), WAYS)
+def test_results_are_those_of_pytorch(files, weights, request_on, squares, file, engine):
+    runtime = open_exported(files / file, engine, "f32")
+    expected = reference(weights, request_on())
+    assert (runtime.names, runtime.size) == (expected.names, expected.size)
+    assert_same(runtime(squares, 0.3), expected(squares, 0.3))
+    for ours, theirs in zip(runtime.raw(squares[:1]), expected.raw(squares[:1]), strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_a_file_for_many_images_at_once_gives_the_same(weights, request_on, squares, tmp_path, batch):
+    """Five images through a file for two, the last one filled up, or through one for any number."""
+    expected = reference(weights, request_on())(squares, 0.3)
+    for name in ("net.onnx", "net.xml"):
+        export(tmp_path / name, weights, request_on(batch=batch))
+    for file, engine in WAYS:
+        assert_same(open_exported(tmp_path / file, engine, "f32")(squares, 0.3), expected)
+
+
+def test_streams_keep_the_order(files, weights, request_on, squares):
+    runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2, streams=2)
+    many = np.concatenate([squares] * 3)
+    assert_same(runtime(many, 0.3), reference(weights, request_on())(many, 0.3))
+
+
+def test_maps_of_an_image_survive_the_next(files, squares):
+    runtime = open_exported(files / "net.xml", "openvino", "f32")
+    first = runtime.raw(squares[:1])
+    kept = [level.copy() for level in first]
+    runtime.raw(squares[1:])
+    for ours, theirs in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_file_says_what_running_takes(files, weights):
+    """Also what was configured: classes with their ids, thresholds, the settings."""
+    exported = open_exported(files / "net.onnx", "onnx").exported
+    assert exported.categories == weights.categories
+    assert exported.predict["min_score"] == weights.settings.predict.min_score
+    assert exported.config["model"]["backbone"]["name"] == "Small"
+    assert exported.config["data"] is None
+    by_openvino = open_exported(files / "net.xml").exported
+    assert json.loads(by_openvino.to_json()) == json.loads(exported.to_json())
+    Predictor(open_exported(files / "net.xml"), **exported.predict)
+
+
+def test_another_size_and_16_bits(weights, request_on, tmp_path):
+    export(tmp_path / "net.xml", weights, request_on(size=96, half=True))
+    runtime = open_exported(tmp_path / "net.xml", precision="f32")
+    assert (runtime.size, runtime.exported.precision) == (96, "f16")
+    export(tmp_path / "whole.xml", weights, request_on(size=96))
+    assert (tmp_path / "net.bin").stat().st_size < 0.6 * (tmp_path / "whole.bin").stat().st_size
+
+
+def test_int8_is_near_and_small(weights, request_on, squares, tmp_path):
+    said = []
+    export(tmp_path / "net.xml", weights, request_on(log=said.append), "openvino-int8")
+    runtime = open_exported(tmp_path / "net.xml", precision="f32")
+    assert runtime.exported.precision == "int8"
+    assert "int8 and f32" in said[0]
+    for ours, theirs in zip(runtime.raw(squares), reference(weights, request_on()).raw(squares), strict=True):
+        assert np.abs(ours - theirs).max() > 0
+        assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.35 * theirs.std()
+
+
+@pytest.mark.parametrize("count", [0, 99])
+def test_int8_wants_a_hundred_images(weights, tmp_path, folder, count):
+    from detect.exporters.formats import Request
+
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(folder.iterdir())[:count]:
+        (few / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match="99 images; int8 is calibrated on 100" if count else "few: "):
+        export(tmp_path / "net.xml", weights, Request(data=few), "openvino-int8")
+    with pytest.raises(UserError, match="calibrated on 100 images"):
+        export(tmp_path / "net.xml", weights, Request(), "openvino-int8")
+    assert [path.name for path in tmp_path.iterdir()] == ["few"]
+
+
+# ---- files that cannot be used -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied(files, tmp_path):
+    """A copy of the exported files, to be damaged."""
+    for path in files.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["net.onnx", "net.xml", "net.bin"])
+@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9, 0.999])
+def test_a_cut_file_is_one_sentence(copied, file, share):
+    path = copied / file
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    opened = copied / ("net.onnx" if file == "net.onnx" else "net.xml")
+    for engine in ("onnx", "openvino") if file == "net.onnx" else ("openvino",):
+        with pytest.raises(UserError, match=r"net\.(onnx|xml|bin): .*"):
+            open_exported(opened, engine)
+
+
+def test_missing_files_are_named(copied):
+    (copied / "net.bin").unlink()
+    with pytest.raises(UserError, match=r"its numbers, net\.bin, are not beside it"):
+        open_exported(copied / "net.xml")
+    for name in ("mine.xml", "mine.onnx"):
+        with pytest.raises(UserError, match="no such file"):
+            open_exported(copied / name)
+
+
+def test_a_file_of_another_tool_is_refused(copied, weights, request_on):
+    import openvino
+
+    model = openvino.Core().read_model(copied / "net.xml")
+    del model.get_rt_info()["csp_detect"]
+    other = openvino.Model(model.get_results(), model.get_parameters(), "other")
+    openvino.save_model(other, copied / "other.xml")
+    with pytest.raises(UserError, match=r"other\.xml: was not exported by this package"):
+        open_exported(copied / "other.xml")
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_operation_that_the_engine_lacks_is_one_sentence(copied, engine):
+    import onnx
+
+    model = onnx.load(copied / "net.onnx")
+    next(node for node in model.graph.node if node.op_type == "Conv").op_type = "Unheard"
+    onnx.save(model, copied / "odd.onnx")
+    with pytest.raises(UserError, match=r"odd\.onnx: (ONNX Runtime|OpenVINO) cannot .*Unheard"):
+        open_exported(copied / "odd.onnx", engine)
+
+
+def test_an_engine_must_fit_and_be_there(files, monkeypatch):
+    with pytest.raises(UserError, match=r"onnx: does not run \.xml files; openvino does"):
+        open_exported(files / "net.xml", "onnx")
+    with pytest.raises(UserError, match="did you mean 'openvino'"):
+        open_exported(files / "net.xml", "openvin")
+    with pytest.raises(UserError, match="in f32"):
+        open_exported(files / "net.onnx", "onnx", "bf16")
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"onnxruntime is not installed, .* pip install 'csp-detect\[onnx\]'"):
+        open_exported(files / "net.onnx", "onnx")
+
+
+def test_auto_takes_the_fastest_engine_that_is_there(files, monkeypatch):
+    assert isinstance(open_exported(files / "net.onnx"), OpenVINORuntime)
+    monkeypatch.setattr("detect.inference.engines.find_spec", lambda name: name == "onnxruntime" or None)
+    assert repr(open_exported(files / "net.onnx")) == "ONNX Runtime on the CPU, f32"
+
+
+def test_a_precision_that_the_machine_lacks_is_refused(files, monkeypatch):
+    monkeypatch.setattr(OpenVINORuntime, "precisions", lambda self: ["f32"])
+    with pytest.raises(UserError, match="cannot be computed in bf16 on this machine; it can in f32"):
+        OpenVINORuntime(files / "net.xml", "bf16")
+
+
+def test_openvino_tells_its_maker_nothing():
+    """Its telemetry is replaced by the stub that OpenVINO brings for machines without it."""
+    import sys
+
+    from detect.inference.openvino_runtime import import_openvino
+
+    import_openvino()
+    assert sys.modules["openvino_telemetry"] is None
+    stub = sys.modules["openvino.tools.ovc.telemetry_utils"].tm
+    assert stub.__name__ == "openvino.tools.ovc.telemetry_stub"
