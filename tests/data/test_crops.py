@@ -53,7 +53,7 @@ def test_every_box_becomes_an_image_of_its_class(dataset, tmp_path):
 
 def test_images_that_cannot_be_used_are_listed_before_the_first_is_cut(dataset, tmp_path):
     path = tmp_path / "images" / "9.png"
-    path.write_bytes(path.read_bytes()[:-20])
+    path.write_bytes(path.read_bytes()[:120])
     (tmp_path / "images" / "8.png").unlink()
     with pytest.raises(
         UserError, match=r"set\.json: 2 of its 3 images cannot be used; .*8\.png: is not there"
