@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from detect.api.label import label
     from detect.api.load import load
     from detect.api.train import build, train
-    from detect.engine.interrupt import Interrupted
     from detect.errors import UserError
     from detect.inference.predictor import Predictor
     from detect.inference.result import Result
+    from detect.interrupt import Interrupted
     from detect.models.detector import Detector
 
 
@@ -32,7 +32,7 @@ _HOMES = {
     "Detector": "detect.models.detector",
     "Predictor": "detect.inference.predictor",
     "Result": "detect.inference.result",
-    "Interrupted": "detect.engine.interrupt",
+    "Interrupted": "detect.interrupt",
     "UserError": "detect.errors",
 }
 __all__ = [

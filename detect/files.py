@@ -5,9 +5,11 @@ import json
 import os
 import secrets
 import unicodedata
-from collections.abc import Collection, Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 from detect.errors import UserError, nearest
@@ -43,6 +45,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a folder that is no folder: said above
             temporary.unlink(missing_ok=True)
+
+
+def check_space(path: str | os.PathLike[str], reserve: int, done: str) -> None:
+    """Raise `UserError` where the disk of the file `path` has less than `reserve` bytes left; `done` is in it."""
+    try:
+        free = disk_usage(Path(path).parent).free
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if free < reserve:
+        raise UserError(f"{printable(path)}: ends after {done}, the disk is full; make room on it")
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -102,6 +114,16 @@ def wrong_characters(text: str) -> str:
     return ""
 
 
+def is_text(path: str | os.PathLike[str]) -> bool:
+    """Whether the file `path` begins like a text."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(1000)
+        return b"\0" not in start and getincrementaldecoder("utf-8")().decode(start).strip() != ""
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 def printable(name: object) -> str:
     """`name` fit for a terminal: what would steer it, or is broken Unicode, is written as Python escapes it.
 
@@ -136,6 +158,10 @@ def missing(path: str | os.PathLike[str], names: Collection[str] = ()) -> UserEr
 
     `names` are words that could stand in the place of a path.
     """
+    if os.path.islink(path):
+        return UserError(
+            f"{printable(path)}: is a link to {printable(os.readlink(path))}, which is not there; mend the link"
+        )
     wrong = Path(path).absolute()
     while not os.path.isdir(wrong.parent):  # the first part of the path that is wrong
         wrong = wrong.parent
@@ -176,8 +202,22 @@ def cache_folder() -> Path:
 
 
 @contextmanager
+def filled_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make the folder `path` if it is not there and yield it; what was made is removed if nothing came into it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    new = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
+    try:
+        yield made_folder(path)
+    finally:
+        _remove_empty(new)
+
+
+@contextmanager
 def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
-    """Make and yield the first free of `parent`/`name`-1, -2, ...; nothing empty is left behind when the block fails.
+    """Make and yield the first free of `parent`/`name`-1, -2, ...; it is removed if nothing came into it.
 
     Raises:
         UserError: it cannot be made.
@@ -186,12 +226,15 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     folder = _first_free(Path(parent), name)
     try:
         yield folder
-    except BaseException:
-        with suppress(OSError):  # not empty: something of the run is kept
+    finally:
+        _remove_empty([folder, Path(parent)] if is_first else [folder])
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those `folders`, the innermost first, that are empty."""
+    with suppress(OSError):  # not empty
+        for folder in folders:
             folder.rmdir()
-            if is_first:
-                Path(parent).rmdir()
-        raise
 
 
 def _first_free(parent: Path, name: str) -> Path:

@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
 import os
+import resource
+import signal
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +25,24 @@ def shared():
             pytest.fail(f"{SHARED} is missing")
         pytest.skip("needs the photos in ../shared, which only the developers' machines have")
     return SHARED
+
+
+@pytest.fixture
+def small_disk():
+    """A block in which no file can grow beyond so many bytes: as on a full disk, its last write is a short one."""
+
+    @contextmanager
+    def limited(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, before)
+
+    return limited
 
 
 @pytest.fixture(scope="module")

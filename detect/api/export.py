@@ -9,6 +9,7 @@ from detect.api.train import as_overrides
 from detect.config.schema import DarknetModelSettings
 from detect.errors import UserError
 from detect.exporters.formats import Format, Request, format_of
+from detect.files import made_folder
 
 
 def export(
@@ -75,6 +76,7 @@ def export_weights(
         warn(note)
     if overrides and chosen.name == "darknet" and isinstance(loaded.settings.model, DarknetModelSettings):
         raise UserError("a .cfg is written as it was read; change the file itself", argument="set")
+    made_folder(Path(out).parent)
     files = chosen.write(Path(out), loaded, request)
     size = sum(file.stat().st_size for file in files)
     request.log(f"{out}: {size / 1e6:.1f} MB, {len(loaded.categories)} classes, {loaded.settings.input.size} px")

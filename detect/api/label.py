@@ -4,12 +4,12 @@ from typing import Any
 
 from detect.api.load import AnyPath, open_detector
 from detect.api.say import Say, quiet
-from detect.inference.labels import label_files
+from detect.inference.labels import Photos, label_files
 
 
 def label(
     weights: AnyPath,
-    source: AnyPath,
+    source: Photos,
     out: AnyPath,
     *,
     min_score: float = 0.05,
@@ -26,7 +26,8 @@ def label(
     Args:
         weights, cfg, names, batch, options: as in `load`.
         source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
-            folder, to the image's folder, or to the part of the pattern before the first wildcard.
+            folder, to the image's folder, or to the part of the pattern before the first wildcard. Of a list of these,
+            they are relative to the folder that all have in common.
         out: the .json to write. One that is there is replaced if it has the content that was left, or with `overwrite`.
         min_score: detections at or below it are left out; low, so that whoever learns from them can choose.
         log: called with a line for each image.
@@ -34,7 +35,8 @@ def label(
 
     Returns:
         {"file": path of the labels, "folder": that file names are relative to, "images", "boxes": their numbers,
-        "counts": boxes by class name, "errors": a sentence for each file that could not be labelled}
+        "counts": boxes by class name, "limited": number of images with `max_detections`, where there may be more,
+        "errors": a sentence for each file that could not be labelled}
 
     Raises:
         UserError: weights or source cannot be used, or `out` holds something else or cannot be written.

@@ -67,7 +67,7 @@ def train(
 
     Raises:
         UserError: the configuration or the data is wrong, or memory or disk is full.
-        Interrupted: Ctrl-C; the checkpoint is written.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
     """
     if resume and out:
         raise UserError("out is for new runs; a resumed one goes on in its own folder", argument="out")

@@ -5,10 +5,11 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from itertools import takewhile
 from types import ModuleType
 from typing import Any, NoReturn
 
-from detect.errors import UserError
+from detect.errors import UserError, nearest
 from detect.inference.engines import ENGINES, PRECISIONS
 
 
@@ -17,6 +18,22 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.prog}: {message}; see {self.prog} --help")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, but what is not known is a mistake, before anything that is missing is."""
+        if self._subparsers is None:
+            for word in takewhile(lambda word: word != "--", args or ()):
+                if word.startswith("--") and word.partition("=")[0] not in self._option_string_actions:
+                    raise self._unknown(word)
+        parsed, extra = super().parse_known_args(args, namespace)
+        if extra:
+            raise self._unknown(extra[0])
+        return parsed, extra
+
+    def _unknown(self, word: str) -> UserError:
+        hint = nearest(word.partition("=")[0], self._option_string_actions)
+        hint = hint if "did you mean" in hint else f"; see {self.prog} --help"  # no list of all
+        return UserError(f"{self.prog}: unknown {word}{hint}")
 
 
 def add_verb(verbs: Any, name: str, verb: ModuleType) -> None:
@@ -90,6 +107,28 @@ def darknet_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     sub.add_argument("--names", help="the classes of a .weights file, one name a line")
     offline_option(sub)
+
+
+def source_option(sub: argparse.ArgumentParser, what: str) -> None:
+    """`--source`, with as many values as a shell makes of an unquoted pattern."""
+    sub.add_argument("--source", required=True, nargs="+", action="extend", help=f"{what}; several go one by one")
+
+
+def source_of(args: argparse.Namespace) -> Any:
+    """What `--source` was given: one, or a list of several."""
+    return args.source[0] if len(args.source) == 1 else args.source
+
+
+def limit_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--max-detections", type=whole(1, 20_000), help="detections in an image at the most (the weights' own, or 100)"
+    )
+
+
+def limit_note(limited: int, images: int) -> str:
+    """The sentence on so many of the images that reached the limit of detections."""
+    reached = f"{limited} of {images} images have as many detections as are allowed"
+    return f"note: {reached}, and may have more; --max-detections raises it"
 
 
 def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:

@@ -1,6 +1,6 @@
 """The command line: `detect VERB ...`, and `tools/VERB.py ...`, which are the same.
 
-Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 Ctrl-C.
+Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 """
 
 import io
@@ -25,9 +25,10 @@ from detect.cli import (
     zoo,
 )  # fmt: skip
 from detect.cli.common import Parser, add_verb, with_option
-from detect.errors import UserError
+from detect.errors import UserError, nearest
 from detect.extras import not_installed
 from detect.files import printable
+from detect.interrupt import status_of, stop_interrupts
 from detect.weights.fetch import OFFLINE
 
 VERBS = {
@@ -66,17 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a console's encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")
+    try:
+        with stop_interrupts():
+            return _run(arguments)
+    except KeyboardInterrupt as interrupt:
+        print("interrupted", file=sys.stderr)
+        return status_of(interrupt)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """`main` without the signals."""
     args = None
     try:
-        args, extra = parser().parse_known_args(arguments)
-        if extra:
-            raise UserError(f"detect {args.verb}: unknown {extra[0]}; see detect {args.verb} --help")
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in VERBS:
+            raise UserError(f"detect: there is no verb {arguments[0]}{nearest(arguments[0], VERBS)}")
+        args = parser().parse_args(arguments)
         if getattr(args, "offline", False):
             os.environ[OFFLINE] = "1"
         return args.run(args) or 0
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -23,7 +23,7 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
     """Train on settings of `settings_type`; the last lines name the tools to go on with.  Returns the exit status."""
     from detect import config
     from detect.api.train import train_settings, training_settings
-    from detect.engine.interrupt import Interrupted
+    from detect.interrupt import Interrupted
 
     if bool(args.config) == bool(args.resume):
         raise UserError("give either a configuration file or --resume RUN")
@@ -43,7 +43,7 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         result = train_settings(settings, args.config, stopped, args.out, args.device, say)
     except Interrupted as stop:
         say(f"stopped after step {stop.step}; go on with: python {train_tool} --resume {stop.folder}")
-        return 130
+        return 128 + stop.number
     folder = Path(result["run"])
     files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
     evaluate = f"python {evaluate_tool} {folder}"

@@ -13,6 +13,7 @@ from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError, nearest
 from detect.ops.image import write_image
 
+LONGEST = 80  # bytes of a folder's name
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)$")  # no file names on Windows
 
 
@@ -92,7 +93,7 @@ def folder_names(names: Iterable[str]) -> dict[str, str]:
     """{class name: folder name} with letters, digits, "_", "-" and "." only; different names get different folders."""
     folders, used = {}, set()
     for name in names:
-        safe = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80] or "class"
+        safe = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:LONGEST].decode(errors="ignore") or "class"
         safe = f"{safe}_" if RESERVED.match(safe) else safe
         unique, number = safe, 2
         while unique.lower() in used:  # file systems may not tell cases apart

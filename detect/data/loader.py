@@ -19,6 +19,7 @@ from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
 from detect.data.views import RandomCrop
 from detect.errors import UserError
+from detect.interrupt import STOPS
 from detect.ops.letterbox import Letterbox
 
 if TYPE_CHECKING:
@@ -206,4 +207,11 @@ def loader_failure(error: RuntimeError) -> UserError | None:
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
+    for stop in STOPS:  # the main process's business; systemd tells all processes of a service
+        signal.signal(stop, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_next_time)
+
+
+def _end_next_time(number: int, _: object) -> None:
+    """What a loader's process does at its first SIGTERM; the main process ends one that hangs with another."""
+    signal.signal(number, signal.SIG_DFL)

@@ -13,7 +13,6 @@ from detect import config
 from detect.data.loader import loader_failure
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
-from detect.engine.interrupt import Interrupted, interrupt_flag
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
@@ -21,6 +20,7 @@ from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
 from detect.engine.task import Task
 from detect.errors import UserError
+from detect.interrupt import Interrupted, held
 from detect.models.detector import as_input
 from detect.weights.files import write_checkpoint
 from detect.weights.start import load_matching
@@ -107,7 +107,7 @@ class Trainer:
         """Train up to optimizer step `until` (the end, if None). Returns the last row of the history, if any.
 
         Raises:
-            Interrupted: Ctrl-C was pressed; the checkpoint is written.
+            Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
@@ -115,7 +115,7 @@ class Trainer:
         saved = time.monotonic()
         keep_freed_memory()
         try:
-            with interrupt_flag() as interrupted:
+            with held() as stops:
                 if self.step == 0:
                     self.save()
                 if self.is_due:
@@ -127,13 +127,14 @@ class Trainer:
                         self.save()  # an evaluation takes its time and may fail
                         self._end_of_period(log)
                         saved = time.monotonic()
-                    elif interrupted or time.monotonic() - saved > self.settings.train.save_minutes * 60:
+                    elif stops or time.monotonic() - saved > self.settings.train.save_minutes * 60:
                         self.save()
                         saved = time.monotonic()
-                    if interrupted and self.step < until:
-                        raise Interrupted(self.step, self.folder)
+                    if stops and self.step < until:
+                        raise Interrupted(self.step, self.folder, stops[0])
                 if not self._evaluates_after(self.step):
                     self.save()
+                stops.clear()  # nothing is left to stop
         except torch.OutOfMemoryError as error:
             raise UserError(self._out_of_memory()) from error
         except RuntimeError as error:

@@ -49,10 +49,10 @@ def report_split(
     check_files(dataset.source, dataset.images)
     ground_truth = indexed(dataset.ground_truth())
     report, detections = evaluate_dataset(predictor, dataset, categories, batch, sys.stderr.isatty(), ground_truth)
-    path = folder / "detections.json"
-    write_results(path, detections)
     for line in (report.lines, "", per_class_table(report)):
         log(line)
+    path = folder / "detections.json"
+    write_results(path, detections)  # after the report, which a full disk does not take away
     log(f"\n{len(dataset)} images, {len(detections)} detections: {path}")
     intervals = {}
     if resamples:

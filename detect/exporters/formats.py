@@ -65,7 +65,7 @@ def format_of(name: str | None, path: Path) -> Format:
     by_suffix = {of.suffix: of for of in sorted(known.values(), key=lambda of: -len(of.name))}
     chosen = known[name] if name is not None else by_suffix.get(path.suffix)
     if chosen is None:
-        raise UserError(f"{path}: no format has this suffix; known: {', '.join(by_suffix)}", argument="out")
+        raise UserError(f"{path}: must end in the suffix of a format: {', '.join(by_suffix)}", argument="out")
     if path.suffix != chosen.suffix:
         raise UserError(f"{path}: must end in {chosen.suffix} for the format {chosen.name}", argument="out")
     return chosen

@@ -1,6 +1,5 @@
 """One's own photos labelled by a detector: what it finds as one COCO JSON file, to be corrected or learnt from."""
 
-import glob
 import hashlib
 import json
 import os
@@ -15,10 +14,14 @@ from detect.files import made_folder, name_problem, printable, read_json, write_
 from detect.inference.pipeline import ItemPredictor
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.result import Result
-from detect.inference.sources import Item, find_items
+from detect.inference.sources import Item, OnError, OnNote, find_items, split_pattern
+from detect.interrupt import held
 
 LEAST_SIDE = 1.0  # px: boxes of less width or height are left out
 ORIGIN = "found by detect label, checked by nobody"  # what a file says of itself
+
+
+Photos = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # see `label_files`
 
 
 class LabelSummary(TypedDict):
@@ -29,13 +32,14 @@ class LabelSummary(TypedDict):
     images: int  # labelled, with boxes or without
     boxes: int
     counts: dict[str, int]  # boxes by class name; classes without any are left out
+    limited: int  # images in which as many were found as the predictor shows at the most: there may be more
     errors: list[str]  # one sentence for each file that could not be labelled; the others were
 
 
 def label_files(
     predictor: ItemPredictor,
     categories: Sequence[Mapping[str, Any]],
-    source: str | os.PathLike[str],
+    source: Photos,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     log: Callable[[str], object] = print,
@@ -54,14 +58,15 @@ def label_files(
         predictor: finds things; its `min_score` says how sure it has to be.
         categories: `{"id", "name"}` of label 0..K-1.
         source: a folder (its images, subfolders not), an image, or a glob pattern; file names are relative to the
-            folder, to the image's folder, or to the part of the pattern before the first wildcard.
+            folder, to the image's folder, or to the part of the pattern before the first wildcard. Of a list of these,
+            they are relative to the folder that all have in common.
         overwrite: replace whatever file is there.
         log: called with a line for each image.
-        warn: called with each sentence on a file that could not be labelled; `log` by default.
+        warn: called with each sentence on a file that could not be labelled or was left out; `log` by default.
 
     Raises:
         UserError: there is nothing to label, `out` holds something else, or it cannot be written.
-        KeyboardInterrupt: Ctrl-C, after what was found so far was written.
+        KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; what was found so far is written.
     """
     say, tell = above_bars(log), above_bars(warn or log)
     errors: list[str] = []
@@ -71,22 +76,26 @@ def label_files(
         tell(f"error: {error}")
 
     out = checked_out(out, overwrite)
-    items, folder = find_photos(source, note)
+    items, folder = find_photos(source, note, tell)
     made_folder(out.parent)
-    labels = Labels(folder, categories)
-    progress = ProgressSink(say, len(items))
+    labels, limited = Labels(folder, categories), 0
+    progress = ProgressSink(say, tell, len(items))
     with progress, closing(predictor.predict_items(items, note)) as results:
         try:
             for result in results:
-                progress.write(result)
-                labels.add(result)
+                with held():
+                    progress.write(result)
+                    labels.add(result)
+                    limited += len(result) >= predictor.max_detections
         except KeyboardInterrupt:
             if labels.images:
-                labels.write(out)
+                with held():
+                    labels.write(out)
                 say(f"interrupted after {len(labels.images)} of {len(items)} images; their labels are in {out}")
             raise
     if not labels.images:
-        raise UserError(f"{printable(source)}: none of its {len(items)} images can be read; nothing was written")
+        where = printable(source if isinstance(source, (str, os.PathLike)) else folder)
+        raise UserError(f"{where}: none of its {len(items)} images can be read; nothing was written")
     labels.write(out)
     return {
         "file": str(out),
@@ -94,24 +103,31 @@ def label_files(
         "images": len(labels.images),
         "boxes": len(labels.annotations),
         "counts": labels.counts(),
+        "limited": limited,
         "errors": errors,
     }
 
 
-def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], object]) -> tuple[list[Item], Path]:
+def find_photos(source: Photos, on_error: OnError, on_note: OnNote) -> tuple[list[Item], Path]:
     """(the images of `source`, the folder that their names are relative to).
 
-    Videos, links that lead out of the folder and files whose name no label file can hold are given to `on_error`.
+    Videos, links that lead out of the folder and files whose name no label file can hold are given to `on_error`;
+    `on_note` as in `find_items`.
 
     Raises:
         UserError: no image is left.
     """
-    if not isinstance(source, (str, os.PathLike)):
-        raise UserError(f"source is {printable(repr(source))[:80]}; give a folder, an image or a pattern")
-    folder = _folder_of(source)
+    sources: Sequence[Any] = source if isinstance(source, (list, tuple)) else [source]
+    for entry in sources:
+        if not isinstance(entry, (str, os.PathLike)):
+            raise UserError(f"source is {printable(repr(entry))[:80]}; give a folder, an image or a pattern")
+    try:
+        folder = Path(os.path.commonpath([str(_folder_of(entry)) for entry in sources]))
+    except ValueError as fault:  # no sources, or of several drives
+        raise UserError("the photos have no folder in common; label those of each folder on their own") from fault
     root = folder.resolve()
     photos, refused = [], []
-    for item in find_items(source):
+    for item in dict.fromkeys(find_items(source, on_error, on_note)):
         name = printable(item.name)
         if item.medium == "live":
             raise UserError(f"{name}: only image files can be labelled; give a folder, an image or a pattern")
@@ -124,7 +140,7 @@ def find_photos(source: str | os.PathLike[str], on_error: Callable[[UserError], 
         else:
             photos.append(item)
     if not photos:
-        raise refused[0]
+        raise refused[0] if refused else UserError(f"{printable(folder)}: none of the photos given is there")
     for error in refused:
         on_error(error)
     return photos, folder
@@ -137,9 +153,7 @@ def _folder_of(source: str | os.PathLike[str]) -> Path:
         return path
     if os.path.isfile(path):
         return path.parent
-    parts = list(path.parts)
-    plain = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return Path(*parts[:plain])
+    return Path(split_pattern(source)[0])
 
 
 def _name_within(folder: Path, path: str | os.PathLike[str]) -> str:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Self
 
 import cv2
@@ -11,22 +12,36 @@ import numpy as np
 from detect.errors import UserError
 from detect.files import printable
 
-RECONNECTS = 5  # attempts in a row
+RECONNECTS = 5  # attempts in a row that give no image
 PAUSE = 1.0  # seconds before the first of them; doubled before each next
-STEADY = 10.0  # seconds a connection must have lasted for the attempts to be counted anew
+
+
+def open_patiently(open_capture: Callable[[], cv2.VideoCapture]) -> cv2.VideoCapture:
+    """What `open_capture` gives, called in another thread: so that Ctrl-C is heard while a silent address is tried."""
+    opened: Future[cv2.VideoCapture] = Future()
+
+    def run() -> None:
+        try:
+            opened.set_result(open_capture())
+        except UserError as error:
+            opened.set_exception(error)
+
+    threading.Thread(target=run, name="open", daemon=True).start()
+    return opened.result()
 
 
 class LatestImage:
     """Iterate over the images of a live source as (uint8 RGB [height, width, 3], seconds since the first one).
 
     An image that is not asked for before the next one arrives is dropped, and counted in `dropped`: the delay cannot
-    grow. Use it in a `with` block, which ends the thread and closes the source.
+    grow. The `connections` that gave an image are counted too. Use it in a `with` block, which ends the thread and
+    closes the source.
 
     Args:
         capture: an open `cv2.VideoCapture`; the thread takes it over.
         name: for messages.
-        reopen: called without arguments for a new capture when the source falls silent, `RECONNECTS` times at the most;
-            None for a source that does not come back.
+        reopen: called without arguments for a new capture when the source falls silent, until `RECONNECTS` of them in
+            a row have given no image; None for a source that does not come back.
         pause: seconds before the first attempt.
     """
 
@@ -38,6 +53,7 @@ class LatestImage:
         pause: float = PAUSE,
     ) -> None:
         self.dropped = 0
+        self.connections = 0  # that have given an image
         self._name = name
         self._reopen = reopen
         self._pause = pause
@@ -79,29 +95,31 @@ class LatestImage:
         try:
             attempts = 0
             while capture is not None and not self._stop.is_set():
-                since = time.monotonic()
-                self._drain(capture)
+                attempts = 0 if self._drain(capture) else attempts
                 capture.release()
-                attempts = 0 if time.monotonic() - since > STEADY else attempts
                 capture, attempts = self._reconnect(attempts)
         finally:
             with self._news:
                 self._ended = True
                 self._news.notify()
 
-    def _drain(self, capture: cv2.VideoCapture) -> None:
-        """Keep the newest image of `capture` in the slot until it has no more."""
+    def _drain(self, capture: cv2.VideoCapture) -> bool:
+        """Keep the newest image of `capture` in the slot until it has no more; returns whether there was one."""
+        came = False
         while not self._stop.is_set():
             try:
                 found, image = capture.read()
             except cv2.error:
-                return
+                break
             if not found:
-                return
+                break
             with self._news:
+                self.connections += not came
+                came = True
                 self.dropped += self._slot is not None
                 self._slot = (image, time.monotonic())
                 self._news.notify()
+        return came
 
     def _reconnect(self, attempts: int) -> tuple[cv2.VideoCapture | None, int]:
         """(an open capture or None, attempts used so far)."""

@@ -15,7 +15,7 @@ from detect.errors import UserError, nearest
 from detect.files import printable
 from detect.inference.result import Result
 from detect.inference.runtime import Runtime
-from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames
+from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames, say_nothing
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Candidates, nms
 
@@ -101,14 +101,20 @@ class Predictor:
         results = list(self.predict_items(items))
         return results if many else results[0]
 
-    def stream(self, source: Any, on_error: Callable[[UserError], Any] | None = None) -> Iterator[Result]:
+    def stream(
+        self,
+        source: Any,
+        on_error: Callable[[UserError], Any] | None = None,
+        on_note: Callable[[str], Any] = say_nothing,
+    ) -> Iterator[Result]:
         """An iterator over the `Result` of every image of `source` (see `sources.find_items`), in order.
 
         A file that cannot be read, or breaks off, is given to `on_error` as a `UserError` and the others go on; without
-        `on_error` it raises. A `source` that is not there raises at once.
+        `on_error` it raises. A `source` that is not there raises at once. `on_note` gets a sentence for each folder or
+        pattern of which something is left out.
         """
         on_error = on_error or raise_error
-        return self.predict_items(find_items(source, on_error), on_error)
+        return self.predict_items(find_items(source, on_error, on_note), on_error)
 
     def predict_items(
         self, items: Iterable[Item], on_error: Callable[[UserError], Any] = raise_error
@@ -181,7 +187,7 @@ def _check_not_many(source: Any) -> None:
     """Raise UserError for a folder or a pattern."""
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
-        is_pattern = glob.has_magic(path) and "://" not in path and not os.path.isfile(path)
+        is_pattern = glob.has_magic(path) and "://" not in path and not os.path.exists(path)
         if is_pattern or os.path.isdir(path):
             raise _not_one_image(path)
 

@@ -30,16 +30,23 @@ class ProgressSink:
 
     Args:
         log: called with each line; see `above_bars`.
+        warn: called with each note that comes with an image.
         images: how many the sources hold.
-        moving: tell about videos and live sources: a bar on stderr where that is a terminal, else a line every
+        moving: tell how far videos and live sources are: a bar on stderr where that is a terminal, else a line every
             `PLAIN_LINE_EVERY` seconds.
         verbose: a line for every frame of them.
     """
 
     def __init__(
-        self, log: Callable[[str], object], images: int = 0, moving: bool = True, verbose: bool = False
+        self,
+        log: Callable[[str], object],
+        warn: Callable[[str], object],
+        images: int = 0,
+        moving: bool = True,
+        verbose: bool = False,
     ) -> None:
         self._log = log
+        self._warn = warn
         self._images = images
         self._moving = moving
         self._verbose = verbose
@@ -59,6 +66,8 @@ class ProgressSink:
             self._end_source()
             self._begin_source(result.frame)
         self._frame = result.frame
+        if result.frame.note:
+            self._warn(f"{printable(result.source)}: {result.frame.note}")
         if result.frame.medium == "image":
             self._tell_image(result)
         else:

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,20 +15,23 @@ import numpy as np
 from PIL import Image
 
 from detect.errors import UserError, nearest
-from detect.files import missing, printable
-from detect.inference.live import LatestImage
-from detect.inference.video import Video, check_end, check_size, open_capture, open_video, sane_fps
-from detect.ops.image import IMAGE_SUFFIXES, is_image, read_image, to_rgb
+from detect.files import cannot_read, is_text, missing, printable
+from detect.inference.live import LatestImage, open_patiently
+from detect.inference.video import FASTEST_LIVE, Video, check_end, check_size, open_capture, open_video, sane_fps
+from detect.ops.image import IMAGE_SUFFIXES, is_image, read_noted, to_rgb
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
     + (".flv", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpeg", ".mjpg")
 )
+PHOTO_SUFFIXES = IMAGE_SUFFIXES | {".heic", ".heif", ".hif"}  # these cannot be read, and that is said of each
+PLAYLISTS = (".m3u8", ".sdp")  # texts that FFmpeg opens as a video
 STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp")
 
 Medium = Literal["image", "video", "live"]
 Source = str | os.PathLike[str] | int | np.ndarray | Image.Image | Sequence[Any]  # see `find_items`
 OnError = Callable[[UserError], object]
+OnNote = Callable[[str], object]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Frame:
     total: int | None = None
     medium: Medium = "image"
     dropped: int = 0
+    note: str = ""  # what was chosen where the image's file leaves a choice; that a live source came back
 
 
 class Item(NamedTuple):
@@ -63,21 +67,29 @@ def raise_error(error: UserError) -> NoReturn:
     raise error
 
 
-def find_items(source: Source, on_error: OnError = raise_error) -> list[Item]:
+def say_nothing(note: str) -> None:
+    """What happens to a note on what is left out when the caller does not ask for it."""
+
+
+def find_items(source: Source, on_error: OnError = raise_error, on_note: OnNote = say_nothing) -> list[Item]:
     """What `source` stands for, as a list of `Item`; nothing is decoded yet.
+
+    Of a folder and of a pattern it takes what is an image (or video) by its name or its content. A path that is there
+    comes before other meanings: of a name in digits the file or folder, of `[brackets]` those of the name.
 
     Args:
         source: an image or video file, a folder (its images, sorted; subfolders not), a glob pattern, the number of
             a webcam (int or str), the address of a stream, a NumPy RGB array, a Pillow image, or a list of these.
         on_error: called with the `UserError` of a list's entry that is not there; the others go on. A single `source`
             that is not there raises.
+        on_note: called with a sentence for each folder or pattern of which something was left out: what, and why.
     """
     if not isinstance(source, (list, tuple)):
-        return _items_of(source, 0)
+        return _items_of(source, 0, on_note)
     items = []
     for number, entry in enumerate(source):
         try:
-            items += _items_of(entry, number)
+            items += _items_of(entry, number, on_note)
         except UserError as error:
             on_error(error)
     return items
@@ -97,7 +109,7 @@ def read_frames(items: Iterable[Item], on_error: OnError = raise_error) -> Gener
             on_error(error)
 
 
-def _items_of(source: Source, number: int) -> list[Item]:
+def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
     """The `Item`s of one source; `number` is its place in the list that names an array."""
     if isinstance(source, (np.ndarray, Image.Image)):
         return [Item("image", f"image{number}", source)]
@@ -111,15 +123,17 @@ def _items_of(source: Source, number: int) -> list[Item]:
     text = os.fspath(source)
     webcam = text.removeprefix("/dev/video")
     if webcam.isascii() and webcam.isdigit():
-        return [Item("live", f"webcam{int(webcam)}", int(webcam))]
+        if webcam != text or not os.path.exists(text):
+            return [Item("live", f"webcam{int(webcam)}", int(webcam))]
+        on_note(f"{text}: is taken for the file or folder of this name; the webcam is /dev/video{text}")
     if "://" in text:
         return [_stream(text)]
     if os.path.isdir(text):
-        return _in_folder(text)
+        return _in_folder(text, on_note)
     if os.path.isfile(text):
         return [_file(text)]
     if glob.has_magic(text):
-        return _in_pattern(text)
+        return _in_pattern(text, on_note)
     raise missing(text)
 
 
@@ -135,32 +149,90 @@ def _stream(address: str) -> Item:
     return Item("live", printable(f"{scheme.lower()}://{host}{path}"), address)  # neither password nor query
 
 
-def _in_folder(folder: str) -> list[Item]:
-    names = sorted(n for n in os.listdir(folder) if not n.startswith(".") and Path(n).suffix.lower() in IMAGE_SUFFIXES)
-    paths = [os.path.join(folder, n) for n in names]
-    items = [Item("image", path, path) for path in paths if os.path.isfile(path)]
+def _in_folder(folder: str, on_note: OnNote) -> list[Item]:
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+    items, left_out = _chosen([os.path.join(folder, name) for name in names], ("image",))
     if not items:
         raise UserError(
-            f"{printable(folder)}: the folder holds no images (subfolders are not searched); "
-            f"give a folder of images, or '{printable(os.path.join(folder, '*.mp4'))}' for videos"
+            f"{printable(folder)}: the folder holds no images{left_out and f' but {left_out}'} (subfolders are not "
+            f"searched); give a folder of images, or '{printable(os.path.join(folder, '*.mp4'))}' for videos"
         )
+    if left_out:
+        on_note(f"{printable(folder)}: left out are {left_out}")
     return items
 
 
-def _in_pattern(pattern: str) -> list[Item]:
-    paths = [p for p in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(p)]
-    items = [_file(p) for p in paths if Path(p).suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES]
+def _in_pattern(pattern: str, on_note: OnNote) -> list[Item]:
+    folder, wildcards = split_pattern(pattern)
+    found = sorted(glob.glob(wildcards, root_dir=folder or None, recursive=True))
+    paths = [path for path in (os.path.join(folder, name) for name in found) if not os.path.isdir(path)]
+    items, left_out = _chosen(paths, ("image", "video"))
     if not items:
         where = printable(Path(pattern).absolute())
-        raise UserError(f"{printable(pattern)}: no image or video fits this pattern (tried {where}); check the path")
+        raise UserError(
+            f"{printable(pattern)}: no image or video fits this pattern{left_out and f' but {left_out}'} "
+            f"(tried {where}); check the path"
+        )
+    if left_out:
+        on_note(f"{printable(pattern)}: left out are {left_out}")
     return items
+
+
+def split_pattern(pattern: str | os.PathLike[str]) -> tuple[str, str]:
+    """(the folder before the first wildcard, the rest) of a glob pattern; a part that is there by its name is none."""
+    parts = Path(pattern).parts
+    plain = 0
+    for part in parts[:-1]:
+        if glob.has_magic(part) and not os.path.lexists(os.path.join(*parts[: plain + 1])):
+            break
+        plain += 1
+    return os.path.join("", *parts[:plain]), os.path.join(*parts[plain:])
+
+
+def _chosen(paths: Iterable[str], media: Collection[str]) -> tuple[list[Item], str]:
+    """(the `Item`s of those `paths` that are of the `media`, what the others are: words, or nothing)."""
+    items: list[Item] = []
+    others: dict[str, list[str]] = {}
+    for path in paths:
+        kind = _kind_of(path)
+        if kind in ("image", "video") and kind in media:
+            items.append(Item(kind, path, path))
+        else:
+            others.setdefault(kind, []).append(printable(os.path.basename(path)))
+    words = [f"{len(names)} {kind}{'s' * (len(names) > 1)} ({_few(names)})" for kind, names in sorted(others.items())]
+    return items, ", ".join(words)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join([*names[:2], *(["..."] if len(names) > 2 else [])])
+
+
+def _kind_of(path: str) -> Literal["image", "video", "folder", "dead link", "text", "other file"]:
+    """What is at `path`: by its suffix, or else by its content."""
+    if os.path.isdir(path):
+        return "folder"
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe: reading it might never end
+        return "other file"
+    suffix = Path(path).suffix.lower()
+    if suffix in PHOTO_SUFFIXES:
+        return "image"
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    if not os.path.exists(path):
+        return "dead link"
+    if is_image(path):
+        return "image"
+    return "text" if is_text(path) else "other file"
 
 
 def _file(path: str) -> Item:
-    suffix = Path(path).suffix.lower()
-    known = suffix in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    image = suffix in IMAGE_SUFFIXES if known else is_image(path)
-    return Item("image" if image else "video", path, path)
+    kind = _kind_of(path)
+    if kind == "text" and Path(path).suffix.lower() not in PLAYLISTS:
+        raise UserError(f"{printable(path)}: is a text; if it lists images or videos, give those themselves")
+    return Item("image" if kind == "image" else "video", path, path)
 
 
 def _read_image(item: Item) -> Iterator[Frame]:
@@ -172,12 +244,13 @@ def _read_image(item: Item) -> Iterator[Frame]:
         yield Frame(value, item.name)
     elif isinstance(value, Image.Image):
         try:
-            image = to_rgb(value, item.name)
+            image, note = to_rgb(value, item.name)
         except (OSError, ValueError) as error:
             raise UserError(f"{item.name}: not a readable Pillow image ({error}); give another one") from error
-        yield Frame(image, item.name)
+        yield Frame(image, item.name, note=note)
     else:
-        yield Frame(read_image(value), item.name)
+        image, note = read_noted(value)
+        yield Frame(image, item.name, note=note)
 
 
 def _read_video(item: Item) -> Iterator[Frame]:
@@ -193,20 +266,25 @@ def _frames_of(video: Video, item: Item) -> Iterator[Frame]:
 
 
 def _read_live(item: Item) -> Iterator[Frame]:
-    capture = open_capture(item.value)
+    capture = open_patiently(partial(open_capture, item.value))
     if not capture.isOpened():
         advice = "check the address and the network" if isinstance(item.value, str) else "check that it is plugged in"
         raise UserError(f"{item.name}: cannot be opened; {advice}")
     check_size(capture, item.name)
     if isinstance(item.value, str) and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:  # a file on a server: it can wait
         with closing_capture(capture):
-            yield from _frames_of(Video(capture, item.name), item)
+            video = Video(capture, item.name)
+            yield from _frames_of(video, item)
+            check_end(video, item.name)
         return
-    fps = sane_fps(capture.get(cv2.CAP_PROP_FPS))
+    fps = sane_fps(capture.get(cv2.CAP_PROP_FPS), FASTEST_LIVE)
     reopen = partial(open_capture, item.value) if isinstance(item.value, str) else None
     with LatestImage(capture, item.name, reopen) as images:
+        connections = 1
         for index, (image, time) in enumerate(images):
-            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped)
+            note = "fell silent, and was connected again" if images.connections > connections else ""
+            connections = max(images.connections, 1)
+            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped, note)
 
 
 @contextmanager

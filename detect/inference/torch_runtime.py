@@ -1,6 +1,7 @@
 """A detector run by PyTorch: the only file of this folder that imports it."""
 
 import copy
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from detect.models.detector import as_input, fits
 from detect.ops.decode import Decoder, Functions
 from detect.ops.nms import Candidates
 
+PROCESS = os.getpid()  # that imported this
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -59,6 +61,8 @@ class TorchRuntime:
     @torch.inference_mode()
     def raw(self, squares: np.ndarray) -> list[np.ndarray]:
         """uint8 RGB [B, size, size, 3] -> the head's raw maps, float32 [B, A*(5+K), H_i, W_i]."""
+        if os.getpid() != PROCESS and torch.get_num_threads() > 1:
+            torch.set_num_threads(1)  # a forked process has none of PyTorch's threads, and would wait for them for ever
         images = torch.from_numpy(squares).to(self.device).permute(0, 3, 1, 2)  # [B, 3, size, size], channels last
         return [level.float().cpu().numpy() for level in self.network(as_input(images))]
 

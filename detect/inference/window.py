@@ -1,5 +1,7 @@
 """Results in a window on the screen."""
 
+import subprocess
+import sys
 from contextlib import suppress
 from typing import Self
 
@@ -10,10 +12,31 @@ from detect.inference.result import Result
 
 TITLE = "detect"
 ESCAPE = 27
+TRY = "import cv2; cv2.namedWindow('detect'); cv2.destroyAllWindows()"
+LONGEST_TRY = 30  # seconds
 
 
 class WindowClosed(Exception):
     """The user has seen enough."""
+
+
+def check_display() -> None:
+    """Raise `UserError` where no window can be opened.
+
+    Another process tries it: without a display, Qt ends the whole process that asks for a window.
+    """
+    try:
+        ended = subprocess.run([sys.executable, "-c", TRY], capture_output=True, timeout=LONGEST_TRY).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        ended = 1
+    if ended:
+        raise _no_display()
+
+
+def _no_display() -> UserError:
+    return UserError(
+        "no window can be opened here (no display, or OpenCV without one); run without a window", argument="show"
+    )
 
 
 class WindowSink:
@@ -37,9 +60,6 @@ class WindowSink:
             cv2.imshow(TITLE, cv2.cvtColor(result.annotated, cv2.COLOR_RGB2BGR))
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
-            raise UserError(
-                "no window can be opened here (no display, or OpenCV without one); run without a window",
-                argument="show",
-            ) from error
+            raise _no_display() from error
         if key in (ord("q"), ESCAPE):
             raise WindowClosed

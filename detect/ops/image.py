@@ -2,11 +2,14 @@
 
 import os
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, cannot_write, printable, replacing
@@ -25,6 +28,13 @@ WRITE_FORMATS = {
 }
 IMAGE_SUFFIXES = frozenset(WRITE_FORMATS) | {".jpe", ".gif", ".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".mpo"}
 
+HEIC = tuple(b"ftyp" + brand for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"))
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera that a file of 16 bits may hold
+BITS_PER_SAMPLE, MAX_SAMPLE_VALUE, S_MAX_SAMPLE_VALUE = 258, 281, 341  # TIFF tags
+PNG_START = 512  # bytes in which a PNG states its significant bits, if it does
+
+DARK = "is dark: its colours of 16 bits use less than 14; save it with 8 bits"
+
 ORIENTATION = 0x0112  # the EXIF tag: how the stored image must be turned to stand upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,11 +51,17 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The image in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
 
     EXIF orientation is applied, transparency is laid on white, 16-bit and float images are scaled to 8 bits, an
-    animation gives its first image. The size is checked in the file's header, before memory is taken.
+    animation or a file of several pages gives its first image. The size is checked in the file's header, before memory
+    is taken.
 
     Raises:
         UserError: there is no such file, it is no image, it is cut off, or it has more than `MAX_PIXELS`.
     """
+    return read_noted(path)[0]
+
+
+def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
+    """`read_image`, and what was chosen for the user where the file leaves a choice: words, or nothing."""
     try:
         with open(path, "rb") as file:
             return to_rgb(open_image(file), path)
@@ -72,11 +88,12 @@ def is_image(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> np.ndarray:
-    """A Pillow image -> uint8 RGB [height, width, 3], by the rules of `read_image`; `name` is for the error."""
+def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> tuple[np.ndarray, str]:
+    """(uint8 RGB [height, width, 3], note) of a Pillow image, by the rules of `read_noted`; `name` is for the error."""
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise too_large(name, f"{width}x{height} px")
+    opened, bits, is_deep = image, _stated_bits(image), ";16" in str(getattr(image, "tile", ""))
     image.load()
     orientation = 1
     with suppress(Exception):  # damaged EXIF data is no reason to refuse the image
@@ -84,13 +101,15 @@ def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> np.nda
     if orientation in TURNS:
         image = image.transpose(TURNS[orientation])
     if image.mode[0] in "IF":
-        return np.repeat(_to_8_bits(np.asarray(image))[..., None], 3, axis=2)
+        grey, note = _to_8_bits(np.asarray(image), bits)
+        return np.repeat(grey[..., None], 3, axis=2), _listed(note, _first_of(opened))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         image = white
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    rgb = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return rgb, _listed(DARK if is_deep and 0 < rgb.max() < 64 else "", _first_of(opened))
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
@@ -99,9 +118,11 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
     if suffix not in WRITE_FORMATS:
         raise UserError(f"{printable(path)}: cannot write '{suffix}' images{nearest(suffix, WRITE_FORMATS)}")
     options = {"quality": 95} if WRITE_FORMATS[suffix] in ("JPEG", "WEBP") else {}
+    file = BytesIO()  # some of Pillow's encoders do not notice when a disk is full
     try:
+        Image.fromarray(np.ascontiguousarray(rgb)).save(file, format=WRITE_FORMATS[suffix], **options)
         with replacing(path) as temporary:
-            Image.fromarray(np.ascontiguousarray(rgb)).save(temporary, format=WRITE_FORMATS[suffix], **options)
+            temporary.write_bytes(file.getbuffer())
     except (OSError, ValueError) as error:
         raise cannot_write(path, error) from error
 
@@ -128,6 +149,8 @@ def open_image(file: BinaryIO) -> Image.Image:
     start = file.read(16)
     if not start:
         raise OSError("the file is empty")
+    if start[4:12] in HEIC:
+        raise OSError("a HEIC photo, which no decoder here reads: save it as JPEG")
     for name in READ_FORMATS:
         opener, accepts = Image.OPEN.get(name, (None, None))
         if opener is None or (accepts and accepts(start) is not True):
@@ -137,14 +160,52 @@ def open_image(file: BinaryIO) -> Image.Image:
     raise OSError("not a known image format")
 
 
-def _to_8_bits(grey: np.ndarray) -> np.ndarray:
-    """Grey levels of 16 or 32 bits or floats [h, w] -> uint8 [h, w].
+def _to_8_bits(grey: np.ndarray, bits: int | None = None) -> tuple[np.ndarray, str]:
+    """(uint8 [h, w], a note where white had to be guessed) of grey levels of 16 or 32 bits or floats [h, w].
 
-    Integers are taken as 16-bit, or by their largest value if that is larger; floats as 0..1, or else as 0..255.
+    White is what the file states, in `bits`; else, for integers, the greatest level of the smallest of `DEPTHS` that
+    holds them all, for floats 1, or else 255. Levels that none of this holds are scaled from their least to their
+    greatest.
     """
-    if grey.dtype.kind == "f":
-        grey = np.nan_to_num(grey, posinf=255, neginf=0)
-        white = 1.0 if grey.max() <= 1 else 255.0
-    else:
-        white = max(65535.0, float(grey.max()))
-    return np.clip(np.rint(grey * np.float32(255 / white)), 0, 255).astype(np.uint8)
+    is_float = grey.dtype.kind == "f"
+    finite = grey[np.isfinite(grey)] if is_float else grey
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    whites = (1.0, 255.0) if is_float else tuple(2.0**n - 1 for n in ([bits] if bits else DEPTHS))
+    white = next((white for white in whites if high <= white), high)
+    black = min(low, 0.0)
+    note = ""
+    if black < 0 or white not in whites:
+        note = f"its levels, {low:g} to {high:g}, were scaled to 0 to 255"
+    elif not is_float and not bits and high > 0 and white < 65535:
+        note = f"its levels, up to {high:g}, were taken for {round(np.log2(white + 1))} bits"
+    levels = np.nan_to_num(grey, nan=black, posinf=white, neginf=black) if is_float else grey
+    scaled = (levels - np.float32(black)) * np.float32(255 / (white - black or 1))
+    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8), note
+
+
+def _stated_bits(image: Image.Image) -> int | None:
+    """The bits of its grey levels that a PNG or TIFF file which is not loaded yet states, if it does."""
+    with suppress(Exception):  # damaged, or no image of a file
+        if isinstance(image, TiffImageFile):
+            greatest = image.tag_v2.get(MAX_SAMPLE_VALUE) or image.tag_v2.get(S_MAX_SAMPLE_VALUE)
+            greatest = greatest[0] if isinstance(greatest, tuple) else greatest
+            return int(greatest).bit_length() if greatest else (12 if image.tag_v2[BITS_PER_SAMPLE] == (12,) else None)
+        if isinstance(image, PngImageFile) and image.fp:
+            place = image.fp.tell()
+            image.fp.seek(0)
+            _, found, rest = image.fp.read(PNG_START).partition(b"\0\0\0\1sBIT")
+            image.fp.seek(place)
+            return rest[0] if found and 1 <= rest[0] <= 16 else None
+    return None
+
+
+def _first_of(image: Image.Image) -> str:
+    """A note on an image that is the first of several: of an animation, or of pages."""
+    with suppress(Exception):  # the second is damaged
+        if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photo with previews
+            return "the first of its images was taken"
+    return ""
+
+
+def _listed(*notes: str) -> str:
+    return "; ".join(filter(None, notes))

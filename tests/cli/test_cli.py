@@ -12,6 +12,7 @@ import textwrap
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import cv2
@@ -124,6 +125,20 @@ def here(tmp_path, monkeypatch):
     return folder
 
 
+def write_clip(path, count, fps=10):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), fps, (64, 64))
+    for _ in range(count):
+        writer.write(np.full((64, 64, 3), 90, np.uint8))
+    writer.release()
+
+
+def frames_in(path):
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
 def detections_in(folder):
     return json.loads((Path(folder) / "detections.json").read_text())
 
@@ -163,6 +178,13 @@ def test_evaluation_prints_the_twelve_lines_and_the_classes(run):
     assert [line.split()[:2] for line in table[:4]] == [
         ["class", "instances"], ["red", "5"], ["green", "3"], ["blue", "1"],
     ]  # fmt: skip
+
+
+def test_detections_that_cannot_be_written_do_not_take_the_report_away(run, small_disk):
+    with small_disk(100):
+        ran = detect("evaluate", run)
+    assert_one_error(ran, "detections.json: cannot be written")
+    assert all(SUMMARY.fullmatch(line) for line in ran.out.splitlines()[:12]) and "instances" in ran.out
 
 
 def test_evaluation_answers_in_json(run):
@@ -307,10 +329,7 @@ def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported,
 def test_prediction_of_an_image_a_folder_a_pattern_and_a_video(exported, squares, tmp_path):
     images = squares / "images" / "val"
     video = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 64))
-    for _ in range(4):
-        writer.write(np.full((64, 64, 3), 90, np.uint8))
-    writer.release()
+    write_clip(video, 4)
     sources = {"image": images / "0.png", "folder": images, "pattern": f"{images}/[01].png", "video": video}
     frames = {"image": 1, "folder": 5, "pattern": 2, "video": 4}
     for name, source in sources.items():
@@ -320,6 +339,33 @@ def test_prediction_of_an_image_a_folder_a_pattern_and_a_video(exported, squares
         assert len(said["files"]) == (1 if name == "video" else frames[name])
         assert all(Path(file).is_file() for file in said["files"]) and (out / "detections.json").is_file()
         assert sum(said["counts"].values()) == said["detections"]
+
+
+def test_an_unquoted_pattern_and_repeated_sources_are_taken(exported, squares, tmp_path):
+    images = [squares / "images" / "val" / f"{number}.png" for number in range(3)]
+    arguments = ("predict", "--weights", exported, "--out", tmp_path, "--source")
+    assert answer(*arguments, *images)["frames"] == 3
+    assert answer(*arguments, images[0], "--source", images[1])["frames"] == 2
+
+
+def test_the_limit_of_detections_is_an_option_and_said(exported, squares, tmp_path):
+    arguments = ("predict", "--weights", exported, "--source", squares / "images" / "val", "--min-score", "0.001")
+    ran = detect(*arguments, "--out", tmp_path, "--max-detections", "1")
+    found = [frame["detections"] for frame in detections_in(tmp_path)["frames"]]
+    assert ran.status == 0 and [len(one) for one in found] == [1] * 5
+    assert ran.err == (
+        "note: 5 of 5 images have as many detections as are allowed, and may have more; --max-detections raises it\n"
+    )
+    many = answer(*arguments, "--out", tmp_path, "--max-detections", "1000")
+    assert many["detections"] > 500 and many["limited"] == 0
+
+
+def test_a_video_has_a_line_a_frame_on_request_only(exported, tmp_path):
+    write_clip(tmp_path / "clip.avi", 4)
+    arguments = ("predict", "--weights", exported, "--source", tmp_path / "clip.avi", "--out", tmp_path / "out")
+    assert " frame " not in detect(*arguments).out
+    assert detect(*arguments, "--verbose").out.count("clip.avi frame ") == 4
+    assert detect(*arguments, "--quiet").out.splitlines()[0].startswith("4 frames, ")
 
 
 def test_prediction_in_batches_finds_the_same(exported, squares, tmp_path):
@@ -473,8 +519,13 @@ def test_of_equal_epochs_the_last_is_best(trained):
 
 MISTAKES = {
     "no verb": ("", "VERB"),
-    "unknown verb": ("trian x.yaml", "trian"),
-    "unknown option": ("train {tiny} --epoch 3", "--epoch"),
+    "unknown verb": ("trian x.yaml", "no verb trian; did you mean 'train'?"),
+    "unknown option": ("train {tiny} --epoch 3", "unknown --epoch; see"),
+    "misspelt option": ("train {tiny} --ouut x", "unknown --ouut; did you mean '--out'?"),
+    "misspelt option with a value": ("evaluate {run} --bach=3", "did you mean '--batch'?"),
+    "misspelt option that is required": ("predict --sorce x", "did you mean '--source'?"),
+    "misspelt option of an inner verb": ("classify train x.yaml --resum x", "did you mean '--resume'?"),
+    "one argument too many": ("train {tiny} {tiny}", "unknown", "tiny.yaml"),
     "nothing to train": ("train", "--resume"),
     "both config and resume": ("train {tiny} --resume {run}", "--resume"),
     "missing config": ("train {tmp}/none.yaml", "none.yaml"),
@@ -523,8 +574,9 @@ MISTAKES = {
     "score no number": ("predict --weights {exported} --source {images} --min-score nan", "from 0 to 1"),
     "file as predict's out": ("predict --weights {exported} --source {images} --out {tiny}", "tiny.yaml"),
     "no source": ("predict --weights {exported}", "--source"),
-    "export nowhere": ("export {run} --out {tmp}/none/x.safetensors", "cannot be written"),
-    "export onto a folder": ("export {run} --out {empty}", "must end in .safetensors"),
+    "a list as source": ("predict --weights {exported} --source {tmp}/broken.yaml --out {tmp}/o", "is a text"),
+    "export nowhere": ("export {run} --out {tiny}/none/x.safetensors", "--out", "cannot be made"),
+    "export onto a folder": ("export {run} --out {empty}", "must end in the suffix of a format"),
     "unknown format": ("export {run} --out x --format onnx", "onnx"),
     "odd profile": (f"profile {PAPER} --size 100", "multiple of the model's stride"),
     "no classes": (f"profile {PAPER} --classes 0", "--classes"),
@@ -604,12 +656,24 @@ def test_a_mistake_leaves_no_empty_folder(exported, here):
     assert not (here / "runs").exists()
 
 
+@pytest.mark.parametrize("out", [(), ("--out", "deep/er")])
+def test_a_dead_camera_leaves_no_folder(exported, here, monkeypatch, out):
+    monkeypatch.setattr("detect.inference.sources.open_capture", lambda _: cv2.VideoCapture())
+    assert_one_error(detect("predict", "--weights", exported, "--source", "7", *out), "webcam7: cannot be opened")
+    assert not list(here.iterdir())
+
+
+def test_a_window_is_tried_before_the_network_is_loaded(monkeypatch, here):
+    monkeypatch.setattr("detect.inference.window.TRY", "import os; os.abort()")
+    assert_one_error(detect("predict", "--weights", "none.pt", "--source", "0", "--show"), "--show", "no window")
+
+
 def test_hints_name_options_of_the_verb(trained, here):
     assert "--set" not in detect("evaluate", trained.folder, "--data", "none").err
 
 
 def test_an_unknown_option_names_the_help_of_its_verb():
-    assert "see detect train --help" in detect("train", "x.yaml", "--bogus").err
+    assert "see detect train --help" in detect("train", "x.yaml", "--with-everything").err
 
 
 def test_print_config_keeps_the_promise_of_json(tiny):
@@ -632,7 +696,8 @@ def test_a_bug_is_not_the_users_fault(monkeypatch):
         detect("profile", PAPER, "--debug")
 
 
-def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch, sent, status):
     from detect.engine.log import TrainingLog
 
     step = TrainingLog.step
@@ -640,13 +705,35 @@ def test_ctrl_c_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch):
     def press(self, number, *rest):
         step(self, number, *rest)
         if number == 1:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(getattr(signal, sent))
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingLog, "step", press)
         ran = detect("train", tiny, "--out", tmp_path)
-    assert ran.status == 130 and "--resume" in ran.out
+    assert ran.status == status and "--resume" in ran.out
     assert answer("train", "--resume", tmp_path / "tiny-1")["steps"] == 4
+
+
+@pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize("within", ["inference.video_writer.VideoWriter.write", "ops.letterbox.Letterbox.apply"])
+def test_a_signal_in_a_video_finishes_the_files(exported, tmp_path, monkeypatch, sent, status, within):
+    owner, _, name = f"detect.{within}".rpartition(".")
+    owner, calls = resolve_name(owner), []
+    original = getattr(owner, name)
+
+    def call(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            signal.raise_signal(getattr(signal, sent))
+        return original(*arguments)
+
+    write_clip(tmp_path / "clip.avi", 6)
+    monkeypatch.setattr(owner, name, call)
+    ran = detect("predict", "--weights", exported, "--source", tmp_path / "clip.avi", "--out", tmp_path / "out")
+    assert ran.status == status and ran.err.endswith("interrupted\n") and "are kept in" in ran.err
+    kept = 3 if name == "write" else 2  # a frame is written wholly or not at all
+    assert len(detections_in(tmp_path / "out")["frames"]) == frames_in(tmp_path / "out" / "clip.mp4") == kept
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.mp4", "detections.json"}
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):

@@ -178,7 +178,7 @@ def test_a_net_that_is_no_square_says_how_its_images_are_laid(files, tmp_path, c
         (["evaluate", "net.weights", "--cfg", "none.cfg", "--data", "data"], "none.cfg: no such file"),
         (["evaluate", "net.weights", "--cfg", "net.cfg", "--names", "net.cfg", "--data", "data"], "but the .cfg has 2"),
         (["evaluate", "net.cfg", "--data", "data"], "net.cfg: not a checkpoint"),
-        (["export", "net.weights", "--cfg", "net.cfg", "--out", "x.onnx"], "must end in .safetensors"),
+        (["export", "net.weights", "--cfg", "net.cfg", "--out", "x.pt"], "must end in the suffix of a format"),
         (["export", "net.weights", "--cfg", "net.cfg", "--format", "darknet", "--out", "x.pt"], "must end in .weights"),
         (
             ["export", "net.weights", "--cfg", "net.cfg", "--set", "model.cfg=x", "--out", "x.safetensors"],

@@ -1,8 +1,12 @@
 """The order of the training's images depends on seed and step alone, and every image has its turn."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections import Counter
 from itertools import islice
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -231,3 +235,18 @@ def test_a_classifiers_corrupt_image_is_named(folder):
     path.write_bytes(b"no image")
     with pytest.raises(UserError, match=path.name):
         classified(folder, classifier_settings(batch=7, workers=0), 1)
+
+
+def test_a_loader_process_outlives_the_signals_that_stop_a_service_but_not_its_end():
+    code = """
+        import os, signal
+        from detect.data.loader import _start_worker
+        _start_worker(0)
+        for stop in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), stop)
+        print("lives", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("lives")
+    """
+    ran = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (-signal.SIGTERM, "lives\n"), ran.stderr

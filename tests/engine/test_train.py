@@ -24,8 +24,9 @@ from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
-from detect.engine.train import Interrupted, Trainer, interrupt_flag
+from detect.engine.train import Trainer
 from detect.errors import UserError
+from detect.interrupt import Interrupted
 from detect.ops.image import write_image
 from detect.weights.files import read, read_checkpoint
 from tests.small_nets import conv, net, section
@@ -231,7 +232,7 @@ def test_an_evaluation_that_a_stop_cut_off_is_made_up_first(squares, tmp_path, a
 
 def test_ctrl_c_in_the_last_evaluation_ends_the_training_as_it_would_have_ended(squares, tmp_path):
     trainer = Trainer(DetectionTask(settings_of(squares, steps=2)), tmp_path)
-    trainer.run(log=Pressing(tmp_path, at=2))
+    trainer.run(log=Pressing(tmp_path, 2, signal.SIGTERM))
     assert len(trainer.history) == 1 and not trainer.is_due
 
 
@@ -292,26 +293,26 @@ def test_a_run_knows_whether_it_has_a_val_split(squares, tmp_path):
 
 
 class Pressing(TrainingLog):
-    """A log that presses Ctrl-C after one step."""
+    """A log that sends a signal after one step."""
 
-    def __init__(self, folder, at):
+    def __init__(self, folder, at, number):
         super().__init__(folder, 99, start=0)
-        self.at = at
+        self.at, self.number = at, number
 
     def step(self, step, *rest):
         super().step(step, *rest)
         if step == self.at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
 
 
-def test_ctrl_c_finishes_the_step_and_saves(squares, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_finishes_the_step_and_saves(squares, tmp_path, number):
     settings = settings_of(squares, steps=4)
     whole = trained(settings, tmp_path / "whole")
-    handler = signal.getsignal(signal.SIGINT)
     stopped = Trainer(DetectionTask(settings), tmp_path)
-    with pytest.raises(Interrupted):
-        stopped.run(log=Pressing(tmp_path, at=2))
-    assert signal.getsignal(signal.SIGINT) is handler
+    with pytest.raises(Interrupted) as caught:
+        stopped.run(log=Pressing(tmp_path, 2, number))
+    assert (caught.value.step, caught.value.number) == (2, number)
     state = read_checkpoint(tmp_path / "last.pt")
     assert state["step"] == stopped.step == 2
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
@@ -333,15 +334,6 @@ def test_loader_processes_killed_at_any_moment_are_a_sentence(squares, tmp_path)
     trainer = Trainer(DetectionTask(settings_of(squares, steps=9, workers=1)), tmp_path)
     with pytest.raises(UserError, match=r"the loader processes failed \(DataLoader worker .* killed.*is memory short"):
         trainer.run(log=Killing(tmp_path, 9, 0))
-
-
-def test_a_second_ctrl_c_interrupts_at_once():
-    with pytest.raises(KeyboardInterrupt), interrupt_flag() as pressed:
-        assert not pressed
-        os.kill(os.getpid(), signal.SIGINT)
-        assert pressed
-        os.kill(os.getpid(), signal.SIGINT)
-        pytest.fail("the second Ctrl-C did nothing")
 
 
 def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):

@@ -8,6 +8,7 @@ class StandIn:
     """Finds in every image what `found` says, and may be interrupted at a frame."""
 
     names = ("person", "dog")
+    max_detections = 100
 
     def __init__(self, interrupt_at=None):
         self.interrupt_at = interrupt_at

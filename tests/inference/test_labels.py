@@ -41,6 +41,22 @@ def label(source, out, predictor=None, **options):
     return summary, told
 
 
+def test_several_sources_are_named_from_their_common_folder(photos, tmp_path):
+    sources = [photos / "b.jpg", str(photos / "more"), photos / "b.jpg", photos / "none.jpg"]
+    summary, _ = label(sources, tmp_path / "labels.json")
+    content = json.loads((tmp_path / "labels.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["b.jpg", "more/c.jpg"]
+    assert summary["folder"] == str(photos) and "none.jpg: no such file" in summary["errors"][0]
+    with pytest.raises(UserError, match="none of the photos given is there"):
+        label([photos / "no.jpg", photos / "none.jpg"], tmp_path / "labels.json")
+
+
+def test_images_that_reach_the_limit_are_counted(photos, tmp_path):
+    finder = Finder()
+    finder.max_detections = 3
+    assert label(photos, tmp_path / "labels.json", finder)[0]["limited"] == 1
+
+
 def test_labels_are_coco_json_with_scores(photos, tmp_path):
     summary, told = label(photos, tmp_path / "labels.json")
     content = json.loads((tmp_path / "labels.json").read_text())
@@ -57,8 +73,9 @@ def test_labels_are_coco_json_with_scores(photos, tmp_path):
     ]  # fmt: skip
     assert summary == {
         "file": str(tmp_path / "labels.json"), "folder": str(photos), "images": 2, "boxes": 2,
-        "counts": {"person": 1, "dog": 1}, "errors": [],
+        "counts": {"person": 1, "dog": 1}, "limited": 0, "errors": [],
     }  # fmt: skip
+    assert told.pop(0) == f"{photos}: left out are 1 folder (more)"
     assert told == [f"[1/2] {photos}/a.png 80x60: nothing found", f"[2/2] {photos}/b.jpg 80x60: 1 person, 2 dog"]
 
 

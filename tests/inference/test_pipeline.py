@@ -3,11 +3,14 @@
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from detect.errors import UserError
 from detect.inference.pipeline import detect_files
@@ -38,11 +41,11 @@ class Cameras(OneDog):
                 yield Result(box, score, label, self.names, frame)
 
 
-def write_video(path, count=20, fps=10, code="MJPG"):
+def write_video(path, fps=10, code="MJPG", images=None):
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*code), fps, (64, 48))
-    for _ in range(count):
-        writer.write(noise)
+    for image in images or [noise] * 20:
+        writer.write(image)
     writer.release()
 
 
@@ -166,7 +169,7 @@ def test_dropped_frames_of_live_sources_are_told(tmp_path, monkeypatch):
     assert lines[5].startswith("webcam0 frame 6, ") and lines[5].endswith(" fps, 10 dropped: 1 dog")
     sentence = "10 of 16 frames came faster than they could be processed and were dropped"
     assert [line for line in lines if "came faster" in line] == [f"webcam0: {sentence}", f"webcam1: {sentence}"]
-    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "dropped"]
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "limited", "dropped"]
 
 
 def test_dropped_frames_stand_in_every_line_and_the_bar(tmp_path, monkeypatch):
@@ -191,7 +194,7 @@ def test_dropped_frames_are_told_after_ctrl_c(tmp_path):
 
 def test_only_live_sources_have_dropped_frames(folder, tmp_path):
     summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
-    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts"]
+    assert list(summary) == ["frames", "detections", "fps", "files", "json", "errors", "counts", "limited"]
 
 
 def test_closing_the_window_ends_the_run_and_finishes_the_files(folder, tmp_path, monkeypatch):
@@ -203,11 +206,80 @@ def test_closing_the_window_ends_the_run_and_finishes_the_files(folder, tmp_path
     assert len(json.loads(Path(summary["json"]).read_text())["frames"]) == 5
 
 
-def test_full_disk_ends_the_run_with_one_sentence(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.inference.video_writer._frames_in", lambda _: 2)
-    with pytest.raises(UserError, match="only 2 of 20 frames could be written"):
-        detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
-    assert json.loads((tmp_path / "out" / "detections.json").read_text())["names"] == ["person", "dog"]
+def test_an_output_that_cannot_be_written_does_not_end_the_others(folder, tmp_path, small_disk):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    write_image(folder / "big.png", noise)
+    write_video(folder / "clip.avi", images=[noise[i : i + 48, i : i + 64] for i in range(20)])
+    sources = [folder / "clip.avi", folder / "big.png", folder / "z.png"]
+    with small_disk(10_000):
+        summary = detect_files(OneDog(), sources, tmp_path / "out", log=lambda _: None)
+    wrong = ["clip.mp4: only 0 of 20 frames could be written", "big.png: cannot be written"]
+    assert len(summary["errors"]) == 2
+    assert all(word in error for word, error in zip(wrong, sorted(summary["errors"], reverse=True), strict=True))
+    assert summary["files"] == [str(tmp_path / "out" / "z.png")]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"z.png", "detections.json"}
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())["frames"]) == summary["frames"] == 22
+
+
+def test_a_full_disk_keeps_the_frames_of_a_video_before_it(folder, tmp_path, monkeypatch):
+    free = iter([1 << 30] * 14 + [1 << 20] * 99)  # asked for the video and for the JSON file
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    summary = detect_files(OneDog(), [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+    (error,) = summary["errors"]
+    assert "clip.mp4: ends after 7 frames, the disk is full" in error
+    assert [Path(path).name for path in summary["files"]] == ["clip.mp4", "z.png"]
+    assert frames_in(summary["files"][0])[0] == 7 and summary["frames"] == 21
+
+
+def test_a_full_disk_keeps_the_json_of_the_frames_before_it(folder, tmp_path, monkeypatch):
+    free = iter([1 << 30] * 14 + [0] * 99)
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    with pytest.raises(UserError, match=r"detections\.json: ends after 7 frames, the disk is full"):
+        detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())["frames"]) == 7
+    assert frames_in(tmp_path / "out" / "clip.mp4")[0] == 7
+
+
+def test_a_live_source_that_comes_back_is_said(tmp_path):
+    class Returning(Cameras):
+        def predict_items(self, items, on_error):
+            for result in super().predict_items(items, on_error):
+                note = "fell silent, and was connected again" if result.frame.index == 3 else ""
+                yield replace(result, frame=replace(result.frame, note=note))
+
+    lines = []
+    detect_files(Returning(), 0, tmp_path / "out", log=lines.append)
+    assert lines[0] == "webcam0: fell silent, and was connected again" and len(lines) == 2
+
+
+def test_frames_that_reach_the_limit_are_counted(folder, tmp_path):
+    predictor = OneDog()
+    for limit, limited in ((1, 21), (2, 0)):
+        predictor.max_detections = limit
+        summary = detect_files(predictor, [folder / "clip.avi", folder / "z.png"], tmp_path / "out", log=lambda _: None)
+        assert summary["limited"] == limited and summary["frames"] == 21
+
+
+def test_what_is_left_out_and_what_was_chosen_is_told(folder, tmp_path):
+    images = [Image.fromarray(np.full((48, 64, 3), level, np.uint8)) for level in (0, 200)]
+    images[0].save(folder / "m.gif", save_all=True, append_images=images[1:])
+    lines, warnings = [], []
+    detect_files(OneDog(), folder, tmp_path / "out", log=lines.append, warn=warnings.append)
+    assert any(line.endswith("m.gif 64x48: 1 dog") for line in lines)
+    assert warnings[-1] == f"{folder}/m.gif: the first of its images was taken"
+    assert warnings[0].startswith(f"{folder}: left out are ") and "1 video (clip.avi)" in warnings[0]
+
+
+def test_a_second_run_replaces_what_the_first_wrote(folder, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "clip.mp4").write_text("somebody's film")
+    for source in (folder / "clip.avi", folder / "z.png", folder / "clip.avi", folder / "z.png"):
+        detect_files(OneDog(), source, tmp_path / "out", log=lambda _: None)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "clip.mp4", "clip-2.mp4", "z.png", "detections.json",
+    }  # fmt: skip
+    assert (tmp_path / "out" / "clip.mp4").read_text() == "somebody's film"
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())["files"] == ["clip-2.mp4", "z.png"]
 
 
 def test_counts_are_told_in_words():

@@ -1,18 +1,18 @@
 """Outputs are whole, take every result in one shape and never take another file's place."""
 
 import json
-import time
 
 import cv2
 import numpy as np
 import pytest
 
 from detect.errors import UserError
+from detect.inference import window
+from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
-from detect.inference.sinks import ImageSink, JsonSink, OutputNames, VideoSink, opened
+from detect.inference.sinks import ImageSink, JsonSink, VideoSink, opened
 from detect.inference.sources import Frame
 from detect.inference.window import WindowClosed, WindowSink
-from detect.ops.image import read_image
 
 
 def flat(level, shape=(48, 64)):
@@ -23,46 +23,6 @@ def result(boxes=((1, 2, 30.12345, 40),), source="a.jpg", **frame):
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     scores, labels = np.full(len(boxes), 0.75, np.float32), np.ones(len(boxes), np.int64)
     return Result(boxes, scores, labels, ("cat", "dog\udcff"), Frame(flat(0), source, **frame))
-
-
-def test_outputs_of_one_name_do_not_replace_each_other(tmp_path):
-    names = OutputNames(tmp_path / "out")
-    sources = ["x/a.jpg", "x/a.png", "y/a.jpg", "y/A.JPG", "a-2.jpg", "b.gif"]
-    assert [names.take(source).name for source in sources] == [
-        "a.jpg", "a.png", "a-2.jpg", "A-3.jpg", "a-2-2.jpg", "b.png",
-    ]  # fmt: skip
-    assert names.take("x/clip.avi", ".mp4") != names.take("x/clip.mov", ".mp4")
-
-
-def test_a_source_is_never_replaced(tmp_path):
-    for name in ("a.png", "a-2.png"):
-        cv2.imwrite(str(tmp_path / name), flat(1))
-    (tmp_path / "old.png").touch()
-    names = OutputNames(tmp_path, [tmp_path / "a.png", str(tmp_path / "a-2.png"), "not there"])
-    sink = ImageSink(names)
-    for source in (str(tmp_path / "a.png"), "elsewhere/old.png"):
-        sink.write(result(boxes=(), source=source))
-    assert [path.name for path in names.taken] == ["a-3.png", "old.png"]
-    assert read_image(tmp_path / "a.png")[0, 0, 0] == 1
-
-
-def test_many_sources_of_one_name_are_named_quickly(tmp_path):
-    names = OutputNames(tmp_path)
-    start = time.perf_counter()
-    assert len({names.take(f"{i}/image.jpg") for i in range(3000)}) == 3000
-    assert time.perf_counter() - start < 2
-
-
-def test_address_makes_a_harmless_file_name(tmp_path):
-    names = OutputNames(tmp_path)
-    assert names.take("rtsp://cam.local/../../live 1", ".mp4").name == "cam.local_.._.._live_1.mp4"
-    assert names.take("rtsp:///", ".mp4").parent == tmp_path
-
-
-def test_folder_that_cannot_be_made_is_one_sentence(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot be written"):
-        OutputNames(tmp_path / "file" / "out")
 
 
 def test_json_holds_boxes_in_image_px(tmp_path):
@@ -77,10 +37,11 @@ def test_json_holds_boxes_in_image_px(tmp_path):
     assert found["frames"][1]["time"] == 0.04 and found["frames"][1]["detections"] == []
 
 
-def test_json_without_frames_is_valid(tmp_path):
+def test_json_without_frames_replaces_nothing(tmp_path):
+    (tmp_path / "d.json").write_text("of another run")
     with JsonSink(tmp_path / "d.json", ("cat",)):
         pass
-    assert json.loads((tmp_path / "d.json").read_text()) == {"frames": [], "names": ["cat"]}
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["of another run"]
 
 
 def test_interrupted_json_is_whole(tmp_path):
@@ -127,6 +88,14 @@ def test_images_that_are_not_in_their_video_are_told_once(tmp_path):
         f"{tmp_path}/flood.mp4: {left_out} of 480 images came in bursts, "
         "faster than the video's 10 frames a second, and are not in it"
     ]
+
+
+def test_gaps_that_are_shortened_are_told(tmp_path):
+    lines = []
+    with VideoSink(OutputNames(tmp_path), lines.append) as sink:
+        for index, when in enumerate((0.0, 0.1, 100.0)):
+            sink.write(result(source="rare.avi", index=index, time=when, fps=10.0, medium="video"))
+    assert lines == [f"{tmp_path}/rare.mp4: gaps without an image were shortened by 40 s"]
 
 
 def test_annotated_image_is_drawn_once_for_all_sinks(tmp_path, monkeypatch):
@@ -177,6 +146,14 @@ def test_window_shows_the_annotated_image_until_q_or_esc(monkeypatch, key):
             sink.write(result())
     assert len(shown) == 4 and shown[-1] == "closed"
     np.testing.assert_array_equal(shown[0], result().plot()[..., ::-1])
+
+
+def test_a_display_is_tried_in_another_process(monkeypatch):
+    monkeypatch.setattr(window, "TRY", "")
+    window.check_display()
+    monkeypatch.setattr(window, "TRY", "import os; os.abort()")  # what Qt does
+    with pytest.raises(UserError, match="no window can be opened here"):
+        window.check_display()
 
 
 def test_no_display_is_one_sentence_without_a_flag(monkeypatch):

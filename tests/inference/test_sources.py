@@ -1,8 +1,12 @@
 """Every kind of source, and what happens to those that fail."""
 
+import os
+import signal
 import struct
+import threading
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -52,8 +56,18 @@ def patch(path, kind, offset, content):
     path.write_bytes(data)
 
 
+class Wrapped:
+    """OpenCV's capture of a file, of which a subclass changes an answer."""
+
+    def __init__(self, path):
+        self.real = cv2.VideoCapture(str(path))
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
 def test_folder_gives_its_images_sorted_and_no_subfolders(tmp_path):
-    for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png", "notes.txt"]):
+    for level, name in enumerate(["b.png", "a.PNG", "sub/c.png", ".hidden.png"]):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         write_image(tmp_path / "x.png", flat(level))
         (tmp_path / "x.png").rename(tmp_path / name)
@@ -68,6 +82,79 @@ def test_pattern_gives_images_and_videos_sorted(tmp_path):
     write_video(tmp_path / "a.mp4", NOISE[:2])
     (tmp_path / "c.txt").touch()
     assert [item.medium for item in find_items(str(tmp_path / "*"))] == ["video", "image"]
+
+
+def test_what_a_folder_leaves_out_is_said(tmp_path):
+    folder = tmp_path / "all"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "b.png", "c.png"):
+        write_image(folder / name, flat(9))
+    (folder / "b.png").rename(folder / "b.jfif")
+    (folder / "c.png").rename(folder / "c")
+    (folder / "d.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    (folder / "e.jpg").symlink_to("nowhere")
+    (folder / "f").symlink_to("nowhere")
+    for number in range(3):
+        (folder / f"{number}.txt").write_text("notes")
+    (folder / "x.bin").write_bytes(bytes(99))
+    write_video(folder / "g.mp4", NOISE[:2])
+    os.mkfifo(folder / "pipe.png")
+    notes, errors = [], []
+    items = find_items(folder, on_note=notes.append)
+    assert [Path(item.value).name for item in items] == ["a.jpg", "b.jfif", "c", "d.heic", "e.jpg"]
+    assert notes == [
+        f"{folder}: left out are 1 dead link (f), 1 folder (sub), 2 other files (pipe.png, x.bin), "
+        "3 texts (0.txt, 1.txt, ...), 1 video (g.mp4)"
+    ]
+    assert [Path(frame.source).name for frame in read_frames(items, errors.append)] == ["a.jpg", "b.jfif", "c"]
+    assert "HEIC" in str(errors[0]) and "is a link to nowhere" in str(errors[1])
+    notes.clear()
+    items = find_items(f"{folder}/*", on_note=notes.append)
+    assert [item.medium for item in items] == ["image"] * 5 + ["video"]
+    assert notes == [
+        f"{folder}/*: left out are 1 dead link (f), 2 other files (pipe.png, x.bin), 3 texts (0.txt, 1.txt, ...)"
+    ]
+
+
+def test_folders_that_hold_no_image_say_what_they_hold(tmp_path):
+    (tmp_path / "more").mkdir()
+    assert "holds no images but 1 folder (more) (subfolders are not searched)" in refused(tmp_path)
+
+
+def test_notes_of_an_image_come_with_it(tmp_path):
+    images = [Image.fromarray(flat(level)) for level in (0, 200)]
+    images[0].save(tmp_path / "a.gif", save_all=True, append_images=images[1:])
+    assert read(tmp_path / "a.gif")[0].note == "the first of its images was taken"
+
+
+def test_brackets_of_a_folder_are_its_name(tmp_path):
+    for folder in ("x[1]", "x1"):
+        (tmp_path / folder).mkdir()
+        write_image(tmp_path / folder / "a.png", flat(9))
+    assert [item.value for item in find_items(f"{tmp_path}/x[1]/*.png")] == [f"{tmp_path}/x[1]/a.png"]
+    assert [item.value for item in find_items(f"{tmp_path}/x[1]")] == [f"{tmp_path}/x[1]/a.png"]
+    assert [item.value for item in find_items(f"{tmp_path}/x[0-9]/*.png")] == [f"{tmp_path}/x1/a.png"]
+
+
+def test_a_pattern_without_a_folder_is_looked_for_here(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", flat(9))
+    monkeypatch.chdir(tmp_path)
+    assert [item.value for item in find_items("*.png")] == ["a.png"]
+
+
+def test_a_folder_named_by_a_number_comes_before_a_webcam(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "2024").mkdir()
+    write_image(tmp_path / "2024" / "a.png", flat(9))
+    notes = []
+    assert [item.value for item in find_items("2024", on_note=notes.append)] == ["2024/a.png"]
+    assert notes == ["2024: is taken for the file or folder of this name; the webcam is /dev/video2024"]
+    assert [find_items(webcam)[0].value for webcam in (2024, "/dev/video2024", "2023")] == [2024, 2024, 2023]
+
+
+def test_a_list_of_files_is_no_video(tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\nbüro.jpg\n" * 500)
+    assert "list.txt: is a text; if it lists images or videos, give those themselves" in refused(tmp_path / "list.txt")
 
 
 def test_name_with_brackets_is_a_file_first(tmp_path):
@@ -143,21 +230,34 @@ def test_video_gives_every_frame_in_rgb_with_its_time(tmp_path):
     assert (frames[0].fps, frames[0].total, frames[0].medium) == (12.5, 25, "video")
 
 
+@pytest.mark.parametrize("fps", [119.987, 480.0, 1000.0])
+def test_fast_rates_are_kept(tmp_path, fps):
+    frames = read(write_video(tmp_path / "clip.avi", NOISE[:24], fps=fps, code="MJPG"))
+    assert len(frames) == 24 and frames[0].fps == pytest.approx(fps)
+    assert frames[-1].time == pytest.approx(23 / fps, abs=1e-3)
+
+
+def test_the_rate_of_a_clock_is_no_rate_of_frames(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", NOISE[:6], fps=25, code="MJPG")
+
+    class Capture(Wrapped):
+        def get(self, what):
+            return 1000.0 if what == cv2.CAP_PROP_FPS else self.real.get(what)
+
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
+    frames = read(path)
+    assert len(frames) == 6 and frames[0].fps is None and frames[-1].time == pytest.approx(0.2)
+
+
 def test_times_that_do_not_rise_are_filled_in(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.avi", NOISE[:6], fps=10, code="MJPG")
     positions = iter([200.0, 300.0, 400.0, 0.0, float("nan"), 900.0])
 
-    class Capture:
-        def __init__(self):
-            self.real = cv2.VideoCapture(str(path))
-
-        def __getattr__(self, name):
-            return getattr(self.real, name)
-
+    class Capture(Wrapped):
         def get(self, what):
             return next(positions) if what == cv2.CAP_PROP_POS_MSEC else self.real.get(what)
 
-    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture())
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
     np.testing.assert_allclose([frame.time for frame in read(path)], [0, 0.1, 0.2, 0.3, 0.4, 0.7])
 
 
@@ -186,6 +286,18 @@ def test_cut_off_video_is_reported_after_its_frames(tmp_path, suffix, code):
     assert len(errors) == 1
 
 
+@pytest.mark.parametrize(("suffix", "code"), [(".webm", "VP80"), (".ts", "mp4v")])
+def test_a_cut_that_the_numbers_do_not_tell_is_reported(tmp_path, suffix, code):
+    path = write_video(tmp_path / f"clip{suffix}", NOISE[:40], code=code)
+    assert len(read(path)) == 40
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 6 // 10])
+    errors = []
+    frames = read(path, errors)
+    assert 15 < len(frames) < 35 and len(errors) == 1
+    assert str(errors[0]).startswith(f"{path}: breaks off after frame {len(frames)}")
+
+
 def test_damaged_end_of_a_video_is_reported(tmp_path):
     path = write_video(tmp_path / "clip.mp4", NOISE)
     data = path.read_bytes()
@@ -194,6 +306,23 @@ def test_damaged_end_of_a_video_is_reported(tmp_path):
     errors = []
     assert 30 < len(read(path, errors)) < 70
     assert "breaks off after frame" in str(errors[0])
+
+
+def test_frames_that_cannot_be_decoded_are_counted(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "clip.avi", NOISE, code="MJPG")
+
+    class Capture(Wrapped):
+        def read(self):
+            if self.real.get(cv2.CAP_PROP_POS_FRAMES) % 20 == 10:
+                self.real.grab()  # OpenCV passes over what it cannot decode
+            return self.real.read()
+
+    monkeypatch.setattr("detect.inference.video.open_capture", lambda _: Capture(path))
+    errors = []
+    assert len(read(path, errors)) == 114
+    assert [str(error).split(";")[0] for error in errors] == [
+        f"{path}: 6 of its 120 frames cannot be decoded and were left out"
+    ]
 
 
 @pytest.mark.parametrize(("suffix", "code"), [(".avi", "MJPG"), (".mkv", "mp4v"), (".mp4", "mp4v"), (".mov", "mp4v")])
@@ -211,6 +340,21 @@ def test_trimmed_video_is_not_reported(tmp_path):
     assert len(frames) < 40 and frames[0].total == 50  # without an error
 
 
+@pytest.mark.parametrize("fault", ["", "cut"])
+def test_a_video_of_a_server_that_breaks_off_is_reported(tmp_path, server, fault):
+    server.files["clip.avi"] = write_video(tmp_path / "clip.avi", NOISE, code="MJPG").read_bytes()
+    server.faults["/clip.avi"] = fault
+    errors = []
+    frames = read(f"{server.url}/clip.avi", errors)
+    if fault:
+        assert 50 < len(frames) < 70
+        assert [str(error).split(";")[0] for error in errors] == [
+            f"http://127.0.0.1/clip.avi: breaks off after frame {len(frames)} of 120"
+        ]
+    else:
+        assert len(frames) == 120 and not errors
+
+
 def test_what_cannot_be_opened_does_not_stop_the_others(tmp_path):
     write_image(tmp_path / "a.png", flat(1))
     (tmp_path / "broken.png").write_bytes(b"nothing")
@@ -224,6 +368,16 @@ def test_what_cannot_be_opened_does_not_stop_the_others(tmp_path):
     assert len(errors) == 3
     with pytest.raises(UserError, match="not a readable video"):
         read(tmp_path / "broken.mp4")
+
+
+@pytest.mark.parametrize("folder", ["", "bad\udcff"])
+def test_a_name_that_opencv_cannot_take_is_refused(tmp_path, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    path = write_video(tmp_path / "clip.mp4", NOISE[:2]).rename(tmp_path / folder / "b\udcff.mp4")
+    with pytest.raises(UserError, match=r"b\\udcff\.mp4: no video can have a name that is no UTF-8 text"):
+        read(path)
+    with pytest.raises(UserError, match="no UTF-8 text"):
+        read("http://127.0.0.1/\udcff.mp4")
 
 
 def test_percent_sign_in_a_name_is_no_series_of_images(tmp_path):
@@ -277,8 +431,9 @@ def test_live_source_drops_late_images_and_counts_them(monkeypatch):
     assert camera.released
 
 
-def test_stream_reconnects_a_finite_number_of_times():
-    cameras = [Camera(1), Camera(0, opened=False), Camera(1), Camera(0), Camera(0, opened=False)]
+def test_stream_reconnects_as_long_as_images_come_and_five_times_more():
+    cameras = [Camera(1 + number % 2 * 3, opened=number % 3 != 2) for number in range(20)]  # short, long, not there
+    cameras += [Camera(1)] + [Camera(0, opened=number % 2) for number in range(5)] + [Camera(1)]
     opened = iter(cameras)
     frames = []
     with (
@@ -286,8 +441,28 @@ def test_stream_reconnects_a_finite_number_of_times():
         LatestImage(Camera(2), "rtsp://camera", lambda: next(opened), pause=0.001) as images,
     ):
         frames += images
-    assert next(opened, None) is None and 1 <= len(frames) <= 4
-    assert all(camera.released for camera in cameras)
+    assert list(opened) == cameras[-1:] and all(camera.released for camera in cameras[:-1])
+
+
+def test_a_stream_that_came_back_says_so(monkeypatch):
+    cameras = iter([Camera(2, pause=0.01), Camera(2, pause=0.01)] + [Camera(0)] * 5)
+    monkeypatch.setattr(sources, "open_capture", lambda _: next(cameras))
+    monkeypatch.setattr(LatestImage.__init__, "__defaults__", (None, 0.001))
+    errors = []
+    notes = [frame.note for frame in read("rtsp://camera/1", errors)]
+    assert notes.count("fell silent, and was connected again") == 1 and notes[0] == "" and len(errors) == 1
+
+
+def test_ctrl_c_is_heard_while_a_silent_address_is_tried(monkeypatch):
+    silent, ended = threading.Event(), []
+    monkeypatch.setattr(sources, "open_capture", lambda _: ended.append(silent.wait(20)))
+    press = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    press.start()
+    with pytest.raises(KeyboardInterrupt):
+        read("rtsp://camera/1")
+    assert not ended
+    silent.set()
+    press.join()
 
 
 def test_leaving_a_live_source_ends_its_thread(monkeypatch):

@@ -1,6 +1,9 @@
 """A detector run by PyTorch."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -141,3 +144,33 @@ def test_a_device_that_is_not_there_is_one_sentence(name):
 
 def test_without_a_name_the_device_is_cuda_where_there_is_one():
     assert pick_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+FORKED = """
+import os, signal, time
+import numpy as np, torch
+from detect.inference.torch_runtime import TorchRuntime
+from tests.inference.test_torch_runtime import PARTS, build_detector
+
+torch.set_num_threads(2)
+runtime = TorchRuntime(build_detector(PARTS, 3), "abc", 128)
+squares = np.full((1, 128, 128, 3), 90, np.uint8)
+ours = runtime.raw(squares)
+child = os.fork()
+if child == 0:
+    theirs = runtime.raw(squares)
+    os._exit(0 if all(np.allclose(a, b, atol=1e-4) for a, b in zip(ours, theirs)) else 1)
+for _ in range(100):
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        raise SystemExit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.1)
+os.kill(child, signal.SIGKILL)
+raise SystemExit("hangs")
+"""
+
+
+def test_a_forked_process_predicts():
+    environment = os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", FORKED], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

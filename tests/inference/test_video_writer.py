@@ -1,5 +1,7 @@
 """Videos are whole, playable and keep the time of their images."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -31,11 +33,14 @@ def write(path, images, fps=None):
     return writer
 
 
-@pytest.mark.parametrize("fps", [10, 12.5, 29.97, 30000 / 1001, 24000 / 1001, 29.833333, 120])
+@pytest.mark.parametrize(
+    "fps",
+    [10, 12.5, 29.97, 30000 / 1001, 24000 / 1001, 29.833333, 65.5356, 119.987, 120, 211.222, 480, 959.987, 6000.4],
+)
 def test_rate_and_number_of_frames_are_kept(tmp_path, fps):
     write(tmp_path / "out.mp4", [(i, i / fps) for i in range(40)], fps)
     found, levels = levels_of(tmp_path / "out.mp4")
-    assert found == pytest.approx(fps, abs=1e-3) and len(levels) == 40
+    assert found == pytest.approx(fps, rel=1e-4) and len(levels) == 40
 
 
 def test_times_of_whole_milliseconds_neither_double_nor_lose_frames(tmp_path):
@@ -49,7 +54,7 @@ def test_gaps_of_a_varying_rate_are_filled_with_the_image_before(tmp_path):
 
 
 def test_unknown_rate_keeps_the_real_times(tmp_path):
-    write(tmp_path / "out.mp4", [(50, 0.0), (200, 1.0)], fps=1000)
+    write(tmp_path / "out.mp4", [(50, 0.0), (200, 1.0)], fps=90_000)
     fps, levels = levels_of(tmp_path / "out.mp4")
     assert fps == 30 and levels == [50] * 30 + [200]
 
@@ -68,6 +73,7 @@ def test_a_flood_of_images_is_thinned_out(tmp_path):
 def test_a_wild_time_does_not_fill_the_disk(tmp_path):
     writer = write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9), (200, 1e9 + 0.1)], 10)
     assert writer.written == LONGEST_GAP * 10 + 3
+    assert writer.shortened == pytest.approx(1e9 - LONGEST_GAP, rel=1e-6)
 
 
 def test_frames_without_times_follow_each_other(tmp_path):
@@ -112,10 +118,36 @@ def test_nothing_written_makes_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_frames_that_did_not_reach_the_disk_are_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("detect.inference.video_writer._frames_in", lambda _: 2)
-    with pytest.raises(UserError, match="only 2 of 3 frames could be written"):
+def test_an_unplayable_video_replaces_nothing(tmp_path, small_disk):
+    write(tmp_path / "out.mp4", [(50, None)] * 3, 10)
+    whole = (tmp_path / "out.mp4").read_bytes()
+    noise = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8)
+    with (
+        small_disk(20_000),
+        pytest.raises(UserError, match="only 0 of 20 frames could be written, the video is not kept"),
+        VideoWriter(tmp_path / "out.mp4", 10) as writer,
+    ):
+        for image in noise:
+            writer.write(image)
+    assert (tmp_path / "out.mp4").read_bytes() == whole and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_video_ends_while_the_disk_has_room_to_finish_it(tmp_path, monkeypatch):
+    free = iter([10 << 20, 5 << 20, 1 << 20])
+    monkeypatch.setattr("detect.files.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    with pytest.raises(UserError, match="ends after 2 frames, the disk is full"):
         write(tmp_path / "out.mp4", [(50, None)] * 3, 10)
+    assert len(levels_of(tmp_path / "out.mp4")[1]) == 2
+
+
+def test_a_wild_time_at_a_wild_rate_does_not_fill_the_disk(tmp_path):
+    assert write(tmp_path / "out.mp4", [(50, 0.0), (100, 1e9)], 60_000).written == LONGEST_GAP * 240 + 2
+
+
+def test_a_name_that_opencv_cannot_take_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"o\\udcff\.mp4: no video can have a name that is no UTF-8 text"):
+        write(tmp_path / "o\udcff.mp4", [(50, 0.0)], 10)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_video_that_cannot_be_written_is_one_sentence(tmp_path):

@@ -6,13 +6,14 @@ import struct
 import warnings
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from detect.errors import UserError
 from detect.files import replacing
-from detect.ops.image import is_image, read_image, write_image
+from detect.ops.image import is_image, read_image, read_noted, write_image
 
 GRADIENT = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
 
@@ -104,6 +105,79 @@ def test_deep_images_are_scaled_to_8_bits(tmp_path, stored, suffix):
     found = read_image(path)
     assert found.shape == (16, 24, 3)
     np.testing.assert_array_equal(found, np.repeat(GRADIENT[..., None], 3, axis=2))
+
+
+def with_stated_bits(path, bits):
+    """Say in a PNG how many bits of its levels are significant."""
+    content, data = bytes([bits]), path.read_bytes()
+    chunk = struct.pack(">I", 1) + b"sBIT" + content + struct.pack(">I", zlib.crc32(b"sBIT" + content))
+    path.write_bytes(data[:33] + chunk + data[33:])
+
+
+RAMP = np.linspace(0, 4095, 64).reshape(8, 8)
+EXACT = np.rint(np.arange(64) * 255 / 63).reshape(8, 8)
+
+
+@pytest.mark.parametrize("name", ["max.tif", "bits.png"])
+def test_levels_of_12_bits_are_scaled_by_what_the_file_states(tmp_path, name):
+    stated = {"tiffinfo": {281: (4095,)}} if name == "max.tif" else {}
+    Image.fromarray((RAMP / 2).astype(np.uint16)).save(tmp_path / name, **stated)
+    if name == "bits.png":
+        with_stated_bits(tmp_path / name, 12)
+    found, note = read_noted(tmp_path / name)
+    assert np.abs(found[..., 0] - EXACT / 2).max() <= 1 and note == ""
+
+
+@pytest.mark.parametrize(("bits", "greatest"), [(8, 200), (10, 1023), (12, 4095), (14, 9000)])
+def test_levels_of_fewer_bits_are_seen_and_that_is_said(tmp_path, bits, greatest):
+    stored = (RAMP * greatest / 4095).astype(np.uint16)
+    Image.fromarray(stored).save(tmp_path / "grey.png")
+    found, note = read_noted(tmp_path / "grey.png")
+    np.testing.assert_array_equal(found[..., 1], np.rint(stored * (255 / (2**bits - 1))))
+    assert note == f"its levels, up to {greatest}, were taken for {bits} bits"
+
+
+@pytest.mark.parametrize(
+    ("stored", "note"),
+    [
+        (RAMP.astype(np.float32), "its levels, 0 to 4095, were scaled to 0 to 255"),
+        ((RAMP - 2000).astype(np.float32), "its levels, -2000 to 2095, were scaled to 0 to 255"),
+        ((RAMP * 100).astype(np.int32), "its levels, 0 to 409500, were scaled to 0 to 255"),
+        (np.zeros((8, 8), np.uint16), ""),
+    ],
+)
+def test_levels_out_of_the_usual_are_scaled_by_their_range(tmp_path, stored, note):
+    Image.fromarray(stored).save(tmp_path / "grey.tif")
+    found, said = read_noted(tmp_path / "grey.tif")
+    assert said == note and np.abs(found[..., 2] - (EXACT if note else 0)).max() <= 1
+
+
+@pytest.mark.parametrize(("greatest", "words"), [(4095, "is dark: its colours of 16 bits"), (65535, "")])
+def test_dark_colours_of_16_bits_are_said(tmp_path, greatest, words):
+    colours = np.linspace(0, greatest, 192).reshape(8, 8, 3).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "deep.png"), colours)
+    note = read_noted(tmp_path / "deep.png")[1]
+    assert note.startswith(words) and bool(note) == bool(words)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".webp", ".png"])
+def test_the_first_of_several_images_is_said(tmp_path, suffix):
+    images = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 100, 200)]
+    images[0].save(tmp_path / f"one{suffix}")
+    images[0].save(tmp_path / f"many{suffix}", save_all=True, append_images=images[1:])
+    assert read_noted(tmp_path / f"one{suffix}")[1] == ""
+    found, note = read_noted(tmp_path / f"many{suffix}")
+    assert found.max() == 0 and note == "the first of its images was taken"
+
+
+def test_a_heic_photo_is_named(tmp_path):
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    assert "a HEIC photo, which no decoder here reads: save it as JPEG" in error_of(tmp_path / "a.heic")
+
+
+def test_a_link_to_nothing_is_named(tmp_path):
+    (tmp_path / "a.jpg").symlink_to("/nowhere/e.jpg")
+    assert "a.jpg: is a link to /nowhere/e.jpg, which is not there" in error_of(tmp_path / "a.jpg")
 
 
 def test_nan_in_a_float_image_is_black(tmp_path):
@@ -224,6 +298,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp", ".tif"])
+def test_a_cut_image_never_takes_the_name(tmp_path, small_disk, suffix):
+    noise = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    path = tmp_path / f"out{suffix}"
+    write_image(path, noise)
+    whole = path.read_bytes()
+    with small_disk(len(whole) - 3000), pytest.raises(UserError, match=r"out.*: cannot be written \(File too large\)"):
+        write_image(path, noise[::-1])
+    assert path.read_bytes() == whole and list(tmp_path.iterdir()) == [path]
 
 
 def test_real_photos_are_read(shared):

@@ -1,0 +1,92 @@
+"""What the files of a run are called: no output takes the place of a file that is none of ours."""
+
+import itertools
+import json
+import mmap
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from detect.files import cannot_write, shortened
+from detect.ops.image import WRITE_FORMATS
+
+JSON_START, JSON_END = b'{"frames": [', b'\n], "'  # what stands around the frames of a JSON file of ours
+
+
+class OutputNames:
+    """Names for output files in one folder: never that of another output, of a source, or of any file but those that an
+    earlier run wrote, which the `detections.json` of that run lists.
+
+    Args:
+        folder: where the outputs go; made if it is not there.
+        sources: paths that no output may replace.
+
+    Attributes:
+        taken: paths of the annotated images and videos, in the order they were asked for.
+        json: path of the JSON file.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]] = ()) -> None:
+        self.folder = Path(folder)
+        self.taken: list[Path] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+        self._lower_case: set[str] = set()  # the names taken; some file systems know no case
+        self._uses: Counter[str] = Counter()
+        self._sources = {identity for identity in map(_identity, sources) if identity}
+        numbered = (self.folder / f"detections{f'-{n}' if n > 1 else ''}.json" for n in itertools.count(1))
+        self.json = next(path for path in numbered if not os.path.lexists(path) or outputs_beside(path) is not None)
+        self._earlier = outputs_beside(self.json) or set()  # names of earlier runs
+
+    def take(self, source: str, suffix: str | None = None) -> Path:
+        """A free path named after `source` (a path, an address or a word), with `suffix` or else the source's own."""
+        if "://" in source:
+            stem, own = re.sub(r"[^A-Za-z0-9.-]+", "_", source.partition("://")[2]).strip("._")[:100] or "stream", ""
+        else:
+            stem, own = Path(source).stem, Path(source).suffix.lower()
+        suffix = suffix or (own if own in WRITE_FORMATS else ".png")
+        for number in itertools.count(self._uses[stem + suffix] + 1):
+            rest = f"{f'-{number}' if number > 1 else ''}{suffix}"
+            path = self.folder / (shortened(stem, rest) + rest)
+            if self._is_free(path):
+                break
+        self._uses[stem + suffix] = number
+        self._lower_case.add(path.name.lower())
+        self.taken.append(path)
+        return path
+
+    def ours(self) -> list[str]:
+        """Names of all files in the folder that this run or an earlier one wrote."""
+        return sorted(self._earlier | {path.name for path in self.taken})
+
+    def _is_free(self, path: Path) -> bool:
+        if path.name.lower() in self._lower_case:
+            return False
+        if path.name in self._earlier:
+            return _identity(path) not in self._sources
+        return not os.path.lexists(path)
+
+
+def outputs_beside(path: str | os.PathLike[str]) -> set[str] | None:
+    """The names of the files that a JSON file of ours lists as written beside it; None for a file that is none."""
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            end = content.rfind(JSON_END)
+            if content[: len(JSON_START)] != JSON_START or end < 0:
+                return None
+            return set(json.loads(JSON_START + content[end:]).get("files", ()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """What tells whether two paths are the same file, or None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,70 @@
+"""The gate: a file that differs from PyTorch does not come to be, and nothing else is touched."""
+
+import pytest
+import torch
+
+from detect.errors import UserError
+from detect.exporters.graph import description, reference, write_onnx
+from detect.exporters.parity import agreeing
+from detect.weights.files import Weights
+
+
+@pytest.fixture
+def wrong(weights):
+    """Weights of which one number in the last scale's prediction is another."""
+    import copy
+
+    network = copy.deepcopy(weights.network)
+    with torch.no_grad():
+        network.head.predictions[2].bias[4] += 3
+    return Weights.of(network, weights.settings, weights.categories, "wrong.pt")
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_a_wrong_file_is_refused_and_says_where(weights, wrong, request_on, tmp_path, suffix):
+    from detect.exporters.openvino import as_openvino, save
+
+    path = tmp_path / f"net{suffix}"
+    path.write_text("an older file")
+    runtime, other = (reference(of, request_on()) for of in (weights, wrong))
+    exported = description(weights, runtime, request_on(), "f32")
+    with (
+        pytest.raises(UserError, match=r"differs from PyTorch by .* maps of stride 32 .*no file was written"),
+        agreeing(path, weights, runtime, request_on()) as made,
+    ):
+        if suffix == ".onnx":
+            write_onnx(made, other, exported)
+        else:
+            save(made, as_openvino(made, other, exported), exported)
+    assert path.read_text() == "an older file"
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_stop_leaves_nothing(weights, request_on, tmp_path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        agreeing(tmp_path / "net.onnx", weights, reference(weights, request_on()), request_on()) as made,
+    ):
+        made.write_bytes(b"half a file")
+        raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_an_engine_the_file_is_written_and_that_is_said(weights, request_on, tmp_path, monkeypatch):
+    monkeypatch.setattr("detect.exporters.parity.find_spec", lambda name: None)
+    said = []
+    request = request_on(log=said.append)
+    runtime = reference(weights, request)
+    with agreeing(tmp_path / "net.onnx", weights, runtime, request) as made:
+        write_onnx(made, runtime, description(weights, runtime, request, "f32"))
+    assert said == ["not compared with PyTorch: no engine that runs it is installed"]
+    assert (tmp_path / "net.onnx").is_file()
+
+
+def test_a_folder_that_is_none_is_one_sentence(weights, request_on, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with (
+        pytest.raises(UserError, match="cannot be written"),
+        agreeing(tmp_path / "taken" / "net.onnx", weights, reference(weights, request_on()), request_on()),
+    ):
+        pass
