@@ -36,11 +36,11 @@ class ONNXRuntime(ExportedRuntime):
         options.log_severity_level = 4
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         except Exception as error:  # its errors have no class of their own
             raise UserError(
                 f"{printable(path)}: ONNX Runtime cannot run it ({_reason(error)}); was it cut off? Export it again"
             ) from error
-        said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         super().__init__(path, Exported.from_json(said, path))
         check_maps(self.exported, [output.shape for output in self.session.get_outputs()], path)
         self._input = self.session.get_inputs()[0].name

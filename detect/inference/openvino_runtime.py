@@ -4,6 +4,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class OpenVINORuntime(ExportedRuntime):
         options = self._options | {"INFERENCE_PRECISION_HINT": HINTS[precision]}
         try:
             compiled = self.core.compile_model(model, "CPU", options)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise UserError(f"{printable(self.path)}: OpenVINO cannot run it ({_reason(error)})") from error
         self._requests = [compiled.create_infer_request() for _ in range(max(self.streams, 2))]
 
@@ -126,7 +127,7 @@ def read_model(core: Any, path: str | PathLike[str]) -> Any:
         _check_weights(path)
     try:
         return core.read_model(path)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # the latter where its complaint is no UTF-8
         raise UserError(
             f"{printable(path)}: OpenVINO cannot read it ({_reason(error)}); was it cut off? Export it again"
         ) from error
@@ -135,8 +136,9 @@ def read_model(core: Any, path: str | PathLike[str]) -> Any:
 def _said(model: Any) -> str | None:
     """What the metadata of an .xml or an .onnx says under our key."""
     for place in ([KEY], ["framework", KEY]):
-        if model.has_rt_info(place):
-            return model.get_rt_info(place).astype(str)
+        with suppress(ValueError):  # no UTF-8
+            if model.has_rt_info(place):
+                return model.get_rt_info(place).astype(str)
     return None
 
 
