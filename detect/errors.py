@@ -1,6 +1,6 @@
 """The exceptions that mean: the user can fix this."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -11,11 +11,12 @@ class UserError(Exception):
 
     Args:
         argument: name of the setting or argument that it is about, if that helps; the command line names its option.
+        details: a sentence for each of the many things that `sentence` counts; the command line lists them below it.
     """
 
-    def __init__(self, sentence: object, argument: str | None = None) -> None:
+    def __init__(self, sentence: object, argument: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(sentence)
-        self.argument = argument
+        self.argument, self.details = argument, details
 
 
 class PartError(UserError):

@@ -4,15 +4,19 @@ import itertools
 import json
 import os
 import secrets
+import unicodedata
 from codecs import getincrementaldecoder
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
 from detect.errors import UserError, nearest
 
+TEMPORARY = ".writing-"  # how the names of files in the making begin; theirs are short, as the final ones may be long
+MAX_NAME_BYTES = 255  # of a file or folder; more is refused by the file systems in use
+DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # how Unicode turns the order of letters
 CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
 MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
@@ -28,7 +32,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         UserError: it cannot be written (a full disk, say); an older `path` stays as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}{path.suffix}")
+    temporary = path.with_name(f"{TEMPORARY}{secrets.token_hex(6)}{path.suffix if len(path.suffix) < 20 else ''}")
     try:
         open(temporary, "xb").close()  # fails rather than follow a link that someone laid there
         yield temporary
@@ -75,6 +79,41 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
 
 
+def name_problem(name: object) -> str:
+    """What makes `name` unfit to be a file's path, to follow "it"; nothing if it is fit.
+
+    Control characters do, and parts that no file system takes; all other characters of Unicode are fine.
+    """
+    if not isinstance(name, str):
+        return "is no text"
+    if not name.strip():
+        return "is empty"
+    if problem := wrong_characters(name):
+        return problem
+    if max(map(len, os.fsencode(name).replace(b"\\", b"/").split(b"/"))) > MAX_NAME_BYTES:
+        return f"has a part of more than {MAX_NAME_BYTES} bytes"
+    return ""
+
+
+def shortened(stem: str, rest: str) -> str:
+    """`stem`, cut where `stem` and `rest` together would be too long for a file's name."""
+    room = MAX_NAME_BYTES - len(os.fsencode(rest))
+    while len(os.fsencode(stem)) > room:
+        stem = stem[:-1]
+    return stem
+
+
+def wrong_characters(text: str) -> str:
+    """What is wrong with the characters of a name or word, to follow "it"; nothing if nothing is."""
+    if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
+        return "holds control characters"
+    try:
+        os.fsencode(text)  # which takes bytes of a file's name that are no UTF-8, as Python hands them out
+    except UnicodeEncodeError:
+        return "is broken Unicode"
+    return ""
+
+
 def is_text(path: str | os.PathLike[str]) -> bool:
     """Whether the file `path` begins like a text."""
     try:
@@ -85,17 +124,18 @@ def is_text(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def stays_inside(name: object) -> bool:
-    """Whether `name`, from a stranger's file, is a relative path that stays in the folder it is joined to."""
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        return False
-    path = PureWindowsPath(name)  # knows / and \\ and drives
-    return not path.anchor and ".." not in path.parts
-
-
 def printable(name: object) -> str:
-    """`name` fit for a terminal: file names from strangers may hold control characters or broken Unicode."""
-    return "".join(c if c.isprintable() else "?" for c in str(name))
+    """`name` fit for a terminal: what would steer it, or is broken Unicode, is written as Python escapes it.
+
+    What the terminal's encoding lacks is left to the stream that is written to.
+    """
+    text = str(name)
+    return text if text.isprintable() else "".join(ascii(c)[1:-1] if _steers(c) else c for c in text)
+
+
+def _steers(c: str) -> bool:
+    """Whether a terminal would not show the character but obey it: controls, line ends, changes of direction."""
+    return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in DIRECTIONS
 
 
 def nearest_file(path: str | os.PathLike[str]) -> str:
@@ -123,7 +163,7 @@ def missing(path: str | os.PathLike[str], names: Collection[str] = ()) -> UserEr
             f"{printable(path)}: is a link to {printable(os.readlink(path))}, which is not there; mend the link"
         )
     wrong = Path(path).absolute()
-    while not wrong.parent.is_dir():  # the first part of the path that is wrong
+    while not os.path.isdir(wrong.parent):  # the first part of the path that is wrong
         wrong = wrong.parent
     hint = nearest_file(wrong) or _nearest_of(path, names) or "; check the path"
     return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
@@ -168,7 +208,7 @@ def filled_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
         UserError: it cannot be made.
     """
-    new = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
+    new = [folder for folder in (Path(path), *Path(path).parents) if not os.path.exists(folder)]
     try:
         yield made_folder(path)
     finally:
@@ -182,7 +222,7 @@ def new_folder(parent: str | os.PathLike[str], name: str) -> Iterator[Path]:
     Raises:
         UserError: it cannot be made.
     """
-    is_first = not Path(parent).exists()
+    is_first = not os.path.exists(parent)
     folder = _first_free(Path(parent), name)
     try:
         yield folder
@@ -199,7 +239,7 @@ def _remove_empty(folders: Iterable[Path]) -> None:
 
 def _first_free(parent: Path, name: str) -> Path:
     for number in itertools.count(1):
-        folder = parent / f"{name}-{number}"
+        folder = parent / (shortened(name, f"-{number}") + f"-{number}")
         try:
             folder.mkdir(parents=True)
             return folder

@@ -35,7 +35,7 @@ def read_images(path: Path, categories_path: Path) -> dict[str, Any]:
     readers = [CocoReader(own, path.parent, has_annotations=False), CocoReader(content, path.parent)]
     for reader in readers:
         for fault in reader.faults():
-            if not fault.is_bad_box and not fault.only_for_evaluation:
+            if not fault.is_bad_box:
                 source = categories_path if reader is readers[1] and fault.where.startswith("categories") else path
                 raise UserError(f"{printable(source)}: {fault.sentence}")
     for category in readers[0].categories:

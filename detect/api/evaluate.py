@@ -1,5 +1,6 @@
 """COCO AP of detectors, top-1 and top-5 of classifiers: `evaluate`, `evaluate_classifier`."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -112,4 +113,4 @@ def _evaluation_folder(weights: AnyPath, out: AnyPath | None) -> AbstractContext
     """The folder for an evaluation's files: `out`, the run's own, or a new one in `runs`."""
     if out:
         return nullcontext(made_folder(out))
-    return nullcontext(Path(weights)) if Path(weights).is_dir() else new_folder("runs", "evaluate")
+    return nullcontext(Path(weights)) if os.path.isdir(weights) else new_folder("runs", "evaluate")

@@ -10,17 +10,19 @@ from torch import nn
 
 from detect import config
 from detect.api.load import AnyPath
+from detect.api.resume import stopped_run
 from detect.api.say import Say, quiet
 from detect.config.build import build_model, build_network
 from detect.config.schema import ClassifierSettings, Settings
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
+from detect.engine.lock import only_here
 from detect.engine.task import Task
 from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.files import new_folder, write_text
 from detect.inference.torch_runtime import pick_device
-from detect.weights.files import Weights, read
+from detect.weights.files import Weights
 
 
 def build(source: AnyPath | dict[str, Any], num_classes: int = 80) -> nn.Module:
@@ -81,8 +83,7 @@ def training_settings(
         return config.load(configuration, overrides, needs_data, **options), None
     if configuration or not resume:
         raise UserError("give either a configuration file or a run to resume")
-    run = Path(resume)
-    stopped = read((run.parent if run.is_file() else run) / "last.pt", overrides=overrides, **options)
+    stopped = stopped_run(resume, overrides, **options)
     return stopped.settings, stopped
 
 
@@ -98,15 +99,16 @@ def train_settings(
     on = pick_device(device)
     task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
     name = Path(configuration or "run").stem
-    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder:
+    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
         trainer = Trainer(task, folder, on, stopped.training if stopped else None)
-        if trainer.step >= trainer.schedule.total_steps:
-            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.epochs")
+        if trainer.step >= trainer.schedule.total_steps and not trainer.is_due:
+            length = "epochs" if settings.train.epochs else "steps"
+            raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")
         write_text(folder / "config.yaml", config.dump(settings))
-    for line in (*settings.notes, *trainer.summary()):
-        log(line)
-        trainer.note(line)
-    metrics = trainer.run()
+        for line in (*settings.notes, *trainer.summary()):
+            log(line)
+            trainer.note(line)
+        metrics = trainer.run()
     return {"run": str(folder), "steps": trainer.step, "metrics": metrics}
 
 

@@ -3,6 +3,7 @@
 Exit status: 0 fine; 1 the user can fix it, one sentence says how; 2 a bug; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a console's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
         with stop_interrupts():
             return _run(arguments)
@@ -91,6 +95,8 @@ def _run(arguments: Sequence[str]) -> int:
             error = not_installed(error) or error
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
+            for sentence in error.details if len(error.details) > 1 else ():
+                print(f"  {printable(sentence)}", file=sys.stderr)
             return 1
         return _unexpected(error)
 
@@ -99,9 +105,6 @@ def _unexpected(error: Exception) -> int:
     """Say what is known of an error that is none of the user's making; returns the exit status."""
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         print("error: out of memory; try a smaller --size, --batch or train.batch", file=sys.stderr)
-        return 1
-    if "DataLoader worker" in str(error):
-        print("error: a loader process was killed; give more shared memory or set train.workers=0", file=sys.stderr)
         return 1
     print(f"bug: {type(error).__name__}: {error}; --debug shows where, please report it", file=sys.stderr)
     return 2

@@ -46,6 +46,9 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         return 128 + stop.number
     folder = Path(result["run"])
     files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
-    say(f"done: {files} in {folder}; evaluate it with: python {evaluate_tool} {folder}")
+    evaluate = f"python {evaluate_tool} {folder}"
+    if not (folder / "best.pt").is_file():
+        evaluate += " --data FOLDER (the run's own data has no split val)"
+    say(f"done: {files} in {folder}; evaluate it with: {evaluate}")
     answer(args, result)
     return 0

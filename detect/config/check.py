@@ -10,7 +10,7 @@ from typing import Any
 
 from detect.config.schema import ClassifierSettings, Origin, Part, Settings
 from detect.errors import UserError, nearest
-from detect.files import printable
+from detect.files import printable, wrong_characters
 
 Origins = dict[str, Origin]  # by the dotted name of the value
 Wrong = Callable[[str], UserError]  # what a value must be -> the error that says so
@@ -120,7 +120,7 @@ def as_type(hint: Any, value: Any, wrong: Wrong) -> Any:
         if number is None or number != number or abs(number) == float("inf"):
             raise wrong("a number")
         return number
-    elif hint is str and not (isinstance(value, str) and value.isprintable()):
+    elif hint is str and (not isinstance(value, str) or wrong_characters(value)):
         raise wrong("a word")
     return value
 

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from detect.errors import UserError
-from detect.files import cannot_read, printable
+from detect.files import cannot_read, printable, wrong_characters
 
 MAX_BYTES = 1 << 20
 # what Darknet's lists say, and what COCO's annotations say
@@ -30,7 +30,10 @@ def read_names(path: str | PathLike[str], count: int) -> list[str]:
     Raises:
         UserError: the file cannot be read or holds another number of names.
     """
-    names = [printable(line.strip()) for line in _read_text(Path(path)).split("\n") if line.strip()]
+    lines = [line.strip(" \t\r") for line in _read_text(Path(path)).split("\n")]
+    names = [line for line in lines if line]
+    for name in filter(wrong_characters, names):
+        raise UserError(f"{printable(path)}: '{printable(name[:60])}' {wrong_characters(name)}; take them out")
     if len(names) != count:
         raise UserError(f"{printable(path)}: holds {len(names)} names, but the .cfg has {count} classes")
     twice = [name for name, times in Counter(names).items() if times > 1]

@@ -1,6 +1,7 @@
 """Detection data in COCO's JSON format: a checked list of images with boxes, labels 0..K-1 inside."""
 
 import itertools
+import os
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class CocoDataset(DetectionData):
         self._image_ids = [image.id for image in reader.images]
         self._weights = self._weigh(reader.bad, learn, ignore, weighted)
         self._place_boxes(reader)
+        self._note_twins()
 
     @classmethod
     def of_split(cls, data: "DataSettings", split: str) -> "CocoDataset":
@@ -79,11 +81,7 @@ class CocoDataset(DetectionData):
         tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing, the box's
         area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
 
-        Raises:
-            UserError: an `area`, `iscrowd`, id or category name is none that COCO's evaluation can take.
         """
-        if self._unfit:
-            raise UserError(self._unfit)
         category_ids = [category["id"] for category in self.categories]
         told = self._weights >= 0
         places, labels, boxes, areas, _, _ = (column[told].tolist() for column in self._annotations)
@@ -100,15 +98,9 @@ class CocoDataset(DetectionData):
         return {"images": images, "categories": self.categories, "annotations": annotations}
 
     def _read(self, reader: CocoReader, bad_boxes: str) -> None:
-        """Raise the first fault as a UserError, or note how many bad boxes are dropped.
-
-        What only evaluation cannot take waits until `ground_truth` is asked for.
-        """
-        bad, self._unfit = [], ""
+        """Raise the first fault as a UserError, or note how many bad boxes are dropped."""
+        bad = []
         for fault in reader.faults():
-            if fault.only_for_evaluation:
-                self._unfit = self._unfit or f"{self.source}: {fault.sentence}"
-                continue
             if not fault.is_bad_box:
                 raise UserError(f"{self.source}: {fault.sentence}")
             if bad_boxes == "stop":
@@ -118,6 +110,7 @@ class CocoDataset(DetectionData):
             bad.append(fault)
         if bad:
             self.notes.append(f"{self.source}: dropped {len(bad)} bad boxes, the first: {bad[0].sentence}")
+        self.notes += reader.files.notes(self.source)
 
     def _weigh(self, bad: np.ndarray, learn: float, ignore: float, weighted: bool) -> np.ndarray:
         """The weight of each annotation, float32 [n] as of a `Sample`; -1: it is left out. `bad` ones are not noted."""
@@ -157,6 +150,26 @@ class CocoDataset(DetectionData):
             if end > start:
                 image.boxes, image.labels, image.weights = boxes[start:end], labels[start:end], weights[start:end]
 
+    def _note_twins(self) -> None:
+        """Note the files that several records name, each with boxes of its own."""
+        first: dict[Path, ImageRecord] = {}
+        twins = []
+        for image in self.images:
+            other = first.setdefault(image.path, image)
+            if image is not other and not _same_boxes(image, other):
+                twins.append((other, image))
+        if twins:
+            one, other = twins[0]
+            self.notes.append(
+                f"{self.source}: {len(twins)} images are listed twice with other boxes, so that each is background "
+                f"where the other has objects; the first: {one.path.name}, ids {one.id} and {other.id}; list it once"
+            )
+
+
+def _same_boxes(one: ImageRecord, other: ImageRecord) -> bool:
+    rows = (np.column_stack([image.boxes, image.labels, image.weights]).tolist() for image in (one, other))
+    return sorted(next(rows)) == sorted(next(rows))
+
 
 def read_image_list(path: Path, folder: Path) -> tuple[list[ImageRecord], list[dict[str, Any]]]:
     """Images, in the file's order, and categories, [] if it names none, of a COCO file without annotations.
@@ -173,7 +186,7 @@ def read_image_list(path: Path, folder: Path) -> tuple[list[ImageRecord], list[d
 def open_reader(path: Path, folder: Path, has_annotations: bool = True) -> CocoReader:
     """The `CocoReader` of a file.  Raises UserError when it is no JSON object or `folder` is not there."""
     content = read_object(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise missing(folder)
     return CocoReader(content, folder, has_annotations)
 
@@ -181,20 +194,20 @@ def open_reader(path: Path, folder: Path, has_annotations: bool = True) -> CocoR
 def has_split(data: "DataSettings", split: str) -> bool:
     """Whether the data that `DataSettings` describe names or holds annotations of the split."""
     files = [Path(data.root, annotations.format(split=split)) for annotations, _ in LAYOUTS]
-    return split in data.splits or any(path.is_file() for path in files)
+    return split in data.splits or any(map(os.path.isfile, files))
 
 
 def split_paths(data: "DataSettings", split: str) -> tuple[Path, Path]:
     """(annotations file, image folder) of a split of a data folder described by `DataSettings`.  Raises UserError."""
     root = Path(data.root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says, or set data.root")
     if split in data.splits:
         return root / data.splits[split].annotations, root / data.splits[split].images
     tried = []
     for annotations, images in LAYOUTS:
         annotations, images = root / annotations.format(split=split), root / images.format(split=split)
-        if annotations.is_file() and images.is_dir():
+        if os.path.isfile(annotations) and os.path.isdir(images):
             return annotations, images
         tried.append(f"{annotations.relative_to(root)} with {images.relative_to(root)}/")
     raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
@@ -208,6 +221,6 @@ def paths_of_test_dev(data: "DataSettings") -> tuple[Path, Path]:
     info = Path(data.root, "annotations", "image_info_test-dev2017.json")
     images = Path(data.root, "test2017")
     for path in (info, images):
-        if not path.exists():
+        if not os.path.exists(path):
             raise missing(path)
     return info, images

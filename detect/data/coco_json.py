@@ -11,19 +11,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detect.data.detection import ImageRecord
+from detect.data.image_files import ImageFiles
 from detect.errors import UserError, nearest
-from detect.files import printable, read_json, stays_inside
+from detect.files import name_problem, printable, read_json
 
 MAX_SIDE = 100_000  # px
 SMALLEST_SIDE = 0.01  # px; less than that vanishes in float32
 MAX_NUMBER = 1e9  # no coordinate or area of a sane file is beyond
-MAX_ID = 2**53  # whole numbers below are the same to every tool
+MAX_ID = 2**63  # COCO's evaluation sorts ids as 64-bit numbers
 ID_FIELDS = ("id", "image_id", "category_id")
 SINGULAR = {"images": "image", "categories": "category", "annotations": "box"}
 BAD_BOXES = {
     "box.width": "has width {box[2]:g}",
     "box.height": "has height {box[3]:g}",
     "box.outside": "lies outside its image of {image.width}x{image.height} px",
+    "box.shares": "lies in the first px of its image of {image.width}x{image.height}: {box} look like shares of the "
+    "image's sides; a bbox is [left, top, width, height] in px",
     "box.tiny": f"has less than {SMALLEST_SIDE} px of width or height within its image",
 }
 
@@ -33,15 +36,13 @@ class Fault:
     """One mistake in a file of annotations.
 
     id: what is wrong, as a dotted name;  where: the list or record, such as "annotations[12]";  sentence: for the
-    user, to follow the file's name;  is_bad_box: nothing can be learned from that box, all else can be used;
-    only_for_evaluation: training does not mind, COCO's evaluation cannot take it.
+    user, to follow the file's name;  is_bad_box: nothing can be learned from that box, all else can be used.
     """
 
     id: str
     where: str
     sentence: str
     is_bad_box: bool = False
-    only_for_evaluation: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sentence", printable(self.sentence))  # it tells what a stranger wrote
@@ -84,27 +85,24 @@ class CocoReader:
         categories: list of `{"id", "name"}` by ascending id.
         annotations: `Annotations`.
         bad: bool [n], the annotations nothing can be learned from; crowds are not among them.
+        files: `ImageFiles`, which found the images.
     """
 
     def __init__(self, content: dict[str, Any], folder: Path, has_annotations: bool = True) -> None:
-        self.content, self.folder, self.has_annotations = content, folder, has_annotations
+        self.content, self.has_annotations = content, has_annotations
+        self.files = ImageFiles(folder)
         self.images: list[ImageRecord] = []
         self.categories: list[dict[str, Any]] = []
         self._places: dict[int, int | None] = {}  # by image id; None for a record with a fault
-        self._unfit: list[Fault] = []  # for the referee, not for training
 
     def faults(self) -> Iterator[Fault]:
-        """Read all, yielding every fault, in the order in which training names them: it stops at the first.
-
-        Records that cannot be used come first, then bad boxes, then what only the referee cannot take.
-        """
+        """Read all, yielding every fault: records that cannot be used, then bad boxes."""
         if self.has_annotations or self.content.get("categories"):
             yield from self._read_categories()
         yield from self._read_images()
         if self.has_annotations:
             numbers = yield from self._read_annotations()
             yield from self._find_bad_boxes(numbers)
-        yield from self._unfit
 
     def _records(self, key: str, *required: str) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
         """Yield the faults in the form of the records under `key`; return the other records, numbered."""
@@ -128,8 +126,7 @@ class CocoReader:
             self.categories.append({"id": record["id"], "name": str(record["name"])})
             if not isinstance(record["name"], str | int | float):
                 sentence = f"category {number} needs a whole number 'id' and a text 'name'; add them"
-                self._unfit.append(Fault("category.name", f"categories[{number}]", sentence, only_for_evaluation=True))
-            self._check_id("categories", number, record["id"])
+                yield Fault("category.name", f"categories[{number}]", sentence)
         self.categories.sort(key=lambda category: category["id"])
         for first, second in itertools.pairwise(self.categories):
             if first["id"] == second["id"]:
@@ -137,18 +134,16 @@ class CocoReader:
                 yield Fault("category.twice", "categories", sentence)
 
     def _read_images(self) -> Iterator[Fault]:
-        folder = self.folder.resolve()
         records = yield from self._records("images", "id", "file_name", "width", "height")
         for number, record in records:
-            faults = self._image_faults(number, record, folder)
+            path = self.files.find(record["file_name"])
+            faults = self._image_faults(number, record, path)
             yield from faults
             self._places.setdefault(record["id"], None if faults else len(self.images))
-            if not faults:
-                path = folder / record["file_name"]
+            if path and not faults:
                 self.images.append(ImageRecord(record["id"], path, record["width"], record["height"]))
-                self._check_id("images", number, record["id"])
 
-    def _image_faults(self, number: int, record: dict[str, Any], folder: Path) -> list[Fault]:
+    def _image_faults(self, number: int, record: dict[str, Any], path: Path | None) -> list[Fault]:
         faults = []
         where, image_id, name = f"images[{number}]", record["id"], record["file_name"]
         width, height = record["width"], record["height"]
@@ -157,9 +152,10 @@ class CocoReader:
             faults.append(Fault("image.size", where, f"image {image_id} has the size {size}; give whole px from 1 on"))
         if image_id in self._places:
             faults.append(Fault("image.twice", where, f"image id {image_id} occurs twice"))
-        if not stays_inside(name) or not (folder / name).resolve().is_relative_to(folder):
-            sentence = f"image {image_id}: file_name {name!r} does not name a file within {self.folder}"
-            faults.append(Fault("image.file_name", where, sentence))
+        if path is None:
+            problem, hint = name_problem(name), self.files.hint(name)
+            sentence = f"image {image_id}: file_name {short(name)} does not name a file within {self.files.folder}"
+            faults.append(Fault("image.file_name", where, sentence + (f": it {problem}" if problem else hint)))
         return faults
 
     def _read_annotations(self) -> Generator[Fault, None, np.ndarray]:
@@ -172,9 +168,7 @@ class CocoReader:
             place, label = self._places.get(record["image_id"]), labels.get(record["category_id"])
             if faults or place is None or label is None:
                 continue
-            unfit = _referee_faults(number, record)
-            self._unfit += unfit
-            box, area = record["bbox"], None if unfit else record.get("area")
+            box, area = record["bbox"], record.get("area")
             numbers.append(number)
             places.append(place)
             found_labels.append(label)
@@ -196,10 +190,16 @@ class CocoReader:
         if category_id not in labels and labels:
             problems.append(("box.category_id", f" has category {category_id}{nearest(category_id, labels)}"))
         if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
-            problems.append(("box.bbox", f" is {str(box)[:60]}; a bbox is [left, top, width, height] in px"))
+            hint = _outline_hint(record) or "a bbox is [left, top, width, height] in px"
+            problems.append(("box.bbox", f" is {str(box)[:60]}; {hint}"))
         score = record.get("score", 0)
         if score is not None and not (_is_number(score) and 0 <= score <= 1):
             problems.append(("box.score", f" has the score {short(score)}; a detector's score is from 0 to 1"))
+        area, crowd = record.get("area"), record.get("iscrowd")
+        if area is not None and not (_is_number(area) and area >= 0):
+            problems.append(("box.area", f" has area {short(area)}; it must be the object's area in px²"))
+        if crowd is not None and crowd not in (0, 1):
+            problems.append(("box.iscrowd", f" has iscrowd {short(crowd)}; it must be 0 or 1"))
         return [
             Fault(fault_id, f"annotations[{number}]", f"{_name(number, record)}{problem}")
             for fault_id, problem in problems
@@ -213,17 +213,10 @@ class CocoReader:
         ids = list(BAD_BOXES)
         for row in np.flatnonzero(self.bad):
             number, fault_id = int(numbers[row]), ids[problems[row]]
-            problem = BAD_BOXES[fault_id].format(
-                box=self.annotations.boxes[row], image=self.images[self.annotations.places[row]]
-            )
+            box, image = self.annotations.boxes[row].tolist(), self.images[self.annotations.places[row]]
+            problem = BAD_BOXES[fault_id].format(box=box, image=image)
             name = _name(number, self.content["annotations"][number])
             yield Fault(fault_id, f"annotations[{number}]", f"{name} {problem}", is_bad_box=True)
-
-    def _check_id(self, key: str, number: int, value: int) -> None:
-        if abs(value) >= MAX_ID:
-            sentence = f"{key}[{number}] has the id {short(value)}; ids are whole numbers below 2^53"
-            fault_id, where = f"{SINGULAR[key]}.id", f"{key}[{number}]"
-            self._unfit.append(Fault(fault_id, where, sentence, only_for_evaluation=True))
 
 
 def box_problems(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -234,7 +227,8 @@ def box_problems(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """
     left_top, width_height = boxes[:, :2], boxes[:, 2:]
     cut = np.minimum(left_top + width_height, sizes) - np.maximum(left_top, 0)  # [n, 2], what lies within the image
-    conditions = [*(width_height <= 0).T, (cut <= 0).any(axis=1), (cut < SMALLEST_SIDE).any(axis=1)]
+    are_shares = (boxes >= 0).all(axis=1) & (boxes <= 1).all(axis=1) & (sizes > 2).all(axis=1)
+    conditions = [*(width_height <= 0).T, (cut <= 0).any(axis=1), are_shares, (cut < SMALLEST_SIDE).any(axis=1)]
     return np.select(conditions, range(len(conditions)), -1)
 
 
@@ -252,28 +246,25 @@ def _form_faults(key: str, number: int, record: Any, required: tuple[str, ...]) 
     faults = []
     for name in required:
         if name not in record:
-            sentence = f"{key}[{number}] has no '{name}'{nearest(name, record)}"
+            hint = (name == "bbox" and _outline_hint(record)) or nearest(name, record)
+            sentence = f"{key}[{number}] has no '{name}'; {hint.removeprefix('; ')}"
             faults.append(Fault(f"{one}.{name}", f"{key}[{number}]", sentence))
     for name in ID_FIELDS:
-        if type(record.get(name, 0)) is not int:  # True is an int to isinstance
-            sentence = f"{key}[{number}] has the {name} {short(record[name])}; ids are whole numbers"
+        value = record.get(name, 0)
+        if type(value) is not int or abs(value) >= MAX_ID:  # True is an int to isinstance
+            sentence = f"{key}[{number}] has the {name} {short(value)}; ids are whole numbers below 2^63"
             faults.append(Fault(f"{one}.{name}", f"{key}[{number}]", sentence))
     return faults
 
 
-def _referee_faults(number: int, record: dict[str, Any]) -> list[Fault]:
-    """What COCO's evaluation cannot take: `area` and `iscrowd` may be missing, but not be anything."""
-    problems = []
-    area, crowd = record.get("area"), record.get("iscrowd")
-    if area is not None and not (_is_number(area) and area >= 0):
-        problems.append(("box.area", f"area {short(area)}; it must be the object's area in px²"))
-    if crowd and crowd != 1:
-        problems.append(("box.iscrowd", f"iscrowd {short(crowd)}; it must be 0 or 1"))
-    name = f"annotation {number} (id {short(record.get('id'))})"
-    return [
-        Fault(fault_id, f"annotations[{number}]", f"{name} has {problem}", only_for_evaluation=True)
-        for fault_id, problem in problems
-    ]
+def _outline_hint(record: dict[str, Any]) -> str:
+    """How to get the box of a record that has an outline instead, else nothing."""
+    if not record.get("segmentation"):
+        return ""
+    return (
+        "it has a segmentation only: its box is the outline's [smallest x, smallest y, width, height], as "
+        "pycocotools.mask.toBbox(coco.annToRLE(annotation)) gives it"
+    )
 
 
 def _name(number: int, record: dict[str, Any]) -> str:

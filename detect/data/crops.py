@@ -1,5 +1,6 @@
 """Images of single objects out of images with boxes: a set for a classifier, made from one for a detector."""
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from detect.data.check_files import check_files
 from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError, nearest
 from detect.ops.image import write_image
@@ -38,14 +40,15 @@ def crop_boxes(
         Number of crops by class name; classes without any are left out.
 
     Raises:
-        UserError: a class is unknown, no box is left, an image cannot be read, or a file cannot be written.
+        UserError: a class is unknown, no box is left, images cannot be used, or a file cannot be written.
     """
     names = [category["name"] for category in dataset.categories]
     for name in classes or ():
         if name not in names:
             raise UserError(f"{dataset.source}: has no class '{name}'{nearest(name, names)}")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder}: is there already; give another folder, or remove it", argument="out")
+    check_files(dataset.source, dataset.images)
     folders = folder_names(names)
     counts = dict.fromkeys(classes or names, 0)
     for record in tqdm(dataset.images, unit="image", disable=not show_progress):

@@ -1,5 +1,6 @@
 """What a data set for detection is, whatever the format of its files."""
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ import numpy as np
 
 from detect.data.sample import Sample
 from detect.errors import UserError
+from detect.files import printable
 from detect.ops.image import read_image
 
 
@@ -35,12 +37,20 @@ class ImageRecord:
         """The image, uint8 RGB [height, width, 3].  Raises UserError, also when its size is not the recorded one."""
         image = read_image(self.path)
         height, width = image.shape[:2]
-        if (width, height) != (self.width, self.height):
-            raise UserError(
-                f"{self.path}: is {width}x{height} px upright, but its annotation says {self.width}x{self.height}; "
-                f"correct the record of image {self.id}"
-            )
+        self.check_size(width, height)
         return image
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise UserError if the upright image has another size than the recorded one."""
+        if (width, height) == (self.width, self.height):
+            return
+        advice = f"correct the record of image {self.id}"
+        if (width, height) == (self.height, self.width):
+            advice += " and its boxes, or, if EXIF turns the image, save it without"
+        raise UserError(
+            f"{printable(self.path)}: is {width}x{height} px upright, but its annotation says "
+            f"{self.width}x{self.height}; {advice}"
+        )
 
 
 class DetectionData(Protocol):
@@ -69,13 +79,17 @@ class DetectionData(Protocol):
     def __len__(self) -> int:
         return len(self.images)
 
+    def fingerprint(self) -> str:
+        """What a run knows the set by: counts to read, and a hash of the names, sizes, boxes, labels and classes."""
+        digest = hashlib.sha256(repr(self.categories).encode())
+        for image in self.images:
+            digest.update(repr((image.id, image.path.name, image.width, image.height)).encode())
+            for values in (image.boxes, image.labels, image.weights):
+                digest.update(values.tobytes())
+        boxes = sum(len(image.boxes) for image in self.images)
+        return f"{len(self)} images with {boxes} boxes, SHA-256 {digest.hexdigest()}"
+
     def sample(self, index: int) -> Sample:
         """Image `index` read from disk, with its boxes, as a `Sample`."""
         image = self.images[index]
         return Sample(image.read(), image.boxes, image.labels, image.weights, image.id)
-
-    def check_files(self) -> None:
-        """Raise UserError unless every image's file is there."""
-        absent = [image.path for image in self.images if not image.path.is_file()]
-        if absent:
-            raise UserError(f"{self.source}: {len(absent)} of its images are not there, the first: {absent[0]}")

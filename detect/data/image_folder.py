@@ -1,5 +1,6 @@
 """Images for a classifier: ROOT/SPLIT/CLASS/image.jpg, the layout of ImageNet."""
 
+import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,7 +57,7 @@ class ImageFolder:
     def of_split(cls, data: "ImageFolderSettings", split: str, classes: Iterable[str] | None = None) -> "ImageFolder":
         """The split `split` of the data that `ImageFolderSettings` describe."""
         root = Path(data.root)
-        if not root.is_dir():
+        if not os.path.isdir(root):
             raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says")
         if not has_split(data, split):
             hint = nearest(split, sorted(path.name for path in root.iterdir() if path.is_dir())[:20])
@@ -65,6 +66,12 @@ class ImageFolder:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def fingerprint(self) -> str:
+        """What a run knows the images by: counts to read, and a hash of their names and labels."""
+        digest = hashlib.sha256(repr((self.classes, self.names)).encode())
+        digest.update(self.labels.tobytes())
+        return f"{len(self)} images of {len(self.classes)} classes, SHA-256 {digest.hexdigest()}"
 
     def read(self, index: int) -> np.ndarray:
         """Image `index`, uint8 RGB [h, w, 3].  Raises UserError."""
@@ -104,4 +111,4 @@ class ImageFolder:
 
 def has_split(data: "ImageFolderSettings", split: str) -> bool:
     """Whether the data that `ImageFolderSettings` describe have a folder for the split."""
-    return Path(split).name == split and Path(data.root, split).is_dir()
+    return Path(split).name == split and os.path.isdir(Path(data.root, split))

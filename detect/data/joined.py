@@ -51,8 +51,3 @@ class JoinedDataset(DetectionData):
     def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
         """There is none."""
         raise TypeError("joined sets are learned from; evaluate one of them")
-
-    def check_files(self) -> None:
-        """See `DetectionData`."""
-        for one in self.sets:
-            one.check_files()

@@ -1,6 +1,5 @@
 """Training batches, in an order that depends on the seed and the step alone, so that a resumed run sees the same."""
 
-import os
 import signal
 from collections.abc import Iterator, Sized
 from typing import TYPE_CHECKING, NamedTuple
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from detect.data.augment import Augment
 from detect.data.detection import DetectionData
@@ -16,6 +15,7 @@ from detect.data.image_folder import ImageFolder
 from detect.data.joined import JoinedDataset
 from detect.data.mosaic import mosaic
 from detect.data.sample import Batch, ClassifiedBatch, Sample
+from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
 from detect.data.views import RandomCrop
 from detect.errors import UserError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     AnySettings = Settings | ClassifierSettings
 
+PATIENCE = 600  # s that a batch may take
 STEPS_PER_SIZE = 10  # multi-scale training keeps a size for so many steps (Darknet)
 
 
@@ -75,9 +76,16 @@ class TrainingImages:
 
     def __getitem__(self, plan: Plan) -> Batch | ClassifiedBatch | UserError:
         try:
-            return self.batch(plan)
+            batch = self.batch(plan)
         except UserError as error:
             return error
+        if get_worker_info() is None:
+            return batch
+        try:
+            batch.images.share_memory_()  # else a thread would do it on the way, and lose the batch if it cannot
+        except RuntimeError as error:
+            return UserError(f"a loader process found no shared memory for a batch ({error}); {ADVICE}")
+        return batch
 
     def batch(self, plan: Plan) -> Batch | ClassifiedBatch:
         raise NotImplementedError
@@ -160,23 +168,41 @@ def training_batches(
         dataset: what `images`, a class of `TrainingImages`, reads from.
 
     Raises:
-        UserError: an image cannot be read or does not agree with its record.
+        UserError: an image cannot be read or does not agree with its record, or the loader processes are killed, find
+            no shared memory, or hand over nothing for `PATIENCE` seconds.
     """
-    workers = min(settings.train.workers, os.cpu_count() or 1)
+    workers = loader_processes(settings)
     source = images(dataset, settings)
     loader = DataLoader(
         source,
         batch_size=None,
         sampler=plans(source.stream, settings, total_steps, stride, start),
         num_workers=workers,
-        prefetch_factor=2 if workers else None,
+        prefetch_factor=PREFETCH if workers else None,
+        timeout=PATIENCE if workers else 0,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # of its own: it would draw from the training's
     )
-    for batch in loader:
-        if isinstance(batch, UserError):
-            raise batch
-        yield batch
+    try:
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if failure := loader_failure(error):
+            raise failure from error
+        raise
+
+
+def loader_failure(error: RuntimeError) -> UserError | None:
+    """The `UserError` for an error that says that loader processes are dead or silent; None for any other.
+
+    PyTorch raises it wherever the main process is when a loader process dies.
+    """
+    reason = str(error).split("\n")[0]
+    if not reason.startswith("DataLoader"):
+        return None
+    return UserError(f"the loader processes failed ({reason}); is memory short? {ADVICE}")
 
 
 def _start_worker(_: int) -> None:

@@ -1,6 +1,7 @@
 """Training a classifier: images in class folders, cross-entropy, top-1."""
 
 import copy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,8 +50,8 @@ class ClassificationTask(Task):
 
     def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
         network = copy.deepcopy(network).eval().to(device)
-        view = self.settings.input
-        scores = class_scores(network, self.val_set, view.size, resize=view.resize)
+        view, bar = self.settings.input, sys.stderr.isatty()
+        scores = class_scores(network, self.val_set, view.size, resize=view.resize, show_progress=bar)
         return accuracies(ranks(scores, self.val_set.labels))
 
     def describe(self) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Training a detector: COCO data, the YOLO loss, AP."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from detect import config
 from detect.config.schema import DataSettings, Settings
 from detect.darknet.names import modern
+from detect.data.check_files import check_files
 from detect.data.coco import CocoDataset, has_split
 from detect.data.detection import DetectionData
 from detect.data.joined import JoinedDataset
@@ -19,7 +21,8 @@ from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.evaluation.coco import indexed
-from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories
+from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
+from detect.files import printable
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.teacher import TeacherLoss
@@ -37,6 +40,37 @@ def training_set(data: DataSettings) -> DetectionData:
     sets = [first, *(CocoDataset.of_split(one, "train") for one in data.beside)]
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares)
+
+
+def sets_of(images: DetectionData) -> Sequence[DetectionData]:
+    """The sets that were joined, or the one."""
+    return images.sets if isinstance(images, JoinedDataset) else [images]
+
+
+def check_boxes(images: DetectionData) -> None:
+    """Raise UserError if there is no box to learn from."""
+    if any(len(image.objects) for image in images.images):
+        return
+    regions = sum(len(image.boxes) for image in images.images)
+    notes = " ".join(f" ({note})" for note in images.notes)
+    raise UserError(
+        f"{images.source}: holds no box to learn from: {len(images)} images with {regions} ignore regions and no "
+        f"objects; are these the right annotations, and is iscrowd 0 for single objects?{notes}"
+    )
+
+
+def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
+    """A line on the classes that nothing can be learned of, if there are any."""
+    counts = np.zeros(len(images.categories), dtype=np.int64)
+    for image in images.images:
+        np.add.at(counts, image.labels[image.objects], 1)
+    names = [f"'{printable(images.categories[label]['name'])}'" for label in np.flatnonzero(counts == 0)]
+    if names:
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        yield (
+            f"train: {len(names)} of {len(counts)} classes have no box, so that they cannot be learned: "
+            f"{', '.join(names[:LISTED])}{more}; a labelling tool's root class can be taken out of 'categories'"
+        )
 
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
@@ -64,8 +98,10 @@ class DetectionTask(Task):
             self.val_set: DetectionData = CocoDataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
             self.ground_truth = indexed(self.val_set.ground_truth())
-        for images in filter(None, (self.train_set, self.val_set)):
-            images.check_files()
+        if not settings.train.teacher:
+            check_boxes(self.train_set)
+        for images in filter(None, (*sets_of(self.train_set), self.val_set)):
+            check_files(images.source, images.images)
 
     def build(self) -> nn.Module:
         network = config.build_model(self.settings, len(self.categories))
@@ -117,7 +153,13 @@ class DetectionTask(Task):
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-        report, _ = evaluate_dataset(predictor, self.val_set, self.categories, ground_truth=self.ground_truth)
+        report, _ = evaluate_dataset(
+            predictor,
+            self.val_set,
+            self.categories,
+            show_progress=sys.stderr.isatty(),
+            ground_truth=self.ground_truth,
+        )
         return report.metrics
 
     def describe(self) -> Iterator[str]:
@@ -127,8 +169,10 @@ class DetectionTask(Task):
                 yield from _described(f"train, {share:.1%} of it", images)
         else:
             yield from _described("train", self.train_set)
+        yield from _classes_without_boxes(self.train_set)
         if self.val_set:
             yield from _described("val", self.val_set)
+            yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)
         train = self.settings.train
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"

@@ -54,19 +54,20 @@ class TrainingLog:
         if now - self.last_line >= SECONDS_PER_LINE or step == self.total_steps:
             self.last_line = now
             left = (now - self.started) / max(step - self.start, 1) * (self.total_steps - step)
-            line = f"step {step}/{self.total_steps}  {text}  {left / 60:.0f} min left"
+            line = f"step {step}/{self.total_steps}  {text}" + (f"  {duration(left)} left" if left else "")
             if self.bar.disable:
                 self.say(line)
             else:
                 note(self.path, line)
 
     def results(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """Write all rows (mappings with the same keys) to results.csv."""
+        """Write all rows (mappings with the same keys) to results.csv, numbers in six digits."""
         text = io.StringIO()
         columns = dict.fromkeys(name for row in history for name in row)
         writer = csv.DictWriter(text, fieldnames=columns, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(history)
+        for row in history:
+            writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()})
         write_text(self.folder / "results.csv", text.getvalue())
 
     def close(self) -> None:
@@ -74,9 +75,16 @@ class TrainingLog:
         self.bar.close()
 
 
+def duration(seconds: float) -> str:
+    """A length of time in the unit that people would take: "40 s", "12 min", "3.5 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.3g} h"
+
+
 def note(path: Path, line: str) -> None:
     """Add a line to a log file, if the disk lets us: a log is no reason to stop a training."""
-    with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+    with suppress(OSError), open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
         file.write(line + "\n")
 
 

@@ -27,6 +27,12 @@ class Schedule:
         """Number of whole passes over the images after `step` steps."""
         return int(step / self.steps_per_epoch + 1e-9)
 
+    def epochs_text(self) -> str:
+        """The length of the training in epochs, in two digits where there are few: "0.27 epochs", "1 epoch"."""
+        epochs = self.total_steps / self.steps_per_epoch
+        text = f"{epochs:.2g}" if epochs < 9.95 else f"{epochs:.0f}"
+        return f"{text} epoch" + ("" if text == "1" else "s")
+
     def lr(self, step: int) -> float:
         """Learning rate of optimizer step `step` (from 0)."""
         train = self.train

@@ -1,15 +1,27 @@
 """What the training loop has to know of the task it trains: detection and classification each fill in a `Task`."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from detect.config.schema import ClassifierSettings, Settings
 from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
+
+
+class DataSet(Protocol):
+    """Images to learn from or to evaluate on."""
+
+    def __len__(self) -> int: ...
+
+    def fingerprint(self) -> str:
+        """What a run knows the set by: counts, a comma, and a hash of what is in it."""
+        ...
 
 
 class Task:
@@ -25,13 +37,14 @@ class Task:
         categories: `{"id", "name"}` by label.
 
     Raises:
-        UserError: the settings do not say what to train on and how long, or the data cannot be used.
+        UserError: the settings do not say what to train on and how long, the data cannot be used, or the shared memory
+            is too small for the loader processes.
     """
 
     leading: str
     shown: tuple[str, ...]
-    train_set: Sized
-    val_set: Sized | None = None
+    train_set: DataSet
+    val_set: DataSet | None = None
     source: Path
     categories: list[dict[str, Any]]
 
@@ -40,7 +53,26 @@ class Task:
             raise UserError("data is missing", argument="data")
         if settings.train.epochs is None and settings.train.steps is None:
             raise UserError("train.epochs or train.steps is missing; say how long to train")
+        check_shared_memory(settings)
         self.settings = settings
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What a run knows its data by, split by split."""
+        sets = {"train": self.train_set, "val": self.val_set}
+        return {split: images.fingerprint() for split, images in sets.items() if images is not None}
+
+    def compare(self, fingerprints: Mapping[str, str]) -> None:
+        """Raise UserError, which says what differs, unless a run's `fingerprints` are those of this data."""
+        for split in sorted(self.fingerprints.keys() | fingerprints.keys()):
+            now, then = self.fingerprints.get(split, "no images"), fingerprints.get(split, "no images")
+            if now != then:
+                now, then = (text.split(", SHA-256")[0] for text in (now, then))
+                what = f"{now}, where the run had {then}" if now != then else f"{now} as the run had, but other ones"
+                raise UserError(
+                    f"{self.source}: other data than the run was started with: split {split} has {what}; resume it on "
+                    "the same data, or start another from its weights with train.init"
+                )
 
     def build(self) -> nn.Module:
         """The untrained model."""

@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 import torch
 
 from detect import config
+from detect.data.loader import loader_failure
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
+from detect.engine.state import StateError, TrainingState
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, held
@@ -71,6 +73,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
+        self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
         if state is not None:
             self._restore(state)
@@ -89,7 +92,7 @@ class Trainer:
         if not self.task.val_set:
             yield "not evaluated while training: the data has no split 'val'"
         yield (
-            f"{schedule.total_steps} steps of {train.batch} images ({schedule.epoch(schedule.total_steps)} epochs), "
+            f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
             f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
         )
         yield f"from step {self.step}, into {self.folder}"
@@ -115,22 +118,29 @@ class Trainer:
             with held() as stops:
                 if self.step == 0:
                     self.save()
+                if self.is_due:
+                    self._end_of_period(log)
                 while self.step < until:
                     self._one_step(batches, log)
                     if self._evaluates_after(self.step):
+                        self.is_due = True
                         self.save()  # an evaluation takes its time and may fail
                         self._end_of_period(log)
-                        self.save()
                         saved = time.monotonic()
                     elif stops or time.monotonic() - saved > self.settings.train.save_minutes * 60:
                         self.save()
                         saved = time.monotonic()
-                    if stops:
+                    if stops and self.step < until:
                         raise Interrupted(self.step, self.folder, stops[0])
                 if not self._evaluates_after(self.step):
                     self.save()
+                stops.clear()  # nothing is left to stop
         except torch.OutOfMemoryError as error:
             raise UserError(self._out_of_memory()) from error
+        except RuntimeError as error:
+            if failure := loader_failure(error):
+                raise failure from error
+            raise
         finally:
             batches.close()
             log.close()
@@ -207,16 +217,14 @@ class Trainer:
         return step == self.schedule.total_steps or int(step / every + 1e-9) > int((step - 1) / every + 1e-9)
 
     def _end_of_period(self, log: Any) -> None:
-        steps = self.sums.pop("steps")
         row = {
             "epoch": self.schedule.epoch(self.step),
             "step": self.step,
             "lr": self.schedule.lr(self.step - 1),
-            **{name: value / steps for name, value in self.sums.items()},
+            **{name: value / self.sums["steps"] for name, value in self.sums.items() if name != "steps"},
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
-        self.sums, self.pace = {}, Pace()
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
             metrics = self.evaluate()
@@ -228,7 +236,9 @@ class Trainer:
             row |= metrics
         log.say(line)
         self.history.append(row)
+        self.sums, self.pace, self.is_due = {}, Pace(), False
         log.results(self.history)
+        self.save()
 
     def evaluate(self) -> dict[str, float]:
         """Metrics by name of the averaged weights on split val."""
@@ -236,17 +246,19 @@ class Trainer:
 
     def save(self) -> None:
         """Write last.pt."""
-        state = self._weights() | {
-            "model": self.network.state_dict(),
-            "ema": self.ema.state_dict() if self.ema else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "step": self.step,
-            "history": self.history,
-            "sums": self.sums,
-            "random": {"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
-        }
-        write_checkpoint(self.folder / "last.pt", state)
+        state = TrainingState(
+            step=self.step,
+            model=self.network.state_dict(),
+            ema=self.ema.state_dict() if self.ema else None,
+            momenta=[self.optimizer.state.get(p, {}).get("momentum_buffer") for p in self._trained()],
+            scaler=self.scaler.state_dict(),
+            history=self.history,
+            sums=self.sums,
+            is_due=self.is_due,
+            data=self.task.fingerprints,
+            random={"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
+        )
+        write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
 
     def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
         network = self.ema.average if self.ema else self.network
@@ -260,22 +272,27 @@ class Trainer:
     def _cuda_random(self) -> torch.Tensor | None:
         return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        if state["categories"] != self.task.categories:
+    def _restore(self, values: Mapping[str, Any]) -> None:
+        source = self.folder / "last.pt"
+        if values.get("categories") != self.task.categories:
             raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
-            self.network.load_state_dict(state["model"])
-            if self.ema:
-                self.ema.load_state_dict(state["ema"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            if self.scaler.is_enabled() and state["scaler"]:
-                self.scaler.load_state_dict(state["scaler"])
-            self.step, self.history, self.sums = state["step"], state["history"], state["sums"]
-            torch.set_rng_state(state["random"]["cpu"])
-            if self.device.type == "cuda" and state["random"]["cuda"] is not None:
-                torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
-        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise UserError(f"{self.folder}: its checkpoint does not fit this model or is damaged") from error
+            state = TrainingState.of(values, self.network, self._trained(), bool(self.ema))
+        except StateError as error:
+            raise UserError(f"{source}: {error}; its weights may still be a start: train.init={source}") from error
+        self.task.compare(state.data)
+        self.network.load_state_dict(state.model)
+        if self.ema and state.ema:
+            self.ema.load_state_dict(state.ema)
+        for parameter, momentum in zip(self._trained(), state.momenta, strict=True):
+            if momentum is not None:
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum.to(self.device)
+        if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
+            self.scaler.load_state_dict(state.scaler)
+        self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
+        torch.set_rng_state(state.random["cpu"])
+        if self.device.type == "cuda" and state.random["cuda"] is not None:
+            torch.cuda.set_rng_state(state.random["cuda"], self.device)
 
     # ---- parts -----------------------------------------------------------------------------------------------------
 
@@ -287,6 +304,10 @@ class Trainer:
         others = [p for p in trained if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
+
+    def _trained(self) -> list[torch.nn.Parameter]:
+        """What the optimizer changes, in its order."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _out_of_memory(self) -> str:
         train, sizes = self.settings.train, self.settings.input.train_sizes

@@ -46,7 +46,7 @@ def class_scores(
     scores = []
     with (
         ThreadPoolExecutor(max_workers=4) as readers,
-        tqdm(total=len(images), unit="image", disable=not show_progress) as bar,
+        tqdm(total=len(images), unit="image", disable=not show_progress, leave=None) as bar,
     ):
         pending = []
         for number, chunk in enumerate(chunks):

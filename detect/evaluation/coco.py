@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.errors import UserError
+from detect.files import printable
 from detect.ops.boxes import xyxy_to_xywh
 
 # in the order of COCOeval.summarize
@@ -145,7 +146,7 @@ def per_class_table(report: CocoReport) -> str:
     """Plain text, one line a class in the order of category ids; "-" where nothing is annotated."""
     rows = [("class", "instances", "AP", "AP50", "AR100")]
     for name, values in report.per_class.items():
-        name = "".join(letter if letter.isprintable() else "?" for letter in name)  # may come from a stranger's file
+        name = printable(name)  # may come from a stranger's file
         name = name if len(name) <= 40 else name[:37] + "..."
         numbers = (values[key] for key in ("AP", "AP50", "AR100"))
         shown = ["-" if number < 0 else f"{number:.3f}" for number in numbers]

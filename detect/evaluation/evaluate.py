@@ -1,5 +1,7 @@
 """A detector evaluated on a set of images: detections of every image, then the referee."""
 
+import difflib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,12 @@ from detect.darknet.names import modern
 from detect.data.detection import DetectionData, ImageRecord
 from detect.errors import UserError
 from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
+from detect.files import printable
 
 if TYPE_CHECKING:
     from detect.inference.predictor import Predictor
 
+LISTED = 10  # class names in a sentence
 # what COCOeval wants to see of an image
 EVALUATION_THRESHOLDS: dict[str, Any] = {"min_score": 0.001, "max_detections": 100}
 
@@ -59,7 +63,7 @@ def detect_images(
     chunks = [records[i : i + batch] for i in range(0, len(records), batch)]
     with ThreadPoolExecutor(max_workers=4) as readers:
         pending = []
-        bar = tqdm(total=len(records), unit="image", disable=not show_progress)
+        bar = tqdm(total=len(records), unit="image", disable=not show_progress, leave=None)
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
                 pending.append([readers.submit(record.read) for record in ahead])
@@ -105,8 +109,30 @@ def renamed_classes(model_categories: list[dict[str, Any]], data_categories: lis
     return {name: waiting[modern(name)] for name in model_names - data_names if modern(name) in waiting}
 
 
-def renaming_note(model_categories: list[dict[str, Any]], data_categories: list[dict[str, Any]]) -> str:
-    """A sentence on `renamed_classes`; nothing where there is none."""
-    pairs = sorted(renamed_classes(model_categories, data_categories).items())
-    listed = ", ".join(f"{model} is {data}" for model, data in pairs)
-    return f"classes matched by Darknet's older names: {listed}" if pairs else ""
+def matching_notes(
+    model_categories: list[dict[str, Any]], data_categories: list[dict[str, Any]], source: str | Path
+) -> list[str]:
+    """Sentences on what `match_categories` does beside matching equal names; none where it is all it does."""
+    renamed = renamed_classes(model_categories, data_categories)
+    model_names, data_names = ({category["name"] for category in c} for c in (model_categories, data_categories))
+    notes = []
+    if renamed:
+        listed = ", ".join(f"{model} is {data}" for model, data in sorted(renamed.items()))
+        notes.append(f"classes matched by Darknet's older names: {listed}")
+    if unknown := _with_nearest(data_names - model_names - set(renamed.values()), model_names):
+        notes.append(f"{source}: the model has no class of these names, so their objects cannot be found: {unknown}")
+    if absent := _with_nearest(model_names - data_names - renamed.keys(), data_names):
+        notes.append(f"{source}: has no class of these names, so the model's detections of them are left out: {absent}")
+    return notes
+
+
+def _with_nearest(names: Collection[str], others: Collection[str]) -> str:
+    """Names in quotes, each with the nearest of the other side if there is one; those come first, and ten at most."""
+    told = []
+    for name in sorted(names):
+        near = difflib.get_close_matches(name, others, n=1, cutoff=0.6) or [
+            other for other in others if other.strip().casefold() == name.strip().casefold()
+        ]
+        told.append(f"'{printable(name)}'" + (f" (there is '{printable(near[0])}')" if near else ""))
+    told.sort(key=lambda text: not text.endswith(")"))
+    return ", ".join(told[:LISTED]) + (f" and {len(told) - LISTED} more" if len(told) > LISTED else "")

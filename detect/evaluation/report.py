@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from detect.config.schema import DataSettings
+from detect.data.check_files import check_files
 from detect.data.coco import paths_of_test_dev, read_image_list
 from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
@@ -16,7 +17,7 @@ from detect.evaluation.classification import accuracies, class_scores, per_class
 from detect.evaluation.classification import per_class_table as class_table
 from detect.evaluation.coco import indexed, per_class_table
 from detect.evaluation.diagnosis import diagnose
-from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, renaming_note
+from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.submission import check_name, write_results, write_test_dev
 from detect.inference.predictor import Predictor
 
@@ -42,8 +43,10 @@ def report_split(
     Raises:
         UserError: an image cannot be read, none of its classes is known, or the file cannot be written.
     """
-    for note in filter(None, (*dataset.notes, renaming_note(categories, dataset.categories))):
+    match_categories(categories, dataset.categories, dataset.source)  # or else nothing is worth a word
+    for note in (*dataset.notes, *matching_notes(categories, dataset.categories, dataset.source)):
         log(note)
+    check_files(dataset.source, dataset.images)
     ground_truth = indexed(dataset.ground_truth())
     report, detections = evaluate_dataset(predictor, dataset, categories, batch, sys.stderr.isatty(), ground_truth)
     for line in (report.lines, "", per_class_table(report)):
@@ -78,8 +81,9 @@ def report_test_dev(
     info, images = paths_of_test_dev(data)
     records, listed = read_image_list(info, images)
     category_ids = match_categories(categories, listed or categories, info)
-    if note := renaming_note(categories, listed or categories):
+    for note in matching_notes(categories, listed or categories, info):
         log(note)
+    check_files(info, records)
     detections = detect_images(predictor, records, category_ids, batch, sys.stderr.isatty())
     json_path, zip_path = write_test_dev(folder, name, detections)
     log(f"{len(records)} images, {len(detections)} detections: {json_path}\nfor the COCO server: {zip_path}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from detect.errors import UserError
-from detect.files import made_folder, printable, read_json, stays_inside, write_text
+from detect.files import made_folder, name_problem, printable, read_json, write_text
 from detect.inference.pipeline import ItemPredictor
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.result import Result
@@ -133,7 +133,7 @@ def find_photos(source: Photos, on_error: OnError, on_note: OnNote) -> tuple[lis
             raise UserError(f"{name}: only image files can be labelled; give a folder, an image or a pattern")
         if item.medium == "video":
             refused.append(UserError(f"{name}: is no image; videos cannot be labelled, save their frames as images"))
-        elif not stays_inside(_name_within(folder, item.value)):
+        elif name_problem(_name_within(folder, item.value)):
             refused.append(UserError(f"{name}: such a file name cannot stand in a label file; rename it"))
         elif not Path(item.value).resolve().is_relative_to(root):
             refused.append(UserError(f"{name}: is a link to a file outside {printable(folder)}; copy the file there"))
@@ -149,9 +149,9 @@ def find_photos(source: Photos, on_error: OnError, on_note: OnNote) -> tuple[lis
 def _folder_of(source: str | os.PathLike[str]) -> Path:
     """The folder that file names are relative to."""
     path = Path(source)
-    if path.is_dir():
+    if os.path.isdir(path):
         return path
-    if path.is_file():
+    if os.path.isfile(path):
         return path.parent
     return Path(split_pattern(source)[0])
 
@@ -222,7 +222,7 @@ def checked_out(out: str | os.PathLike[str], overwrite: bool) -> Path:
     path = Path(out)
     if path.suffix.lower() != ".json":
         raise UserError(f"{printable(path)}: must end in .json", argument="out")
-    if path.exists() and not overwrite and not _is_untouched(path):
+    if os.path.exists(path) and not overwrite and not _is_untouched(path):
         raise UserError(
             f"{printable(path)}: is there already with other content than detect label left, corrected by hand "
             "perhaps; give another name, or the option overwrite to replace it",

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from detect.files import cannot_write
+from detect.files import cannot_write, shortened
 from detect.ops.image import WRITE_FORMATS
 
 JSON_START, JSON_END = b'{"frames": [', b'\n], "'  # what stands around the frames of a JSON file of ours
@@ -50,7 +50,8 @@ class OutputNames:
             stem, own = Path(source).stem, Path(source).suffix.lower()
         suffix = suffix or (own if own in WRITE_FORMATS else ".png")
         for number in itertools.count(self._uses[stem + suffix] + 1):
-            path = self.folder / f"{stem}{f'-{number}' if number > 1 else ''}{suffix}"
+            rest = f"{f'-{number}' if number > 1 else ''}{suffix}"
+            path = self.folder / (shortened(stem, rest) + rest)
             if self._is_free(path):
                 break
         self._uses[stem + suffix] = number

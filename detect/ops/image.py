@@ -64,7 +64,7 @@ def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
     """`read_image`, and what was chosen for the user where the file leaves a choice: words, or nothing."""
     try:
         with open(path, "rb") as file:
-            return to_rgb(_open(file), path)
+            return to_rgb(open_image(file), path)
     except UserError:
         raise
     except OSError as error:
@@ -83,7 +83,7 @@ def is_image(path: str | os.PathLike[str]) -> bool:
     """Whether the file `path` begins like an image, whatever its name."""
     try:
         with open(path, "rb") as file:
-            return _open(file) is not None
+            return open_image(file) is not None
     except Exception:  # as in read_image
         return False
 
@@ -139,7 +139,7 @@ def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
     return UserError(f"{printable(path)}: not a readable image ({printable(reason)}); remove it or save it again")
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def open_image(file: BinaryIO) -> Image.Image:
     """Pillow's image of an open file, only its header read.
 
     `Image.open` compares the size with a limit of its own that is global to the process; asking the formats' openers

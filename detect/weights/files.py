@@ -27,6 +27,7 @@ from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.ops.letterbox import GREY
+from detect.weights.fit import misfit
 from detect.weights.mask import with_trained_mask
 from detect.weights.zoo import classic_of, files_of, known_names
 
@@ -76,11 +77,10 @@ class Weights:
     def _built(self) -> nn.Module:
         with torch.device("meta"):  # takes no memory, whatever a stranger's config asks for
             network = build_model(self.settings, len(self.categories))
-        try:
-            tensors = {name: t.float() if t.is_floating_point() else t for name, t in self.tensors.items()}
-            network.load_state_dict(tensors, assign=True)
-        except RuntimeError as error:
-            raise UserError(f"{self.path}: its weights do not fit the model its config describes") from error
+        if problem := misfit(self.tensors, network):
+            raise UserError(f"{self.path}: its weights do not fit the model its config describes: {problem}")
+        tensors = {name: t.float() if t.is_floating_point() else t for name, t in self.tensors.items()}
+        network.load_state_dict(tensors, assign=True)
         if network.num_classes != len(self.categories):
             count = len(self.categories)
             raise UserError(f"{self.path}: names {count} classes, but its model has {network.num_classes}")
@@ -124,6 +124,8 @@ def read(
         values, categories, tensors = _read_safetensors(path)
     else:
         training = read_checkpoint(path)
+        if not _is_plain(training["config"]):
+            raise UserError(f"{path}: its config is damaged")
         values, categories, tensors = training["config"], training["categories"], _tensors_of(path, training)
     categories = _checked_categories(path, categories)
     settings = config.from_dict(values, None, path, overrides, settings_type, override_name)
@@ -133,12 +135,12 @@ def read(
 def weights_file(path: AnyPath) -> Path:
     """The file of weights that `path`, a file or a run folder, stands for.  Raises UserError."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         found = [path / name for name in ("best.pt", "last.pt") if (path / name).is_file()]
         if not found:
             raise UserError(f"{path}: holds neither best.pt nor last.pt; give a run folder or a file of weights")
         return found[0]
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise missing(path, known_names())
     return path
 
@@ -190,13 +192,23 @@ def read_checkpoint(path: AnyPath) -> dict[str, Any]:
 
 def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     """The network's tensors in a checkpoint: last.pt holds them and their average, best.pt one of the two."""
-    average = state.get("ema") or {"model": state["model"]}
+    average = state.get("ema")
+    average = {"model": state["model"]} if average is None else average
     tensors = average.get("model") if isinstance(average, dict) else None
     if not isinstance(tensors, dict) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in tensors.items()
     ):
         raise UserError(f"{path}: its weights do not fit the model its config describes")
     return tensors
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is made of what a YAML or JSON text can hold."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
@@ -215,13 +227,16 @@ def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
 
 
 def _checked_categories(path: Path, categories: Any) -> list[Category]:
-    try:
-        checked = [{"id": int(c["id"]), "name": str(c["name"])} for c in map(dict, categories)]
-    except (TypeError, KeyError, ValueError, OverflowError, IndexError, RuntimeError) as error:
-        raise UserError(f"{path}: its list of classes is damaged") from error
+    if not isinstance(categories, list | tuple) or not all(map(_is_category, categories)):
+        raise UserError(f"{path}: its list of classes is damaged")
+    checked = [{"id": category["id"], "name": category["name"]} for category in categories]
     if not 0 < len(checked) < 100_000:
         raise UserError(f"{path}: lists {len(checked)} classes")
     return checked
+
+
+def _is_category(value: Any) -> bool:
+    return isinstance(value, dict) and type(value.get("id")) is int and isinstance(value.get("name"), str)
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------
@@ -233,6 +248,8 @@ def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
         with replacing(path) as temporary:
             torch.save(state, temporary)
     except RuntimeError as error:  # what torch makes of a full disk
+        if str(error).startswith("DataLoader"):  # a loader process died meanwhile
+            raise
         raise cannot_write(path, error) from error
 
 

@@ -1,5 +1,6 @@
 """Weights to start a training from: every tensor that fits, and a sentence that says what was taken."""
 
+import os
 import re
 from os import PathLike
 from pathlib import Path
@@ -60,7 +61,7 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
 def by_name(path: str | PathLike[str]) -> str | PathLike[str]:
     """The name of `detect.weights.zoo` that a setting means (settings make it a path in their folder), else `path`."""
     name = Path(path).name
-    return name if name in known_names() and not Path(path).exists() else path
+    return name if name in known_names() and not os.path.exists(path) else path
 
 
 def _warning(network: nn.Module, path: str | PathLike[str]) -> str:

@@ -6,6 +6,9 @@ import json
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import zipfile
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -41,9 +44,10 @@ SUMMARY = re.compile(r" Average (Precision|Recall) +\(A[PR]\) @\[ IoU=.* \] = -?
 
 
 def assert_one_error(ran, *words):
-    """The mistake is the user's, and one line says so."""
+    """The mistake is the user's, and one line says so; what it counts may be listed below."""
     assert ran.status == 1, ran.err
-    assert ran.err.startswith("error: ") and ran.err.count("\n") == 1, ran.err
+    first, *listed = ran.err.splitlines()
+    assert first.startswith("error: ") and all(line.startswith("  ") for line in listed), ran.err
     assert "Traceback" not in ran.err + ran.out
     for word in words:
         assert word in ran.err
@@ -446,6 +450,43 @@ def test_a_finished_run_goes_on_with_more_epochs(run):
     assert len(list(csv.DictReader((run / "results.csv").open()))) == 3
 
 
+def test_a_run_killed_before_its_first_checkpoint_is_started_again(run, tmp_path):
+    (tmp_path / "killed-1").mkdir()
+    shutil.copy(run / "config.yaml", tmp_path / "killed-1")
+    hint = f"start it again with {tmp_path / 'killed-1' / 'config.yaml'}"
+    assert_one_error(detect("train", "--resume", tmp_path / "killed-1"), "before its first checkpoint", hint)
+    assert_one_error(detect("train", "--resume", tmp_path), "last.pt: no such file")
+
+
+def test_a_config_edited_in_the_runs_folder_is_not_passed_over(run):
+    config = run / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("lr: 0.001", "lr: 0.002"))
+    told = "config.yaml: train.lr is 0.002 there and 0.001 in the run"
+    assert_one_error(detect("train", "--resume", run, "--set", "train.epochs=3"), told)
+    assert_one_error(detect("train", "--resume", run, "--set", "train.lr=0.002"), "is finished after 4 steps")
+    config.write_text("# a remark\n" + text)
+    assert_one_error(detect("train", "--resume", run), "is finished after 4 steps")
+
+
+def test_two_processes_do_not_resume_one_run(run):
+    code = f"""
+        from pathlib import Path
+        from detect.engine.lock import only_here
+        with only_here(Path({str(run)!r})):
+            print("locked", flush=True)
+            input()
+    """
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "text": True}
+    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], **options) as other:
+        assert other.stdout.readline() == "locked\n"
+        ran = detect("train", "--resume", run, "--set", "train.epochs=3")
+        assert_one_error(ran, "another process is training there; wait until it ends")
+        other.communicate("\n")
+    assert answer("train", "--resume", run, "--set", "train.epochs=3")["steps"] == 6
+    assert not (run / ".lock").exists()
+
+
 def test_a_refused_resume_leaves_the_run_as_it_was(run):
     before = (run / "config.yaml").read_text()
     assert detect("train", "--resume", run, "--set", "train.lr=3").status == 1
@@ -462,11 +503,13 @@ def test_the_end_of_a_training_names_only_files_that_are_there(tiny, squares, tm
     last = ran.out.splitlines()[-1]
     missing = [name for name in ("best.pt", "last.pt", "results.csv") if not (tmp_path / "runs/tiny-1" / name).exists()]
     assert not [name for name in missing if name in last]
+    hint = f"tools/evaluate.py {tmp_path / 'runs/tiny-1'} --data FOLDER (the run's own data has no split val)"
+    assert last.endswith(hint)
 
 
 def test_of_equal_epochs_the_last_is_best(trained):
     rows = list(csv.DictReader((trained.folder / "results.csv").open()))
-    assert rows[0]["AP"] == rows[1]["AP"] == "0.0"
+    assert rows[0]["AP"] == rows[1]["AP"] == "0"
     best = torch.load(trained.folder / "best.pt", weights_only=True)["model"]
     last = torch.load(trained.folder / "last.pt", weights_only=True)["ema"]["model"]
     assert all(torch.equal(best[name], last[name]) for name in best)

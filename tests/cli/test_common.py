@@ -2,13 +2,16 @@
 
 import argparse
 import ast
+import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from detect.cli import settings
 from detect.cli.common import with_option
-from detect.cli.main import VERBS, parser
+from detect.cli.main import VERBS, main, parser
 from detect.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +52,25 @@ def test_errors_name_the_option_of_the_verb(given, sentence, argument, expected)
     assert with_option(UserError(sentence, argument), argparse.Namespace(**given)) == expected
 
 
+def test_what_an_error_counts_is_listed_below_it(monkeypatch, capsys):
+    def fail(args):
+        raise UserError("2 images cannot be used; a: cut off", details=["a: cut off", "b\x1b: not there"])
+
+    monkeypatch.setattr(settings, "run", fail)
+    assert main(["settings"]) == 1
+    assert capsys.readouterr().err == "error: 2 images cannot be used; a: cut off\n  a: cut off\n  b\\x1b: not there\n"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("cp1252", r"\u9577 \udcdf ö"), ("utf-8", r"長 \udcdf ö")])
+def test_what_the_console_cannot_show_is_escaped(monkeypatch, encoding, shown):
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", console)
+    monkeypatch.setattr(settings, "run", lambda args: print("長 \udcdf ö"))
+    assert main(["settings"]) == 0
+    console.flush()
+    assert console.buffer.getvalue().decode(encoding).strip() == shown
+
+
 def test_an_error_before_the_arguments_are_known_is_told_as_it_is():
     assert with_option(UserError("x", "data"), None) == "x"
 
@@ -73,6 +95,6 @@ def test_no_error_of_the_library_names_an_option_of_the_command_line():
     assert len(files) > 80
     named = {
         (path.name, text) for path in files for text in strings_of(path)
-        if re.search(r"(?<![\w-])--[a-z]", text) and path.name != "document.py"
+        if re.search(r"(?<!docker run )(?<![\w-])--[a-z]", text) and path.name != "document.py"
     }  # fmt: skip
     assert not named

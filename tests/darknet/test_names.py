@@ -11,6 +11,9 @@ def test_names_are_the_lines(tmp_path):
     path = tmp_path / "my.names"
     path.write_bytes("cat\r\nguinea pig\n\n  größe \n".encode())
     assert read_names(path, 3) == ["cat", "guinea pig", "größe"]
+    strange = ["\u3000一", "a\u00a0b\u202f", "\U0001f469\u200d\U0001f680"]
+    path.write_text("\n".join(strange), encoding="utf-8")
+    assert read_names(path, 3) == strange
 
 
 def test_darknets_coco_names_become_cocos(tmp_path):
@@ -28,6 +31,7 @@ def test_darknets_coco_names_become_cocos(tmp_path):
         (b"cat\n", "holds 1 names, but the .cfg has 2 classes"),
         (b"\xff\xfe\n", "is no UTF-8 text"),
         (b"cat\ncat\n", "'cat' is listed twice"),
+        (b"cat\nd\x1b[31mog\n", r"'d\\x1b\[31mog' holds control characters; take them out"),
         (b"x\n" * (1 << 20), "larger than 1 MiB"),
     ],
 )

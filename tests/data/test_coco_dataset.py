@@ -194,6 +194,25 @@ def test_boxes_beyond_the_border_are_cut_and_noted(load, tmp_path):
     assert dataset.notes == [f"{tmp_path / 'set.json'}: cut 1 boxes that reach beyond their image"]
 
 
+def test_an_image_listed_twice_with_other_boxes_is_noted(load):
+    content = valid()
+    content["images"][1]["file_name"] = "b.png"
+    (note,) = load(content).notes
+    assert "set.json: 1 images are listed twice with other boxes" in note and "b.png, ids 3 and 7; list it once" in note
+    content["annotations"] = [
+        {"image_id": image, "category_id": 1, "bbox": [x, 0, 9, 9]} for image, x in ((3, 0), (3, 9), (7, 9), (7, 0))
+    ]
+    assert load(content).notes == []
+
+
+def test_another_spelling_of_a_file_name_is_found_and_noted(load, tmp_path):
+    content = valid()
+    content["images"][0]["file_name"] = "B.PNG"
+    dataset = load(content)
+    assert dataset.images[1].path == tmp_path / "images" / "b.png"
+    assert dataset.notes[0].endswith("the first: 'B.PNG' is there as 'b.png'")
+
+
 @pytest.mark.parametrize("name", ["../secret.png", "sub/../../secret.png", "{root}/secret.png", "link.png", "up/x.png"])
 def test_file_names_that_lead_out_are_refused(load, tmp_path, name):
     write_image(tmp_path / "secret.png", np.zeros((30, 40, 3), np.uint8))
@@ -236,7 +255,7 @@ def test_a_size_that_does_not_agree_is_named(load, tmp_path):
     content["annotations"] = []
     expected = (
         f"{tmp_path / 'images' / 'b.png'}: is 40x30 px upright, but its annotation says 30x40; "
-        "correct the record of image 7"
+        "correct the record of image 7 and its boxes, or, if EXIF turns the image, save it without"
     )
     assert error_of(load(content).sample, 1) == expected
 

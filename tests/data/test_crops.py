@@ -51,6 +51,17 @@ def test_every_box_becomes_an_image_of_its_class(dataset, tmp_path):
         assert image.shape == shape and np.abs(image.mean((0, 1)) - colour).max() < 4
 
 
+def test_images_that_cannot_be_used_are_listed_before_the_first_is_cut(dataset, tmp_path):
+    path = tmp_path / "images" / "9.png"
+    path.write_bytes(path.read_bytes()[:120])
+    (tmp_path / "images" / "8.png").unlink()
+    with pytest.raises(
+        UserError, match=r"set\.json: 2 of its 3 images cannot be used; .*8\.png: is not there"
+    ) as caught:
+        crop_boxes(dataset, tmp_path / "out")
+    assert len(caught.value.details) == 2 and not (tmp_path / "out").exists()
+
+
 def test_options_choose(dataset, tmp_path):
     assert crop_boxes(dataset, tmp_path / "a", classes=["car"], min_side=10) == {"car": 3}
     assert crop_boxes(dataset, tmp_path / "b", limit=1) == {"car": 1, "bus / coach": 1}

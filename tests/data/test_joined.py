@@ -44,14 +44,6 @@ def test_a_class_that_the_first_set_lacks_is_named(make):
         JoinedDataset([first, second])
 
 
-def test_files_of_every_set_are_looked_for(make, tmp_path):
-    joined = JoinedDataset([make("a", {1: "cup"}), make("b", {1: "cup"})])
-    joined.check_files()
-    (tmp_path / "b" / "0.png").unlink()
-    with pytest.raises(UserError, match=r"b\.json: 1 of its images are not there"):
-        joined.check_files()
-
-
 def test_the_sets_stay_as_they_are(make):
     first, second = make("a", {1: "cup", 5: "dog"}), make("b", {1: "dog", 2: "cup"})
     once, again = JoinedDataset([first, second]), JoinedDataset([first, second])

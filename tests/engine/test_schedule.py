@@ -25,6 +25,22 @@ def test_epochs_are_whole_passes_over_the_images():
     assert [schedule.epoch(step) for step in range(12)] == [0, 0, 0, 1, 1, 1, 2, 2, 3, 3, 3, 4]
 
 
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        (1, "0.1 epochs"),
+        (3, "0.3 epochs"),
+        (10, "1 epoch"),
+        (25, "2.5 epochs"),
+        (99, "9.9 epochs"),
+        (12345, "1234 epochs"),
+    ],
+)
+def test_the_length_in_epochs_is_never_none(steps, text):
+    assert schedule_of(steps=steps, batch=10).epochs_text() == text
+    assert schedule_of(steps=1, batch=10, images=100_000).epochs_text() == "0.0001 epochs"
+
+
 @pytest.mark.parametrize("train", [{"steps": 1000, "burn_in": 100}, {"epochs": 100, "burn_in": 10}])
 def test_burn_in_rises_with_the_fourth_power_in_either_unit(train):
     schedule = schedule_of(**train, lr=0.2, batch=10)  # 10 steps an epoch

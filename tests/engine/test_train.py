@@ -1,8 +1,10 @@
 """A training stops at any step, by whatever cause, and goes on exactly; and it learns."""
 
 import json
+import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,13 +187,109 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
     trained(settings_of(squares, steps=1), tmp_path / "run")
     state = read_checkpoint(tmp_path / "run" / "last.pt")
     other = settings_of(squares, neck={"name": "EFM", "widths": [6, 6, 6]})
-    for settings, spoilt in (
-        (other, state),
-        (settings_of(squares), {k: v for k, v in state.items() if k != "optimizer"}),
-        (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt")),
+    for settings, spoilt, message in (
+        (other, state, r"last\.pt: does not fit the model: '.*' has the shape"),
+        (settings_of(squares), {k: v for k, v in state.items() if k != "momenta"}, r"last\.pt: has no 'momenta'"),
+        (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt"), r"has no 'step'; only a run's last\.pt"),
     ):
-        with pytest.raises(UserError, match=r"its checkpoint does not fit this model or is damaged"):
+        with pytest.raises(UserError, match=message):
             Trainer(DetectionTask(settings), tmp_path, state=spoilt)
+
+
+class Stops(TrainingLog):
+    """A log whose run is stopped in the middle of the evaluation after step `at`, after best.pt was written."""
+
+    def __init__(self, folder, at):
+        super().__init__(folder, 99, start=0)
+        self.at, self.steps = at, 0
+
+    def step(self, step, *rest):
+        super().step(step, *rest)
+        self.steps = step
+
+    def say(self, text):
+        if self.steps == self.at:
+            raise KeyboardInterrupt
+        super().say(text)
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_an_evaluation_that_a_stop_cut_off_is_made_up_first(squares, tmp_path, at):
+    """8 images in batches of 3 are evaluated after steps 3 and 6, the last."""
+    settings = settings_of(squares, steps=6)
+    whole = trained(settings, tmp_path / "whole")
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        Trainer(DetectionTask(settings), tmp_path / "parts").run(log=Stops(tmp_path / "parts", at))
+    state = read_checkpoint(tmp_path / "parts" / "last.pt")
+    assert state["step"] == at and state["is_due"] and state["sums"]["steps"] == 3
+    parts = trained(settings, tmp_path / "parts", resume=True)
+    assert_same(whole.history, parts.history, "history")
+    assert [row["step"] for row in parts.history] == [3, 6]
+    for name in ("last.pt", "best.pt"):
+        assert_same(*(read_checkpoint(tmp_path / run / name) for run in ("whole", "parts")), name)
+
+
+def test_ctrl_c_in_the_last_evaluation_ends_the_training_as_it_would_have_ended(squares, tmp_path):
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=2)), tmp_path)
+    trainer.run(log=Pressing(tmp_path, 2, signal.SIGTERM))
+    assert len(trainer.history) == 1 and not trainer.is_due
+
+
+def test_a_resumed_run_takes_changes_of_the_optimizer(squares, tmp_path):
+    trained(settings_of(squares, steps=4), tmp_path, until=2)
+    kept = read_checkpoint(tmp_path / "last.pt")
+    resumed = trained(
+        settings_of(squares, steps=4, momentum=0.5, weight_decay=0.25, nesterov=True), tmp_path, until=2, resume=True
+    )
+    decayed, others = resumed.optimizer.param_groups
+    assert (decayed["momentum"], decayed["weight_decay"], decayed["nesterov"]) == (0.5, 0.25, True)
+    assert (others["momentum"], others["weight_decay"], others["nesterov"]) == (0.5, 0, True)
+    momenta = [resumed.optimizer.state[p]["momentum_buffer"] for p in (*decayed["params"], *others["params"])]
+    assert_same(kept["momenta"], momenta, "momenta")
+
+
+def without_an_image(content):
+    last = content["images"].pop()["id"]
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != last]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_an_image, "7 images with 6 boxes, where the run had 8 images with 7 boxes"),
+        (
+            lambda content: content["annotations"].pop(),
+            "8 images with 6 boxes, where the run had 8 images with 7 boxes",
+        ),
+        (
+            lambda content: content["annotations"][0].update(bbox=[1, 2, 9, 9]),
+            "8 images with 7 boxes as the run had, but",
+        ),
+    ],
+)
+def test_a_run_knows_its_data(squares, tmp_path, change, message):
+    def spoil(split, content):
+        if split == "train":
+            change(content)
+
+    trained(settings_of(squares, steps=2), tmp_path / "run", until=1)
+    state = read_checkpoint(tmp_path / "run" / "last.pt")
+    moved = changed(squares, tmp_path / "moved", lambda *_: None)
+    Trainer(DetectionTask(settings_of(moved, steps=2)), tmp_path / "run", state=state)
+    other = changed(squares, tmp_path / "other", spoil)
+    with pytest.raises(UserError, match=rf"train\.json: other data than .*: split train has {message}"):
+        Trainer(DetectionTask(settings_of(other, steps=2)), tmp_path / "run", state=state)
+
+
+def test_a_run_knows_whether_it_has_a_val_split(squares, tmp_path):
+    trained(settings_of(squares, steps=2), tmp_path / "run", until=1)
+    other = changed(squares, tmp_path / "other", lambda *_: None)
+    (other / "annotations" / "val.json").unlink()
+    with pytest.raises(
+        UserError, match=r"split val has no images, where the run had 2 images with \d boxes; resume it"
+    ):
+        trained(settings_of(other, steps=2), tmp_path / "run", resume=True)
 
 
 class Pressing(TrainingLog):
@@ -220,6 +318,22 @@ def test_a_signal_finishes_the_step_and_saves(squares, tmp_path, number):
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
     assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
+
+
+class Killing(TrainingLog):
+    """A log that kills the loader processes after the first step."""
+
+    def step(self, *arguments):
+        super().step(*arguments)
+        for child in multiprocessing.active_children():
+            child.kill()
+        time.sleep(5)  # until the system tells of it
+
+
+def test_loader_processes_killed_at_any_moment_are_a_sentence(squares, tmp_path):
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=9, workers=1)), tmp_path)
+    with pytest.raises(UserError, match=r"the loader processes failed \(DataLoader worker .* killed.*is memory short"):
+        trainer.run(log=Killing(tmp_path, 9, 0))
 
 
 def test_kill_leaves_a_checkpoint_that_loads(squares, tmp_path):
@@ -365,6 +479,60 @@ def test_a_run_without_data_or_length_is_refused(squares, tmp_path):
     for part, change, word in (("data", None, "data is missing"), ("train", {"batch": 2}, "say how long to train")):
         with pytest.raises(UserError, match=word):
             DetectionTask(config.from_dict(values | {part: change}))
+
+
+def changed(root, folder, change):
+    """A copy of the annotations of the set `root`, changed by `change(split, content)`, beside the same images."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").symlink_to(root / "images")
+    for split in ("train", "val"):
+        content = json.loads((root / "annotations" / f"{split}.json").read_text())
+        change(split, content)
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_record_that_evaluation_cannot_take_stops_a_training_before_its_first_step(squares, tmp_path, split):
+    def spoil(name, content):
+        if name == split:
+            content["annotations"][0]["iscrowd"] = "0"
+
+    with pytest.raises(UserError, match=rf"{split}\.json: box 1 of image 4\d has iscrowd '0'; it must be 0 or 1"):
+        DetectionTask(settings_of(changed(squares, tmp_path / "data", spoil)))
+
+
+@pytest.mark.parametrize("field", [{"iscrowd": 1}, {"score": 0.1}, None])
+def test_a_training_without_a_box_to_learn_from_stops(squares, tmp_path, field):
+    def spoil(split, content):
+        if field is None:
+            content["annotations"] = []
+        for annotation in content["annotations"]:
+            annotation |= field
+
+    with pytest.raises(UserError, match=r"train\.json: holds no box to learn from: 8 images with \d+ ignore regions"):
+        DetectionTask(settings_of(changed(squares, tmp_path / "data", spoil)))
+
+
+def test_classes_that_cannot_be_learned_or_evaluated_are_said(squares, tmp_path):
+    def add(split, content):
+        content["categories"].append({"id": 1, "name": "shapes" if split == "train" else "Shapes"})
+
+    lines = "\n".join(DetectionTask(settings_of(changed(squares, tmp_path / "data", add))).describe())
+    assert "train: 2 of 4 classes have no box, so that they cannot be learned: 'shapes', 'blue'" in lines
+    assert "val.json: the model has no class of these names, so their objects cannot be found: 'Shapes'" in lines
+    assert "are left out: 'shapes' (there is 'Shapes')" in lines
+    assert "class of these" not in "\n".join(DetectionTask(settings_of(squares)).describe())
+
+
+def test_files_of_every_set_are_looked_at_before_the_first_step(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.json: 1 of its 8 images cannot be used; .*/0.png: is not there"):
+        root = changed(squares, tmp_path / "data", lambda *_: None)
+        (root / "images").unlink()
+        shutil.copytree(squares / "images", root / "images")
+        (root / "images" / "train" / "0.png").unlink()
+        sets = {"root": str(squares), "beside": [{"root": str(root)}]}
+        DetectionTask(config.from_dict(config.to_dict(settings_of(squares)) | {"data": sets}))
 
 
 def test_half_precision_needs_cuda(squares, tmp_path):

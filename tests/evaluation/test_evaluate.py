@@ -15,7 +15,7 @@ from detect.data.coco import CocoDataset
 from detect.data.detection import DetectionData
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS
-from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, renaming_note
+from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
@@ -135,7 +135,7 @@ def test_darknets_older_names_are_the_same_classes_and_that_is_said(swapped):
     names = {b: a for a, b in OLDER.items()} if swapped else OLDER
     expected = [ids[names.get(c["name"], c["name"])] for c in of_model]
     assert match_categories(of_model, of_data, "x.json") == expected
-    note = renaming_note(of_model, of_data)
+    (note,) = matching_notes(of_model, of_data, "x.json")
     assert len(OLDER) == 6 and all(f"{a} is {b}" in note for a, b in names.items()) and "cat" not in note
 
 
@@ -143,7 +143,19 @@ def test_a_class_that_is_there_by_its_own_name_is_not_taken_for_another():
     of_model = categories("sofa", "couch")
     assert match_categories(of_model, categories("couch", "bed"), "x.json") == [None, 1]
     assert match_categories(categories("sofa"), categories("couch", "sofa"), "x.json") == [2]
-    assert renaming_note(of_model, categories("couch", "bed")) == ""
+    assert not any("older" in note for note in matching_notes(of_model, categories("couch", "bed"), "x.json"))
+
+
+def test_classes_of_one_side_only_are_listed_with_the_nearest_of_the_other():
+    assert matching_notes(categories("cat", "dog"), categories("dog", "cat"), "x.json") == []
+    assert matching_notes(categories("cat", "dog", "A"), categories("cat ", "dog", "zebra", " a"), "x.json") == [
+        "x.json: the model has no class of these names, so their objects cannot be found: "
+        "' a' (there is 'A'), 'cat ' (there is 'cat'), 'zebra'",
+        "x.json: has no class of these names, so the model's detections of them are left out: "
+        "'A' (there is ' a'), 'cat' (there is 'cat ')",
+    ]
+    (note,) = matching_notes(categories(*(f"{n:x}" * 9 for n in range(12)), "dog"), categories("dog"), "x.json")
+    assert note.endswith("'999999999' and 2 more") and len(note) < 300
 
 
 def test_data_without_any_class_of_the_model_is_refused():

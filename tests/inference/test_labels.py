@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detect.data.check_files import check_files
 from detect.data.coco import CocoDataset
 from detect.errors import UserError
 from detect.inference.labels import label_files
@@ -81,7 +82,7 @@ def test_labels_are_coco_json_with_scores(photos, tmp_path):
 def test_our_own_data_set_reads_them_with_the_photos(photos, tmp_path):
     label(photos, tmp_path / "labels.json")
     dataset = CocoDataset(tmp_path / "labels.json", photos)
-    dataset.check_files()
+    check_files(dataset.source, dataset.images)
     assert dataset.categories == CATEGORIES
     (note,) = dataset.notes
     assert "of 2 boxes with a score, 1 are learned" in note
@@ -118,7 +119,7 @@ def test_names_are_relative_to_the_folder(photos, tmp_path, monkeypatch, source,
     content = json.loads(Path("labels.json").read_text())
     assert [image["file_name"] for image in content["images"]] == names
     assert summary["folder"] == folder
-    CocoDataset("labels.json", summary["folder"]).check_files()
+    check_files(Path("labels.json"), CocoDataset("labels.json", summary["folder"]).images)
 
 
 def test_what_cannot_be_labelled_is_one_sentence_each_and_the_others_are_labelled(photos, tmp_path):
@@ -149,7 +150,7 @@ def test_links_that_lead_out_of_the_folder_are_left_out_and_those_within_are_lab
         sentences = [f"{folder}/b.jpg: is a link to a file outside {folder}; copy the file there"]
         assert summary["errors"][:1] == sentences and len(summary["errors"]) == count
         dataset = CocoDataset(tmp_path / "labels.json", folder)
-        dataset.check_files()
+        check_files(dataset.source, dataset.images)
         assert {"a.png", "c.jpg"} <= {image.path.name for image in dataset.images}
     with pytest.raises(UserError, match=r"b\.jpg: is a link to a file outside .*photos; copy the file there"):
         label(photos / "b.jpg", tmp_path / "labels.json")

@@ -34,7 +34,7 @@ def empty():
 def test_repr_is_one_short_line(result):
     assert repr(result) == "<Result clip.mp4 64x48: 1 person, 2 dog>"
     strange = dataclasses.replace(result, frame=Frame(result.image, "a\n\x1b[31m.jpg"))
-    assert repr(strange) == "<Result a??[31m.jpg 64x48: 1 person, 2 dog>"
+    assert repr(strange) == r"<Result a\n\x1b[31m.jpg 64x48: 1 person, 2 dog>"
 
 
 def test_iteration_gives_box_score_and_name_best_first(result):

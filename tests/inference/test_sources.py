@@ -374,7 +374,7 @@ def test_what_cannot_be_opened_does_not_stop_the_others(tmp_path):
 def test_a_name_that_opencv_cannot_take_is_refused(tmp_path, folder):
     (tmp_path / folder).mkdir(exist_ok=True)
     path = write_video(tmp_path / "clip.mp4", NOISE[:2]).rename(tmp_path / folder / "b\udcff.mp4")
-    with pytest.raises(UserError, match=r"b\?\.mp4: no video can have a name that is no UTF-8 text"):
+    with pytest.raises(UserError, match=r"b\\udcff\.mp4: no video can have a name that is no UTF-8 text"):
         read(path)
     with pytest.raises(UserError, match="no UTF-8 text"):
         read("http://127.0.0.1/\udcff.mp4")

@@ -256,6 +256,15 @@ def test_what_is_no_detector_is_named(tmp_path, model, spoil, expected):
     assert error_of(lambda path: read(path).network, path).startswith(f"{path}: {expected}")
 
 
+@pytest.mark.parametrize("wrong", [torch.zeros(0), torch.zeros(1, 1), torch.tensor(1j)])
+def test_a_tensor_of_another_shape_or_kind_is_named(tmp_path, model, wrong):
+    state = state_of(model)
+    name = next(name for name in state["model"] if name.endswith("num_batches_tracked"))
+    torch.save(state | {"model": state["model"] | {name: wrong}}, tmp_path / "last.pt")
+    message = error_of(lambda path: read(path).network, tmp_path / "last.pt")
+    assert f"its weights do not fit the model its config describes: '{name}' h" in message
+
+
 @pytest.mark.parametrize("change", [{"ema": 5}, {"ema": {"updates": 1}}, {"categories": [{"id": 1e999, "name": "x"}]}])
 def test_a_strange_average_or_id_is_named(tmp_path, model, change):
     torch.save(state_of(model, **change), tmp_path / "last.pt")

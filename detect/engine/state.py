@@ -1,0 +1,110 @@
+"""What a run goes on from, its types and shapes checked before anything of it is used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from detect.weights.fit import misfit
+
+Row = dict[str, float]
+
+
+class StateError(ValueError):
+    """A checkpoint is none to go on from; the text says why, to follow the file's name."""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A training after `step` steps.
+
+    model: tensors of the network.  ema: "model", those of its moving average, and the number of "updates"; None where
+    there is none.  momenta: what SGD keeps of each trained parameter, None before its first step.  scaler: of the
+    gradients in 16 bits.  history: a row for each evaluation.  sums: terms of the loss since the last.  is_due: the
+    evaluation after this step has not been made yet.  data: by split, what the run knows its data by.  random: states
+    of PyTorch's generators "cpu" and "cuda", None where there is no CUDA.
+    """
+
+    step: int
+    model: dict[str, Tensor]
+    ema: dict[str, Any] | None
+    momenta: list[Tensor | None]
+    scaler: dict[str, float]
+    history: list[Row]
+    sums: Row
+    is_due: bool
+    data: dict[str, str]
+    random: dict[str, Tensor | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a checkpoint keeps it, beside the configuration and the classes."""
+        return dict(vars(self))
+
+    @classmethod
+    def of(
+        cls, values: Mapping[str, Any], network: nn.Module, parameters: Sequence[Tensor], has_average: bool
+    ) -> "TrainingState":
+        """The state in a checkpoint's mapping.
+
+        Args:
+            network: what is trained.
+            parameters: those that the optimizer changes, in its order.
+            has_average: whether a moving average is kept.
+
+        Raises:
+            StateError: it holds another state than a training of this network writes.
+        """
+        absent = [name for name in cls.__dataclass_fields__ if name not in values]
+        if absent:
+            raise StateError(f"has no '{absent[0]}'; only a run's last.pt can be gone on from")
+        state = cls(**{name: values[name] for name in cls.__dataclass_fields__})
+        ema = state.ema if isinstance(state.ema, dict) else {}
+        for tensors in [state.model, *([ema.get("model")] if has_average else [])]:
+            if problem := misfit(tensors, network):
+                raise StateError(f"does not fit the model: {problem}")
+        checks = {
+            "step": _is_count(state.step),
+            "ema": not has_average or _is_count(ema.get("updates")),
+            "momenta": _are_momenta(state.momenta, parameters),
+            "scaler": _is_row(state.scaler),
+            "history": isinstance(state.history, list) and all(_is_row(row) and "step" in row for row in state.history),
+            "sums": _is_row(state.sums) and ("steps" in state.sums or not state.is_due),
+            "is_due": isinstance(state.is_due, bool),
+            "data": isinstance(state.data, dict) and all(isinstance(text, str) for text in state.data.values()),
+            "random": _are_generators(state.random),
+        }
+        for name, is_right in checks.items():
+            if not is_right:
+                raise StateError(f"is damaged: its '{name}' is nothing that a training of this model writes")
+        return state
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 62
+
+
+def _is_row(value: object) -> bool:
+    """Whether it is a mapping of words to numbers."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and type(number) in (int, float) for name, number in value.items()
+    )
+
+
+def _are_momenta(value: object, parameters: Sequence[Tensor]) -> bool:
+    """Whether it is a tensor, or None, for each parameter."""
+    if not isinstance(value, list) or len(value) != len(parameters):
+        return False
+    return all(
+        momentum is None or (isinstance(momentum, Tensor) and momentum.dtype == p.dtype and momentum.shape == p.shape)
+        for momentum, p in zip(value, parameters, strict=True)
+    )
+
+
+def _are_generators(value: object) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"cpu", "cuda"}:
+        return False
+    states = [value["cpu"], *([value["cuda"]] if value["cuda"] is not None else [])]
+    are_bytes = all(isinstance(s, Tensor) and s.dtype == torch.uint8 and s.device.type == "cpu" for s in states)
+    return are_bytes and value["cpu"].shape == torch.get_rng_state().shape
