@@ -76,8 +76,9 @@ def benchmark(
         networks = [open_network(of, cache) for of in files]
         if profiled and not any(isinstance(network, OpenVINONetwork) for network in networks):
             raise UserError("only OpenVINO tells the time of each layer; add :openvino to a model", argument="profile")
+        say("measuring memory")
         peaks = [_peak(of, network, cache) for of, network in zip(files, networks, strict=True)]
-        say("measuring")
+        say("measuring speed")
         times = in_turns([network.run for network in networks], rounds)
         profiles = {
             number: network.layers()
