@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from detect.inference.openvino_runtime import import_openvino
 from tests.small_nets import conv, net, yolo
 
 
@@ -33,7 +34,7 @@ def foreign_onnx(tmp_path):
 @pytest.fixture
 def foreign_xml(tmp_path):
     """Writes an .xml with its .bin: a convolution in floats, or of a FakeQuantize as NNCF's files have it."""
-    openvino = pytest.importorskip("openvino")
+    openvino = import_openvino()
     from openvino import opset13 as ops
 
     def write(quantised=False, name="foreign.xml"):

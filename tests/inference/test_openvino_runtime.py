@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-import pytest
+from detect.inference.openvino_runtime import import_openvino
 
 SIGNAL = """
 import gc, signal
@@ -25,9 +25,11 @@ signal.raise_signal(signal.SIGINT)
 
 
 def test_a_signal_is_handled_after_networks_came_and_went(tmp_path):
-    openvino = pytest.importorskip("openvino")
-    images = openvino.opset13.parameter([1, 3, 8, 8])
-    openvino.save_model(openvino.Model([openvino.opset13.relu(images)], [images]), tmp_path / "net.xml")
+    openvino = import_openvino()
+    from openvino import opset13 as ops
+
+    images = ops.parameter([1, 3, 8, 8])
+    openvino.save_model(openvino.Model([ops.relu(images)], [images]), tmp_path / "net.xml")
     code = SIGNAL.format(path=str(tmp_path / "net.xml"))
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, "handled\n"), ran.stderr
