@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from detect.analysis.profile import aligned
+from detect.analysis.table import aligned
 from detect.config.build import build_model
 from detect.config.schema import Settings
 from detect.darknet.network import DarknetNetwork

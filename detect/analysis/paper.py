@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from detect.analysis.profile import Profile, aligned, profile
+from detect.analysis.profile import Profile, profile
+from detect.analysis.table import aligned
 from detect.models.classifier import Classifier
 from detect.models.detector import Detector, build_detector
 from detect.models.registry import BACKBONES

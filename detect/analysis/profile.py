@@ -21,13 +21,14 @@ written by each convolution, whatever its groups. The CSPNet paper's Fig. 8 coun
 
 import copy
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
+from detect.analysis.table import aligned
 from detect.darknet.layers import Pool as DarknetPool
 from detect.errors import UserError
 from detect.models.detector import fits
@@ -314,14 +315,3 @@ def _window(kernel_size: int | tuple[int, ...], stride: int | tuple[int, ...]) -
 
 def _shape(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> Iterator[str]:
-    """Lines of the rows' cells in columns; those numbered in `left` start together, the others end together."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if number in left else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(cells).rstrip()

@@ -7,7 +7,7 @@ from detect.exporters.formats import Request, export_format
 from detect.exporters.graph import description, reference, write_onnx
 from detect.exporters.parity import agreeing
 from detect.inference.exported import KEY, Exported
-from detect.inference.openvino_runtime import import_openvino, read_model
+from detect.inference.openvino_runtime import import_openvino, read_model, the_core
 from detect.inference.torch_runtime import TorchRuntime
 from detect.weights.files import Weights
 
@@ -30,7 +30,7 @@ def as_openvino(path: Path, runtime: TorchRuntime, exported: Exported) -> Any:
     """The network as OpenVINO's model; an .onnx lies beside `path` for a moment."""
     between = path.with_suffix(".onnx")
     write_onnx(between, runtime, exported)
-    model = read_model(import_openvino().Core(), between)
+    model = read_model(the_core(), between)
     between.unlink()
     return model
 

@@ -39,7 +39,7 @@ def open_exported(
     Raises:
         UserError: the engine does not run such files or is not installed, or the file cannot be used.
     """
-    chosen = _engine_for(Path(path), engine)
+    chosen = engine_for(path, engine)
     options: dict[str, Any] = {"threads": threads}
     try:
         if chosen == "openvino":
@@ -57,12 +57,18 @@ def open_exported(
         ) from error
 
 
-def _engine_for(path: Path, engine: str) -> str:
+def engine_for(path: str | PathLike[str], engine: str = "auto") -> str:
+    """The name of the engine that runs the exported file `path`; auto takes the fastest that is installed.
+
+    Raises:
+        UserError: there is no such engine, or it does not run such files.
+    """
+    path = Path(path)
     able = [name for name, suffixes in SUFFIXES.items() if path.suffix in suffixes]
     if engine == "auto":
         return next((name for name in able if find_spec(LIBRARIES[name])), able[0])
     if engine not in ENGINES:
         raise UserError(f"there is no engine '{engine}'{nearest(engine, ENGINES)}", argument="engine")
     if engine not in able:
-        raise UserError(f"{engine}: does not run {path.suffix} files; {' and '.join(able)} does", argument="engine")
+        raise UserError(f"{engine}: does not run {path.suffix} files; {' or '.join(able)} does", argument="engine")
     return engine

@@ -32,7 +32,7 @@ def fastest(engine: str, path: Path, ways: Sequence[str], runner: Callable[[str]
         way = json.loads(remembered.read_text())["fastest"]
         if way in ways:
             return way
-    times = _measured({way: runner(way) for way in ways})
+    times = measured({way: runner(way) for way in ways})
     best = ways[0]
     for way in ways[1:]:
         if times[way] * MARGIN < times[best]:
@@ -43,7 +43,7 @@ def fastest(engine: str, path: Path, ways: Sequence[str], runner: Callable[[str]
     return best
 
 
-def _measured(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+def measured(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Median milliseconds of each; they take turns until each has had its time."""
     times: dict[str, list[float]] = {way: [] for way in runs}
     for run in runs.values():

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,20 +28,8 @@ class ONNXRuntime(ExportedRuntime):
     precision = "f32"
 
     def __init__(self, path: str | PathLike[str], threads: int | None = None) -> None:
-        import onnxruntime
-
-        if not Path(path).is_file():
-            raise missing(path)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 4
-        try:
-            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-            said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
-        except Exception as error:  # its errors have no class of their own
-            raise UserError(
-                f"{printable(path)}: ONNX Runtime cannot run it ({_reason(error)}); was it cut off? Export it again"
-            ) from error
+        self.session = open_session(path, threads)
+        said = self.session.get_modelmeta().custom_metadata_map.get(KEY)
         super().__init__(path, Exported.from_json(said, path))
         check_maps(self.exported, [output.shape for output in self.session.get_outputs()], path)
         self._input = self.session.get_inputs()[0].name
@@ -52,6 +41,30 @@ class ONNXRuntime(ExportedRuntime):
         """As of `ExportedRuntime`."""
         for batch in batches:
             yield self.session.run(None, {self._input: batch})
+
+
+def open_session(path: str | PathLike[str], threads: int | None = None) -> Any:
+    """ONNX Runtime's session of a file, on the CPU.
+
+    Raises:
+        UserError: it is not there, or cannot be read or run.
+        ImportError: onnxruntime is not installed.
+    """
+    import onnxruntime
+
+    if not Path(path).is_file():
+        raise missing(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        _ = session.get_modelmeta().custom_metadata_map  # here, as it may be no UTF-8
+        return session
+    except Exception as error:  # its errors have no class of their own
+        raise UserError(
+            f"{printable(path)}: ONNX Runtime cannot run it ({_reason(error)}); was it cut off? Export it again"
+        ) from error
 
 
 def _reason(error: Exception) -> str:

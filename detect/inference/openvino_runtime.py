@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,16 +39,16 @@ class OpenVINORuntime(ExportedRuntime):
     def __init__(
         self, path: str | PathLike[str], precision: str = "auto", threads: int | None = None, streams: int = 1
     ) -> None:
-        ov = import_openvino()
-        self.core = ov.Core()
+        self.core = the_core()
         model = read_model(self.core, path)
         super().__init__(path, Exported.from_json(_said(model), path))
         check_maps(self.exported, [_shape(output) for output in model.outputs], path)
         self.streams = min(streams, threads or cores())
-        self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": self.streams}
-        self._options |= {"INFERENCE_NUM_THREADS": threads} if threads else {}
-        folder = cache_folder() / "openvino"
-        self._options |= {"CACHE_DIR": str(folder)}
+        self._options: dict[str, Any] = {
+            "threads": threads,
+            "streams": self.streams,
+            "CACHE_DIR": str(cache_folder() / "openvino"),
+        }
         self.precision = self._chosen(model, precision)
         self._use(model, self.precision)
 
@@ -57,8 +58,7 @@ class OpenVINORuntime(ExportedRuntime):
 
     def precisions(self) -> list[str]:
         """What this machine can compute floating-point numbers in."""
-        known = self.core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return ["f32", *(name for name, capability in CAPABILITIES.items() if capability in known)]
+        return precisions(self.core)
 
     def infer(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """As of `ExportedRuntime`; the next batch is computed while the maps of this one are looked at."""
@@ -89,25 +89,15 @@ class OpenVINORuntime(ExportedRuntime):
                 return lambda: request.infer([example])
 
             return fastest(f"openvino {self.core.get_versions('CPU')['CPU'].build_number}", self.path, choice, runner)
-        if precision not in choice:
-            raise UserError(
-                f"{printable(self.path)} cannot be computed in {precision} on this machine; it can in "
-                f"{', '.join(choice)}",
-                argument="precision",
-            )
-        return precision
+        return known(precision, choice, self.path)
 
     def _input_shape(self) -> tuple[int, ...]:
         return (self.exported.batch or 1, self.size, self.size, 3)
 
     def _use(self, model: Any, precision: str) -> None:
         """Compile the network for a precision."""
-        options = self._options | {"INFERENCE_PRECISION_HINT": HINTS[precision]}
-        try:
-            compiled = self.core.compile_model(model, "CPU", options)
-        except (RuntimeError, ValueError) as error:
-            raise UserError(f"{printable(self.path)}: OpenVINO cannot run it ({_reason(error)})") from error
-        self._requests = [compiled.create_infer_request() for _ in range(max(self.streams, 2))]
+        network = compiled(self.core, model, self.path, precision, **self._options)
+        self._requests = [network.create_infer_request() for _ in range(max(self.streams, 2))]
 
 
 def import_openvino() -> Any:
@@ -116,6 +106,16 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+@cache
+def the_core() -> Any:
+    """OpenVINO's Core, one for the whole process: it stays until the end.
+
+    Each Core lays the stack for signal handlers anew and hands the one before back when it goes. When two go in the
+    order in which they came, that one is no more, and the next Ctrl-C crashes the process.
+    """
+    return import_openvino().Core()
 
 
 def read_model(core: Any, path: str | PathLike[str]) -> Any:
@@ -131,6 +131,34 @@ def read_model(core: Any, path: str | PathLike[str]) -> Any:
         raise UserError(
             f"{printable(path)}: OpenVINO cannot read it ({_reason(error)}); was it cut off? Export it again"
         ) from error
+
+
+def precisions(core: Any) -> list[str]:
+    """What this machine can compute floating-point numbers in."""
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["f32", *(name for name, capability in CAPABILITIES.items() if capability in capabilities)]
+
+
+def known(precision: str, choice: list[str], path: Path) -> str:
+    """`precision`, if this machine has the choice of it.  Raises UserError."""
+    if precision not in choice:
+        raise UserError(
+            f"{printable(path)} cannot be computed in {precision} on this machine; it can in {', '.join(choice)}",
+            argument="precision",
+        )
+    return precision
+
+
+def compiled(
+    core: Any, model: Any, path: Path, precision: str, threads: int | None = None, streams: int = 1, **options: Any
+) -> Any:
+    """A model made ready for the CPU, tuned for short times; `options` are OpenVINO's.  Raises UserError: it cannot."""
+    options |= {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": streams, "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    options |= {"INFERENCE_NUM_THREADS": threads} if threads else {}
+    try:
+        return core.compile_model(model, "CPU", options)
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{printable(path)}: OpenVINO cannot run it ({_reason(error)})") from error
 
 
 def _said(model: Any) -> str | None:

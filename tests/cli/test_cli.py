@@ -580,7 +580,7 @@ MISTAKES = {
     "unknown format": ("export {run} --out x --format onnx", "onnx"),
     "odd profile": (f"profile {PAPER} --size 100", "multiple of the model's stride"),
     "no classes": (f"profile {PAPER} --classes 0", "--classes"),
-    "missing benchmark weights": (f"benchmark {PAPER} --weights {{tmp}}/none", "none"),
+    "missing benchmark weights": ("benchmark {tmp}/none", "none"),
 }
 
 
@@ -629,8 +629,8 @@ OUT_OF_RANGE = {
     "nms threshold 7": "evaluate {run} --nms-threshold 7 --out {tmp}/o",
     "nms threshold nan": "evaluate {run} --nms-threshold nan --out {tmp}/o",
     "an export without suffix": "export {run} --out {tmp}/x.bin",
-    "benchmark size": f"benchmark {PAPER} --size 65 --batch 2 --rounds 1 --steps 1",
-    "benchmark rounds": f"benchmark {PAPER} --size 64 --batch 2 --rounds 0 --steps 1",
+    "benchmark size": f"benchmark {PAPER} --size 65 --rounds 1",
+    "benchmark rounds": f"benchmark {PAPER} --size 64 --rounds 0",
     "device meta": "train {tiny} --device meta --out {tmp}/r",
 }
 

@@ -1,0 +1,104 @@
+"""How fast this machine trains a detector, on images made up for it."""
+
+import copy
+import json
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from detect.analysis.machine import described
+from detect.analysis.stages import CLASSES, IMAGE, WARM_UP, generated_image
+from detect.analysis.table import aligned
+from detect.config.build import check_model
+from detect.config.schema import DataSettings, Settings
+from detect.engine.detection import DetectionTask
+from detect.engine.train import Trainer
+from detect.inference.torch_runtime import pick_device
+from detect.ops.image import write_image
+
+
+def benchmark_training(settings: Settings, size: int, batch: int, steps: int = 12) -> dict[str, float]:
+    """Median images per second of training with augmentation and loader, and the loader's share of the time.
+
+    Trains the configured model for a few steps on generated images of 640x480 px with eight objects each.
+
+    Raises:
+        UserError: the model does not take images of this size.
+    """
+    settings = copy.deepcopy(settings)
+    settings.input.size, settings.input.train_sizes = size, None
+    train = settings.train
+    train.batch, train.accumulate, train.init = batch, 1, None
+    train.steps, train.epochs, train.evaluate_every = steps + WARM_UP, None, 1e9
+    check_model(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        settings.data = DataSettings(root=folder)
+        make_data_set(Path(folder), count=64)
+        recorder = Recorder()
+        Trainer(DetectionTask(settings), Path(folder), pick_device()).run(log=recorder)
+    return {
+        "images_per_second": median(recorder.rates[WARM_UP:]),
+        "loader_share": median(recorder.shares[WARM_UP:]),
+    }
+
+
+class Recorder:
+    """Stands in for the training's log and keeps its numbers."""
+
+    def __init__(self) -> None:
+        self.rates, self.shares = [], []
+
+    def step(self, *about: Any) -> None:
+        *_, images_per_second, data_share = about
+        self.rates.append(images_per_second)
+        self.shares.append(data_share)
+
+    def say(self, text: str) -> None:
+        pass
+
+    def results(self, history: list[dict[str, Any]]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def make_data_set(folder: Path, count: int) -> None:
+    """Write a small data set in COCO's format: `images/` and `annotations/train.json`."""
+    rng = np.random.default_rng(0)
+    (folder / "images").mkdir()
+    (folder / "annotations").mkdir()
+    images, annotations = [], []
+    for number in range(1, count + 1):
+        image = generated_image(rng)
+        for _ in range(8):
+            left, top = int(rng.integers(0, 500)), int(rng.integers(0, 360))
+            width, height = int(rng.integers(20, 140)), int(rng.integers(20, 120))
+            image[top : top + height, left : left + width] = rng.integers(0, 255, 3)
+            box = [left, top, width, height]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": int(rng.integers(1, CLASSES + 1)),
+                    "bbox": box,
+                }
+            )
+        write_image(folder / "images" / f"{number}.jpg", image)
+        images.append({"id": number, "file_name": f"{number}.jpg", "width": IMAGE[1], "height": IMAGE[0]})
+    categories = [{"id": number, "name": f"patch {number}"} for number in range(1, CLASSES + 1)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "annotations" / "train.json").write_text(json.dumps(content))
+
+
+def table(result: dict[str, Any]) -> str:
+    """What `benchmark_training` gave for each model, under "training", as text."""
+    rows = [
+        (of["model"], str(of["size"]), str(of["batch"]), f"{of['images_per_second']:.1f}", f"{of['loader_share']:.1%}")
+        for of in result["training"]
+    ]
+    lines = aligned([("model", "px", "batch", "images/s", "waiting for the loader"), *rows], left=(0,))
+    return "\n".join([described(result["machine"]), *lines, "medians of steps, with augmentation and loader"])
