@@ -48,8 +48,10 @@ def pan(image, frames, size):
 
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
+    from detect.cli.main import prepare
     from detect.errors import UserError
 
+    prepare()
     try:
         return demo()
     except UserError as error:

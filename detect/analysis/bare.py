@@ -172,7 +172,7 @@ def _fixed(sides: Sequence[int | None], size: int | None, path: AnyPath) -> tupl
     """The shape of an input for one image.  Raises UserError: it takes several, or its size is open and not given."""
     batch, *others = sides if sides else (1,)
     if batch not in (None, 1):
-        raise UserError(f"{printable(path)}: takes {batch} images at once; one is measured, export it with --batch 1")
+        raise UserError(f"{printable(path)}: takes {batch} images at once; one is measured, export it for one")
     if size is None and None in others:
         raise UserError(f"{printable(path)}: leaves the size of its input open; say which to measure", argument="size")
     return (1, *(side or size or 1 for side in others)) if sides else ()

@@ -2,8 +2,6 @@
 
 import dataclasses
 import re
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +81,7 @@ def open_network(of: Contender, cache: Path | None = None) -> Network:
         network: Any = OpenVINONetwork(of.path, of.floats, of.threads, of.size, **options)
     else:
         network = ONNXNetwork(of.path, of.floats, of.threads, of.size)
-    _refuse(of.precision == "int8" and not network.is_int8, of, "holds no int8; export it with --format openvino-int8")
+    _refuse(of.precision == "int8" and not network.is_int8, of, "holds no int8; export it as openvino-int8")
     return network
 
 
@@ -131,8 +129,7 @@ def _quantised(model: Any, size: int) -> Any:
     """In int8, calibrated on noise: its speed is what the trained one's is, its results are not."""
     from detect.exporters.openvino_int8 import quantised
 
-    with redirect_stdout(sys.stderr):  # where NNCF draws its progress
-        return quantised(model, list(random_input((EXAMPLES, size, size, 3), np.dtype(np.uint8))))
+    return quantised(model, list(random_input((EXAMPLES, size, size, 3), np.dtype(np.uint8))))
 
 
 def weights_of(of: Contender) -> "Weights":
@@ -146,7 +143,7 @@ def weights_of(of: Contender) -> "Weights":
     from detect import config
     from detect.config.build import build_model
 
-    settings = config.load(of.path, of.overrides, needs_data=False, override_name="--set", training=False)
+    settings = config.load(of.path, of.overrides, needs_data=False, override_name="override", training=False)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         network: Any = build_model(settings, CLASSES)

@@ -79,7 +79,9 @@ def export_weights(
     made_folder(Path(out).parent)
     files = chosen.write(Path(out), loaded, request)
     size = sum(file.stat().st_size for file in files)
-    request.log(f"{out}: {size / 1e6:.1f} MB, {len(loaded.categories)} classes, {loaded.settings.input.size} px")
+    request.log(
+        f"{out}: {size / 1e6:.1f} MB, {len(loaded.categories)} classes, {request.size or loaded.settings.input.size} px"
+    )
     others = [str(path) for path in files[1:]]
     for path in others:
         request.log(path)

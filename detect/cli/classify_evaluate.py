@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import answer, device_option, offline_option, say_of
+from detect.cli.common import answer, device_option, offline_option, say_of, threads_option
 
 HELP = "top-1 and top-5 of a classifier"
 
@@ -13,11 +13,16 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--split", default="val", help="val, train, ... (val)")
     sub.add_argument("--ten-crop", action="store_true", help="average over ten crops instead of the centre crop")
     device_option(sub)
+    threads_option(sub)
     offline_option(sub)
 
 
 def run(args: argparse.Namespace) -> None:
     from detect.api.evaluate import evaluate_classifier
 
+    if args.threads:
+        from detect.inference.torch_runtime import use_threads
+
+        use_threads(args.threads)
     options = {"split": args.split, "ten_crop": args.ten_crop, "device": args.device, "log": say_of(args)}
     answer(args, evaluate_classifier(args.weights, args.data, **options))

@@ -89,6 +89,10 @@ def device_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--device", help="cpu, cuda, cuda:1, ... (cuda where there is one)")
 
 
+def threads_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--threads", type=whole(1, 1024), help="that compute (the cores this process may use)")
+
+
 def training_options(sub: argparse.ArgumentParser, example: str) -> None:
     sub.add_argument("config", nargs="?", help=f"YAML file, as {example}")
     set_option(sub, "train.lr=0.01, data=FOLDER")
@@ -96,6 +100,7 @@ def training_options(sub: argparse.ArgumentParser, example: str) -> None:
     sub.add_argument("--out", help="folder that gets the run's folder (runs)")
     sub.add_argument("--print-config", action="store_true", help="show the resolved configuration and stop")
     device_option(sub)
+    threads_option(sub)
     offline_option(sub)
 
 
@@ -144,7 +149,7 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument(
         "--exact", dest="precision", action="store_const", const="f32", help="as PyTorch computes: --precision f32"
     )
-    sub.add_argument("--threads", type=whole(1, 1024), help="that compute (the cores this process may use)")
+    threads_option(sub)
 
 
 def predictor_arguments(args: argparse.Namespace) -> dict[str, Any]:

@@ -46,6 +46,9 @@ VERBS = {
     "zoo": zoo,
     "settings": settings,
 }
+# How often a thread of PyTorch looks again before it sleeps. The default, 300,000, makes an image up to fifty times
+# slower beside another busy process; this costs nothing on an idle machine (docs/speed.md).
+SPIN = "1000"
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # how PyTorch's RuntimeErrors say it
 
 
@@ -62,8 +65,7 @@ def parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    prepare()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a console's encoding lacks is escaped
             stream.reconfigure(errors="backslashreplace")
@@ -73,6 +75,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         print("interrupted", file=sys.stderr)
         return status_of(interrupt)
+
+
+def prepare() -> None:
+    """Set what libraries read from the environment as they are imported, unless the user did."""
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # OpenCV's complaints about files: ours name them
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
     """Train on settings of `settings_type`; the last lines name the tools to go on with.  Returns the exit status."""
     from detect import config
     from detect.api.train import train_settings, training_settings
+    from detect.inference.torch_runtime import use_threads
     from detect.interrupt import Interrupted
 
     if bool(args.config) == bool(args.resume):
@@ -38,6 +39,8 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         if not args.json:
             print(config.dump(settings, show_origins=not args.resume), end="")
         return 0
+    if args.threads:
+        use_threads(args.threads)
     say = say_of(args)
     try:
         result = train_settings(settings, args.config, stopped, args.out, args.device, say)

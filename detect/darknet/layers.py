@@ -84,7 +84,8 @@ class Pool(nn.Module):
             return F.avg_pool2d(F.pad(x, (*columns, *rows)), self.size, self.strides) / counts
         if rows == columns and rows[0] == rows[1]:  # true of SPP's windows and of even ones: nothing to copy
             return F.max_pool2d(x, self.size, self.strides, padding=rows[0])
-        return F.max_pool2d(F.pad(x, (*columns, *rows), value=float("-inf")), self.size, self.strides)
+        # what hangs over repeats the border, which is in the window anyway (int8 knows no -inf)
+        return F.max_pool2d(F.pad(x, (*columns, *rows), mode="replicate"), self.size, self.strides)
 
     def _overhang(self, side: int, stride: int) -> tuple[int, int]:
         """px by which the windows hang over the beginning and the end of a map's side."""

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +61,14 @@ def quantised(model: Any, examples: Sequence[Any], kept: Sequence[str] = ()) -> 
 
     nncf.set_log_level(logging.ERROR)
     data = nncf.Dataset([example[None] for example in examples])
-    return nncf.quantize(
-        model,
-        data,
-        preset=nncf.QuantizationPreset.MIXED,  # leaky ReLU gives both signs
-        subset_size=len(examples),
-        ignored_scope=nncf.IgnoredScope(names=list(kept)),
-    )
+    with redirect_stdout(sys.stderr):  # its bar
+        return nncf.quantize(
+            model,
+            data,
+            preset=nncf.QuantizationPreset.MIXED,  # leaky ReLU gives both signs
+            subset_size=len(examples),
+            ignored_scope=nncf.IgnoredScope(names=list(kept)),
+        )
 
 
 def _loss(made: Path, model: Any, exported: Exported, weights: Weights, request: Request) -> float:
