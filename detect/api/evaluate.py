@@ -15,7 +15,7 @@ from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.files import made_folder, new_folder
-from detect.inference.torch_runtime import pick_device
+from detect.inference.torch_runtime import pick_device, use_threads
 from detect.weights.files import read
 
 
@@ -80,6 +80,7 @@ def evaluate_classifier(
     split: str = "val",
     ten_crop: bool = False,
     device: str | None = None,
+    threads: int | None = None,
     log: Say = quiet,
 ) -> dict[str, Any]:
     """Top-1 and top-5 of a classifier on a split of class folders.
@@ -88,11 +89,12 @@ def evaluate_classifier(
         weights: a run folder, a `.pt` or `.safetensors` file.
         data: folder with SPLIT/CLASS/*.jpg; what it was trained on by default.
         ten_crop: average over ten crops instead of taking the centre crop.
-        device, log: as in `evaluate`.
+        device, threads, log: as in `load` and `evaluate`.
 
     Returns:
         {"top1", "top5", "images": their number, "majority": share of the largest class, "per_class"}
     """
+    use_threads(threads)
     loaded = read(weights, settings_type=ClassifierSettings)
     described = _data_of(weights, loaded.settings.data, data, ClassifierSettings)
     images = ImageFolder.of_split(described, split, loaded.names)

@@ -110,8 +110,7 @@ def predictor_of(
         raise UserError(f"{engine}: {what}", argument="engine")
     if precision not in ("auto", "f32"):
         raise UserError(f"{precision}: PyTorch computes in f32; export the weights for others", argument="precision")
-    if threads:
-        use_threads(threads)
+    use_threads(threads)
     settings = weights.settings
     size = settings.input.size if size is None else size
     runtime = TorchRuntime(weights.network, weights.names, size, pick_device(device))

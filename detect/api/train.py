@@ -21,7 +21,7 @@ from detect.engine.task import Task
 from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.files import new_folder, write_text
-from detect.inference.torch_runtime import pick_device
+from detect.inference.torch_runtime import pick_device, use_threads
 from detect.weights.files import Weights
 
 
@@ -47,6 +47,7 @@ def train(
     resume: AnyPath | None = None,
     out: AnyPath | None = None,
     device: str | None = None,
+    threads: int | None = None,
     log: Say = quiet,
     **overrides: Any,
 ) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def train(
         resume: instead, a run folder to go on with exactly where it stopped.
         out: folder that gets the new run's folder; `runs` by default.
         device: torch device; CUDA by default where there is one.
+        threads: how many compute; all cores that the process may use by default.
         log: called with each line of the summary.
         overrides: sections or values that replace the file's, as above or as `**{"train.lr": 0.005}`.
 
@@ -72,7 +74,7 @@ def train(
     if resume and out:
         raise UserError("out is for new runs; a resumed one goes on in its own folder", argument="out")
     settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
-    return train_settings(settings, configuration, stopped, out, device, log)
+    return train_settings(settings, configuration, stopped, out, device, threads, log)
 
 
 def training_settings(
@@ -93,10 +95,12 @@ def train_settings(
     stopped: Weights | None = None,
     out: AnyPath | None = None,
     device: str | None = None,
+    threads: int | None = None,
     log: Say = quiet,
 ) -> dict[str, Any]:
     """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
     on = pick_device(device)
+    use_threads(threads)
     task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
     name = Path(configuration or "run").stem
     with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):

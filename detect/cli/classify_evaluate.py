@@ -20,9 +20,5 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from detect.api.evaluate import evaluate_classifier
 
-    if args.threads:
-        from detect.inference.torch_runtime import use_threads
-
-        use_threads(args.threads)
-    options = {"split": args.split, "ten_crop": args.ten_crop, "device": args.device, "log": say_of(args)}
-    answer(args, evaluate_classifier(args.weights, args.data, **options))
+    options = {"split": args.split, "ten_crop": args.ten_crop, "device": args.device, "threads": args.threads}
+    answer(args, evaluate_classifier(args.weights, args.data, **options, log=say_of(args)))

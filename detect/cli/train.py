@@ -23,7 +23,6 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
     """Train on settings of `settings_type`; the last lines name the tools to go on with.  Returns the exit status."""
     from detect import config
     from detect.api.train import train_settings, training_settings
-    from detect.inference.torch_runtime import use_threads
     from detect.interrupt import Interrupted
 
     if bool(args.config) == bool(args.resume):
@@ -39,11 +38,9 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         if not args.json:
             print(config.dump(settings, show_origins=not args.resume), end="")
         return 0
-    if args.threads:
-        use_threads(args.threads)
     say = say_of(args)
     try:
-        result = train_settings(settings, args.config, stopped, args.out, args.device, say)
+        result = train_settings(settings, args.config, stopped, args.out, args.device, args.threads, say)
     except Interrupted as stop:
         say(f"stopped after step {stop.step}; go on with: python {train_tool} --resume {stop.folder}")
         return 128 + stop.number

@@ -109,9 +109,10 @@ def pick_device(name: str | torch.device | None = None) -> torch.device:
     return device
 
 
-def use_threads(count: int) -> None:
-    """Let PyTorch compute with so many threads in this process, which they are set for as a whole."""
-    torch.set_num_threads(count)
+def use_threads(count: int | None) -> None:
+    """Let PyTorch compute with so many threads, in all of this process; None leaves them as they are."""
+    if count:
+        torch.set_num_threads(count)
 
 
 def _first_sentence(error: Exception) -> str:
