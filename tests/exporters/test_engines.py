@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.exporters.formats import format_of
+from detect.exporters.formats import Request, format_of
 from detect.exporters.graph import reference
 from detect.inference.engines import open_exported
 from detect.inference.openvino_runtime import OpenVINORuntime
 from detect.inference.predictor import Predictor
+from detect.ops.image import write_image
 
 WAYS = [("net.onnx", "onnx"), ("net.onnx", "openvino"), ("net.xml", "openvino")]
 
@@ -22,8 +23,6 @@ def export(path, weights, request, name=None):
 @pytest.fixture(scope="module")
 def files(weights, folder, tmp_path_factory):
     """A folder with net.onnx, net.xml and net.bin."""
-    from detect.exporters.formats import Request
-
     out = tmp_path_factory.mktemp("exported")
     assert export(out / "net.onnx", weights, Request(data=folder)) == [out / "net.onnx"]
     assert export(out / "net.xml", weights, Request(data=folder)) == [out / "net.xml", out / "net.bin"]
@@ -100,18 +99,54 @@ def test_another_size_and_16_bits(weights, request_on, tmp_path):
 def test_int8_is_near_and_small(weights, request_on, squares, tmp_path):
     said = []
     export(tmp_path / "net.xml", weights, request_on(log=said.append), "openvino-int8")
-    runtime = open_exported(tmp_path / "net.xml", precision="f32")
+    runtime = open_exported(tmp_path / "net.xml")
     assert runtime.exported.precision == "int8"
+    assert repr(runtime) == "OpenVINO on the CPU, int8 and f32"
     assert "int8 and f32" in said[0]
     for ours, theirs in zip(runtime.raw(squares), reference(weights, request_on()).raw(squares), strict=True):
         assert np.abs(ours - theirs).max() > 0
         assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.35 * theirs.std()
 
 
+def test_int8_keeps_the_head_in_floating_point_where_too_much_is_lost(weights, squares, tmp_path, monkeypatch):
+    """On labelled images; the convolutions that are kept are named, and the maps come nearer to PyTorch's."""
+    make_data_set(tmp_path / "data", count=110)
+    errors, said = [], []
+    for limit in (1.0, -1.0):
+        monkeypatch.setattr("detect.exporters.openvino_int8.MAX_LOSS", limit)
+        path = tmp_path / f"{limit}.xml"
+        export(path, weights, Request(data=tmp_path / "data", log=said.append), "openvino-int8")
+        ours, theirs = (of.raw(squares) for of in (open_exported(path), reference(weights, Request())))
+        errors.append(sum(float(np.abs(a - b).mean()) for a, b in zip(ours, theirs, strict=True)))
+    assert 0 < errors[1] < errors[0]
+    kept = [line for line in said if line.startswith("kept in floating point: the head's convolutions (")]
+    assert len(kept) == 1 and kept[0].count(",") == 2
+    assert sum(line.startswith("AP on ") for line in said) == 3
+
+
+def make_data_set(folder, count):
+    """A data folder whose split train has so many images of noise, each with one object of each class."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    images = [{"id": i, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(1, count + 1)]
+    boxes = [(image["id"], label) for image in images for label in range(3)]
+    content = {
+        "images": images,
+        "categories": [{"id": 10 * label, "name": name} for label, name in enumerate(["a", "b", "ü, c"])],
+        "annotations": [
+            {"id": i, "image_id": image, "category_id": 10 * label, "bbox": [5, 5, 20, 20]}
+            for i, (image, label) in enumerate(boxes, 1)
+        ],
+    }
+    for image in images:
+        write_image(folder / "images" / image["file_name"], rng.integers(0, 255, (48, 64, 3), dtype=np.uint8))
+    for split in ("train", "val"):
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+
+
 @pytest.mark.parametrize("count", [0, 99])
 def test_int8_wants_a_hundred_images(weights, tmp_path, folder, count):
-    from detect.exporters.formats import Request
-
     few = tmp_path / "few"
     few.mkdir()
     for path in sorted(folder.iterdir())[:count]:
