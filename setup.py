@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 
 
 def released():
-    """The names in `RELEASED` of detect/weights/zoo.py, read without importing the package, which needs PyTorch."""
+    """The names in `RELEASED` of detect/weights/zoo.py, read without importing the package: it may not be there yet."""
     tree = ast.parse((ROOT / "detect" / "weights" / "zoo.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [ast.literal_eval(call.args[0]) for call in calls if getattr(call.func, "id", "") == "Released"]

@@ -35,11 +35,12 @@ def export(
         out: the file to write.
         format: `safetensors`; `onnx`; `openvino`: .xml and .bin; `openvino-int8`: calibrated on `data`; `darknet`: a
             .weights file with .cfg and .names beside it. What the suffix of `out` says by default.
-        half: store floats in 16 bits.
-        size: side of the input, px; what it was trained for by default.
+        half: store floats in 16 bits (safetensors, openvino).
+        size, batch, data, check: of files for engines. Side of the input, px; what it was trained for by default.
         batch: images that the file takes at once; None for any number.
-        data: images for an engine's file, which must agree with PyTorch's results there: a folder of images, a data
-            folder or a data YAML; scikit-image's sample photos by default.
+        data: images on which the file must agree with PyTorch: a folder of images, or the split val (train where there
+            is none) of a data folder or data YAML; scikit-image's sample photos by default. int8 needs 100 or more, and
+            is calibrated on the split train.
         check: number of images of `data`'s val split to tell AP on, before and after.
         log, warn: as in `evaluate`.
         overrides: settings to change, as in `train`; the model itself cannot be changed.
@@ -93,5 +94,9 @@ def _check_options(chosen: Format, request: Request) -> None:
     for option in ("half", "size", "batch", "data", "check"):
         if getattr(request, option) != getattr(Request, option) and option not in chosen.options:
             raise UserError(f"the format {chosen.name} does not take it; leave it out", argument=option)
+    for option, low, high in (("size", 32, 8192), ("batch", 1, 1024), ("check", 0, 10**6)):
+        value = getattr(request, option)
+        if value is not None and not (type(value) is int and low <= value <= high):
+            raise UserError(f"is {value}; give a whole number from {low} to {high}", argument=option)
     if request.check and not request.data:
         raise UserError("AP is computed on labelled images", argument="data")

@@ -132,11 +132,11 @@ def _exported(
 ) -> Opened:
     if device not in (None, "cpu"):
         raise UserError(f"{device}: exported files run on the CPU here", argument="device")
-    runtime = open_exported(path, engine, precision, threads, streams=batch)
+    runtime = open_exported(path, engine, precision, threads, images=batch)
     if size not in (None, runtime.size):
         raise UserError(f"{size}: {printable(path)} was exported for {runtime.size} px; export it anew", "size")
     exported = runtime.exported
-    predictor = _predictor(runtime, exported.predict, {"batch": batch} | options)
+    predictor = _predictor(runtime, exported.predict, {"batch": max(batch, exported.batch or 1)} | options)
     return Opened(predictor, exported.categories, (), None)
 
 

@@ -78,7 +78,8 @@ def number(low: float, high: float) -> Callable[[str], float]:
 
 # ---- groups of options ---------------------------------------------------------------------------------------------
 
-WEIGHTS = "exported .xml or .onnx, run folder, .pt, .safetensors, .weights, or a name of detect zoo"
+TRAINED = "run folder, .pt, .safetensors, .weights, or a name of detect zoo"
+WEIGHTS = f"exported .xml or .onnx, {TRAINED}"
 
 
 def set_option(sub: argparse.ArgumentParser, example: str) -> None:

@@ -2,13 +2,13 @@
 
 import argparse
 
-from detect.cli.common import WEIGHTS, answer, complain, darknet_options, say_of, set_option, whole
+from detect.cli.common import TRAINED, answer, complain, darknet_options, say_of, set_option, whole
 
 HELP = "write a trained model for others: released weights, ONNX, OpenVINO (float or int8), Darknet"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("weights", help=WEIGHTS)
+    sub.add_argument("weights", help=TRAINED)
     darknet_options(sub)
     sub.add_argument("--out", required=True, help="file to write; its suffix says the format: .safetensors, .onnx, ...")
     sub.add_argument("--format", help="safetensors, onnx, openvino, openvino-int8 or darknet (what --out says)")

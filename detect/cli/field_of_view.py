@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from detect.cli.common import WEIGHTS, answer, offline_option, say_of, set_option, whole
+from detect.cli.common import TRAINED, answer, offline_option, say_of, set_option, whole
 from detect.errors import UserError
 
 HELP = "measure how far each detection scale sees, beside its anchors"
@@ -11,7 +11,7 @@ HELP = "measure how far each detection scale sees, beside its anchors"
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("configs", nargs="*", metavar="CONFIG", help="YAML or .cfg files, measured with random weights")
-    sub.add_argument("--weights", help=f"measure this trained detector too: {WEIGHTS}")
+    sub.add_argument("--weights", help=f"measure this trained detector too: {TRAINED}")
     sub.add_argument("--cfg", help="Darknet's .cfg, which a .weights file needs")
     offline_option(sub)
     set_option(sub, "model.neck.sam=false")

@@ -3,17 +3,19 @@
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from detect.data.coco import CocoDataset
 from detect.errors import UserError
 from detect.exporters.formats import Request, export_format
 from detect.exporters.graph import description, reference
 from detect.exporters.openvino import as_openvino, save
 from detect.exporters.parity import agreeing, average_precision
-from detect.exporters.photos import is_data_set, labelled, squares
+from detect.exporters.photos import is_data_set, labelled, spread, squares, to_compare
 from detect.inference.engines import open_exported
 from detect.inference.exported import Exported
 from detect.weights.files import Weights
@@ -24,9 +26,9 @@ MAX_LOSS = 0.005  # AP that quantisation may cost before layers are kept in floa
 
 @export_format("openvino-int8", ".xml", options=("size", "batch", "data", "check"))
 def write(path: Path, weights: Weights, request: Request) -> list[Path]:
-    """Write `weights` as `path` and the .bin beside it, calibrated on the images of `request.data` (its train split).
+    """Write `weights` as `path` and the .bin beside it, calibrated on images of `request.data` (its train split).
 
-    Where these are labelled, others of them tell what is lost; if it is too much, the head's convolutions stay in
+    Where these are labelled, those left over tell what is lost; if it is too much, the head's convolutions stay in
     floating point, which is said.
 
     Raises:
@@ -35,19 +37,33 @@ def write(path: Path, weights: Weights, request: Request) -> list[Path]:
     if not request.data:
         raise UserError(f"int8 is calibrated on {LEAST} images or more of the kind it will see", argument="data")
     runtime = reference(weights, request)
-    examples = squares(request.data, MOST, runtime.size)
-    if len(examples) < LEAST:
-        raise UserError(f"{request.data}: holds {len(examples)} images; int8 is calibrated on {LEAST} or more", "data")
+    dataset = labelled(request.data, "train") if is_data_set(request.data) else None
+    paths = [image.path for image in dataset.images] if dataset else to_compare(request.data)
+    if len(paths) < LEAST:
+        raise UserError(f"{request.data}: holds {len(paths)} images; int8 is calibrated on {LEAST} or more", "data")
+    chosen = spread(paths, min(MOST, max(LEAST, len(paths) // 2)))
+    unseen = _unseen(dataset, chosen, request) if dataset else None
     exported = description(weights, runtime, request, "int8")
     with agreeing(path, weights, runtime, request) as made:
         model = as_openvino(made, runtime, exported)
         heads = [_last_convolution(result) for result in model.get_results()]
+        examples = squares(chosen, runtime.size)
         save(made, quantised(model, examples), exported)
-        if is_data_set(request.data) and _loss(made, model, exported, weights, request) > MAX_LOSS:
+        if unseen and _loss(made, model, exported, weights, unseen, request) > MAX_LOSS:
             request.log(f"kept in floating point: the head's convolutions ({', '.join(heads)})")
             save(made, quantised(model, examples, heads), exported)
-            _loss(made, model, exported, weights, request)
+            _loss(made, model, exported, weights, unseen, request)
     return [path, path.with_suffix(".bin")]
+
+
+def _unseen(dataset: CocoDataset, chosen: Sequence[Path], request: Request) -> CocoDataset | None:
+    """`dataset` without the images to calibrate with; None, and a word, where too few are left to compare AP on."""
+    taken = set(chosen)
+    dataset.images = spread([image for image in dataset.images if image.path not in taken], MOST)
+    if len(dataset.images) >= LEAST // 2:
+        return dataset
+    request.log(f"AP is not compared: {len(dataset.images)} images are left beside those to calibrate with")
+    return None
 
 
 def quantised(model: Any, examples: Sequence[Any], kept: Sequence[str] = ()) -> Any:
@@ -71,19 +87,15 @@ def quantised(model: Any, examples: Sequence[Any], kept: Sequence[str] = ()) -> 
         )
 
 
-def _loss(made: Path, model: Any, exported: Exported, weights: Weights, request: Request) -> float:
+def _loss(made: Path, model: Any, exported: Exported, weights: Weights, unseen: CocoDataset, request: Request) -> float:
     """AP that the file `made` lacks of the OpenVINO `model`, on labelled images that it was not calibrated with."""
-    dataset = labelled(request.data, "train")
-    count = len(dataset.images)
-    seen = {i * count // MOST for i in range(MOST)} if count > MOST else set()
-    dataset.images = [image for i, image in enumerate(dataset.images) if i not in seen][-2 * MOST :: 2]
-    whole = made.with_name("whole.xml")
-    save(whole, model, exported)
-    scores = [average_precision(open_exported(path), weights, dataset) for path in (whole, made)]
-    for file in (whole, whole.with_suffix(".bin")):
-        file.unlink()
-    request.log(f"AP on {len(dataset.images)} images of {dataset.source}: float {scores[0]:.4f}, int8 {scores[1]:.4f}")
-    return scores[0] - scores[1]
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder, "whole.xml")
+        save(whole, model, exported)
+        runs = [open_exported(path, precision="f32", cached=False) for path in (whole, made)]
+        float_ap, int8_ap = (average_precision(runtime, weights, unseen) for runtime in runs)
+    request.log(f"AP on {len(unseen.images)} images of {unseen.source}: float {float_ap:.4f}, int8 {int8_ap:.4f}")
+    return float_ap - int8_ap
 
 
 def _last_convolution(result: Any) -> str:

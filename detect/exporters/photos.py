@@ -1,5 +1,6 @@
 """The images that an export is calibrated and compared on: the user's, or scikit-image's photos."""
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from detect import config
-from detect.data.coco import CocoDataset
+from detect.data.coco import CocoDataset, split_paths
 from detect.errors import UserError
 from detect.files import printable
 from detect.inference.sources import find_items
@@ -15,33 +16,38 @@ from detect.ops.image import read_image
 from detect.ops.letterbox import Letterbox
 
 SAMPLES = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png")  # CC0 or public domain
-SPLITS = ("train", "val")  # to calibrate on, to compare on
 AnyPath = str | PathLike[str]
 
 
-def squares(data: Any, count: int, size: int, split: str = "train") -> list[np.ndarray]:
-    """Up to `count` images, letterboxed to uint8 RGB [size, size, 3], spread evenly over those that are there.
-
-    Args:
-        data: a folder of images, a data folder or data YAML (then of its `split`); None for the sample photos.
-
-    Raises:
-        UserError: there are none, or one cannot be read.
-    """
-    paths = paths_of(data, split) if data else sample_photos()
-    chosen = [paths[i * len(paths) // count] for i in range(count)] if len(paths) > count else paths
+def squares(paths: Sequence[Path], size: int) -> list[np.ndarray]:
+    """Image files, letterboxed to uint8 RGB [size, size, 3].  Raises UserError: one cannot be read."""
     found = []
-    for path in chosen:
+    for path in paths:
         image = read_image(path)
         found.append(Letterbox(image.shape[1], image.shape[0], size).apply(image))
     return found
 
 
-def paths_of(data: AnyPath, split: str) -> list[Path]:
-    """The images of a folder of images, or of a split of a data folder or data YAML.  Raises UserError."""
-    if is_data_set(data):
-        return [record.path for record in labelled(data, split).images]
-    return [Path(item.value) for item in find_items(str(data)) if item.medium == "image"]  # type: ignore[arg-type]
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Up to `count` of the items, evenly over all of them, in order."""
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
+
+
+def to_compare(data: Any) -> list[Path]:
+    """Images of a folder, or of a data folder's or data YAML's split val, train where there is none.  Raises UserError.
+
+    None gives the sample photos.
+    """
+    if not data:
+        return sample_photos()
+    if not is_data_set(data):
+        return [Path(str(item.value)) for item in find_items(str(data)) if item.medium == "image"]
+    described = config.read_data(data)
+    try:
+        split_paths(described, "val")
+    except UserError:
+        return [record.path for record in labelled(data, "train").images]
+    return [record.path for record in labelled(data, "val").images]
 
 
 def labelled(data: AnyPath, split: str) -> CocoDataset:
@@ -66,4 +72,4 @@ def sample_photos() -> list[Path]:
 
 def is_data_set(data: AnyPath) -> bool:
     """Whether `data` is a data folder or data YAML, and not a folder of images."""
-    return Path(data).is_file() or (Path(data) / "annotations").is_dir()
+    return Path(data).suffix in (".yaml", ".yml") or (Path(data) / "annotations").is_dir()

@@ -27,14 +27,16 @@ def open_exported(
     engine: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
-    streams: int = 1,
+    images: int = 1,
+    cached: bool = True,
 ) -> "ExportedRuntime":
     """The runtime of an exported file.
 
     Args:
         path: .xml or .onnx.
         engine: of `ENGINES`; auto takes the fastest that is installed and runs such files.
-        precision, threads, streams: see `detect.inference.openvino_runtime.OpenVINORuntime`.
+        precision, threads, images, cached: see `detect.inference.openvino_runtime.OpenVINORuntime`; ONNX Runtime
+            computes one batch after another and keeps nothing.
 
     Raises:
         UserError: the engine does not run such files or is not installed, or the file cannot be used.
@@ -45,7 +47,7 @@ def open_exported(
         if chosen == "openvino":
             from detect.inference.openvino_runtime import OpenVINORuntime
 
-            return OpenVINORuntime(path, precision, streams=streams, **options)
+            return OpenVINORuntime(path, precision, images=images, cached=cached, **options)
         if precision not in ("auto", "f32"):
             raise UserError(f"{precision}: ONNX Runtime computes these files in f32", argument="precision")
         from detect.inference.onnx_runtime import ONNXRuntime

@@ -13,12 +13,14 @@ from detect.ops.nms import Candidates
 
 
 class ExportedRuntime(ABC):
-    """A `detect.inference.runtime.Runtime` of an exported file.
+    """A `detect.inference.runtime.Runtime` of an exported file, which is computed in `precision`: f32, bf16 or f16.
 
     Args:
         path: the file.
         exported: what it says of itself.
     """
+
+    precision: str
 
     def __init__(self, path: str | PathLike[str], exported: Exported) -> None:
         self.path = Path(path)
@@ -49,7 +51,7 @@ class ExportedRuntime(ABC):
 
     def _run(self, squares: np.ndarray) -> Iterator[tuple[int, list[np.ndarray]]]:
         """(images, their maps) of as many images at once as the file takes; the last ones are filled up."""
-        at_once = self.exported.batch or max(len(squares), 1)
+        at_once = self.exported.batch or 1  # a CPU gains nothing from more
         parts = [squares[start : start + at_once] for start in range(0, len(squares), at_once)]
         filled = (np.pad(part, ((0, at_once - len(part)), (0, 0), (0, 0), (0, 0))) for part in parts)
         for part, maps in zip(parts, self.infer(filled), strict=True):

@@ -1,5 +1,6 @@
 """Exported detectors run by OpenVINO: .xml with its .bin, and .onnx. The fast engine of ordinary processors."""
 
+import os
 import re
 import sys
 from collections import deque
@@ -18,7 +19,6 @@ from detect.inference.exported import KEY, Exported, check_maps
 from detect.inference.exported_runtime import ExportedRuntime, cores
 from detect.inference.fastest import fastest
 
-HINTS = {"f32": "f32", "bf16": "bf16", "f16": "f16"}  # precision -> OpenVINO's name of it
 CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}  # what a processor must be able to do for it
 
 
@@ -30,25 +30,30 @@ class OpenVINORuntime(ExportedRuntime):
         precision: what floating-point numbers are computed in: f32, bf16, f16, or auto for the fastest on this machine,
             which is measured once. The whole numbers of an int8 file stay what they are; auto computes its rest in f32.
         threads: how many compute; all cores that this process may use by default.
-        streams: images that are computed side by side, each on its share of the threads; worth it for many images.
+        images: that will be given at a time: they are computed side by side, each on its share of the threads.
+        cached: keep the compiled network, which opens faster the next time, and what was measured.
 
     Raises:
-        UserError: OpenVINO is not installed, cannot read the file, or this machine does not know the precision.
+        UserError: OpenVINO cannot read the file, or this machine does not know the precision.
+        ImportError: OpenVINO is not installed.
     """
 
     def __init__(
-        self, path: str | PathLike[str], precision: str = "auto", threads: int | None = None, streams: int = 1
+        self,
+        path: str | PathLike[str],
+        precision: str = "auto",
+        threads: int | None = None,
+        images: int = 1,
+        cached: bool = True,
     ) -> None:
         self.core = the_core()
         model = read_model(self.core, path)
         super().__init__(path, Exported.from_json(_said(model), path))
         check_maps(self.exported, [_shape(output) for output in model.outputs], path)
-        self.streams = min(streams, threads or cores())
-        self._options: dict[str, Any] = {
-            "threads": threads,
-            "streams": self.streams,
-            "CACHE_DIR": str(cache_folder() / "openvino"),
-        }
+        self.streams = min(-(-images // (self.exported.batch or 1)), threads or cores())
+        self._options: dict[str, Any] = {"threads": threads, "streams": self.streams}
+        if cached and (folder := _own_folder()):
+            self._options["CACHE_DIR"] = folder
         self.precision = self._chosen(model, precision)
         self._use(model, self.precision)
 
@@ -155,12 +160,21 @@ def compiled(
     core: Any, model: Any, path: Path, precision: str, threads: int | None = None, streams: int = 1, **options: Any
 ) -> Any:
     """A model made ready for the CPU, tuned for short times; `options` are OpenVINO's.  Raises UserError: it cannot."""
-    options |= {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": streams, "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    options |= {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": streams, "INFERENCE_PRECISION_HINT": precision}
     options |= {"INFERENCE_NUM_THREADS": threads} if threads else {}
     try:
         return core.compile_model(model, "CPU", options)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{printable(path)}: OpenVINO cannot run it ({_reason(error)})") from error
+
+
+def _own_folder() -> str | None:
+    """Where OpenVINO keeps compiled networks; None where nothing can be written, which it takes for an error."""
+    folder = cache_folder() / "openvino"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(folder) if os.access(folder, os.W_OK) else None
+    return None
 
 
 def _said(model: Any) -> str | None:

@@ -26,6 +26,7 @@ from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
+from detect.inference.engines import is_exported
 from detect.ops.letterbox import GREY
 from detect.weights.fit import misfit
 from detect.weights.mask import with_trained_mask
@@ -115,6 +116,8 @@ def read(
     if files := files_of(path):
         path, cfg, names = files.weights, cfg or files.cfg, names or files.names
     path = weights_file(path)
+    if is_exported(path) or path.suffix == ".bin":
+        raise UserError(f"{path}: belongs to an exported file; this takes the weights that it was made from")
     if path.suffix == ".weights":
         return _read_darknet(path, settings_type, cfg, names, overrides, override_name)
     if cfg or names:

@@ -62,9 +62,16 @@ def test_a_file_for_many_images_at_once_gives_the_same(weights, request_on, squa
 
 
 def test_streams_keep_the_order(files, weights, request_on, squares):
-    runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2, streams=2)
+    runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2, images=2)
     many = np.concatenate([squares] * 3)
     assert_same(runtime(many, 0.3), reference(weights, request_on())(many, 0.3))
+
+
+def test_a_file_opens_where_nothing_can_be_kept(files, squares, monkeypatch, tmp_path):
+    """A service may have no folder to write to."""
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setenv("CSP_DETECT_CACHE", str(tmp_path / "taken"))
+    assert len(open_exported(files / "net.xml")(squares, 0.3)) == len(squares)
 
 
 def test_maps_of_an_image_survive_the_next(files, squares):
@@ -110,7 +117,7 @@ def test_int8_is_near_and_small(weights, request_on, squares, tmp_path):
 
 def test_int8_keeps_the_head_in_floating_point_where_too_much_is_lost(weights, squares, tmp_path, monkeypatch):
     """On labelled images; the convolutions that are kept are named, and the maps come nearer to PyTorch's."""
-    make_data_set(tmp_path / "data", count=110)
+    make_data_set(tmp_path / "data", count=160)
     errors, said = [], []
     for limit in (1.0, -1.0):
         monkeypatch.setattr("detect.exporters.openvino_int8.MAX_LOSS", limit)
@@ -122,6 +129,14 @@ def test_int8_keeps_the_head_in_floating_point_where_too_much_is_lost(weights, s
     kept = [line for line in said if line.startswith("kept in floating point: the head's convolutions (")]
     assert len(kept) == 1 and kept[0].count(",") == 2
     assert sum(line.startswith("AP on ") for line in said) == 3
+
+
+def test_int8_tells_no_ap_on_images_that_it_has_seen(weights, tmp_path):
+    said = []
+    make_data_set(tmp_path / "data", count=149)
+    export(tmp_path / "net.xml", weights, Request(data=tmp_path / "data", log=said.append), "openvino-int8")
+    assert said[0] == "AP is not compared: 49 images are left beside those to calibrate with"
+    assert not [line for line in said if line.startswith("AP on")]
 
 
 def make_data_set(folder, count):

@@ -5,7 +5,8 @@ import torch
 
 from detect.errors import UserError
 from detect.exporters.graph import description, reference, write_onnx
-from detect.exporters.parity import agreeing
+from detect.exporters.parity import TOLERANCES, Agreement, agreeing, require
+from detect.inference.engines import open_exported
 from detect.weights.files import Weights
 
 
@@ -64,7 +65,33 @@ def test_without_an_engine_the_file_is_written_and_that_is_said(weights, request
 def test_a_folder_that_is_none_is_one_sentence(weights, request_on, tmp_path):
     (tmp_path / "taken").write_text("")
     with (
-        pytest.raises(UserError, match="cannot be written"),
+        pytest.raises(UserError, match="taken: cannot be made"),
         agreeing(tmp_path / "taken" / "net.onnx", weights, reference(weights, request_on()), request_on()),
     ):
         pass
+
+
+def test_numbers_of_another_file_are_not_replaced(weights, request_on, tmp_path):
+    (tmp_path / "net.bin").write_bytes(b"somebody's")
+    with (
+        pytest.raises(UserError, match=r"net\.bin: is there already and belongs to something else"),
+        agreeing(tmp_path / "net.xml", weights, reference(weights, request_on()), request_on()),
+    ):
+        pass
+    assert (tmp_path / "net.bin").read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize(
+    ("precision", "sure", "found", "passes"),
+    [("f32", 3, 3, True), ("f32", 3, 2, False), ("bf16", 3, 2, True), ("bf16", 3, 1, False), ("bf16", 100, 84, False)],
+)
+def test_sure_detections_must_be_found_again(weights, request_on, tmp_path, precision, sure, found, passes):
+    runtime = reference(weights, request_on())
+    write_onnx(tmp_path / "net.onnx", runtime, description(weights, runtime, request_on(), "f32"))
+    tested = open_exported(tmp_path / "net.onnx", "onnx")
+    agreement = Agreement((0.0,) * 3, sure, found)
+    if passes:
+        require(agreement, TOLERANCES[precision], tested)
+    else:
+        with pytest.raises(UserError, match=f"finds {found} of PyTorch's {sure} detections"):
+            require(agreement, TOLERANCES[precision], tested)
