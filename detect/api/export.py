@@ -36,7 +36,7 @@ def export(
         format: `safetensors`; `onnx`; `openvino`: .xml and .bin; `openvino-int8`: calibrated on `data`; `darknet`: a
             .weights file with .cfg and .names beside it. What the suffix of `out` says by default.
         half: store floats in 16 bits (safetensors, openvino).
-        size, batch, data, check: of files for engines. Side of the input, px; what it was trained for by default.
+        size: side of the input, px; what it was trained for by default. It and the next three are of engines' files.
         batch: images that the file takes at once; None for any number.
         data: images on which the file must agree with PyTorch: a folder of images, or the split val (train where there
             is none) of a data folder or data YAML; scikit-image's sample photos by default. int8 needs 100 or more, and

@@ -18,7 +18,7 @@ from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset
 from detect.exporters.formats import Request
 from detect.exporters.photos import labelled, spread, squares, to_compare
-from detect.files import cannot_write, made_folder, printable
+from detect.files import cannot_write, printable
 from detect.inference.engines import LIBRARIES, SUFFIXES, open_exported
 from detect.inference.exported_runtime import ExportedRuntime
 from detect.inference.predictor import Predictor
@@ -85,7 +85,7 @@ def agreeing(path: Path, weights: Weights, runtime: TorchRuntime, request: Reque
     images = np.stack(squares(spread(to_compare(request.data), IMAGES), runtime.size))
     dataset = labelled(request.data, "val") if request.check else None
     try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem[:40]}.", dir=made_folder(path.parent)))
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.stem[:40]}.", dir=path.parent))
     except OSError as error:
         raise cannot_write(path, error) from error
     try:

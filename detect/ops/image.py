@@ -1,7 +1,8 @@
 """The one decoder of image files: EXIF orientation applied, uint8 RGB, whatever the file holds."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -62,9 +63,16 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
     """`read_image`, and what was chosen for the user where the file leaves a choice: words, or nothing."""
+    with opened(path) as file:
+        return to_rgb(open_image(file), path)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """The file `path`, open for Pillow; whatever goes wrong with it in the block is one sentence, a UserError."""
     try:
         with open(path, "rb") as file:
-            return to_rgb(open_image(file), path)
+            yield file
     except UserError:
         raise
     except OSError as error:

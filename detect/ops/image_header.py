@@ -6,9 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from detect.errors import UserError
-from detect.files import cannot_read
-from detect.ops.image import MAX_PIXELS, ORIENTATION, open_image, too_large, unreadable
+from detect.ops.image import MAX_PIXELS, ORIENTATION, open_image, opened, too_large
 
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 STRIP_PLACES, STRIP_BYTES = 273, 279  # TIFF's tags of where each part of the image lies and of its length
@@ -35,26 +33,15 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     Raises:
         UserError: there is no such file, it is no image, or it has more than `MAX_PIXELS`.
     """
-    try:
-        with open(path, "rb") as file:
-            image = open_image(file)
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise too_large(path, f"{width}x{height} px")
-            is_certain = image.format in TURNED_IN_HEADER or (image.format == "PNG" and "exif" in image.info)
-            if is_certain and _orientation(image) in SIDEWAYS:
-                width, height = height, width
-            return Header(width, height, _is_whole(image, file), is_certain)
-    except UserError:
-        raise
-    except OSError as error:
-        if error.errno is None:  # Pillow's own, about what the file holds
-            raise unreadable(path, error) from error
-        raise cannot_read(path, error) from error
-    except Image.DecompressionBombError as error:
-        raise too_large(path, "its size") from error
-    except Exception as error:  # as in read_image
-        raise unreadable(path, error) from error
+    with opened(path) as file:
+        image = open_image(file)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise too_large(path, f"{width}x{height} px")
+        is_certain = image.format in TURNED_IN_HEADER or (image.format == "PNG" and "exif" in image.info)
+        if is_certain and _orientation(image) in SIDEWAYS:
+            width, height = height, width
+        return Header(width, height, _is_whole(image, file), is_certain)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -65,7 +65,7 @@ def test_without_an_engine_the_file_is_written_and_that_is_said(weights, request
 def test_a_folder_that_is_none_is_one_sentence(weights, request_on, tmp_path):
     (tmp_path / "taken").write_text("")
     with (
-        pytest.raises(UserError, match="taken: cannot be made"),
+        pytest.raises(UserError, match="cannot be written"),
         agreeing(tmp_path / "taken" / "net.onnx", weights, reference(weights, request_on()), request_on()),
     ):
         pass
