@@ -41,6 +41,7 @@ TRAIN = [
     "torchvision",
     "pycocotools>=2.0.8",
     "albumentations>=2.0.8,<2.1",
+    "matplotlib",  # the figures of a run
     "safetensors",
     "pooch",
     "requests",  # what pooch fetches with; fetch.py tells its errors
@@ -58,7 +59,7 @@ EXTRAS = {
     "show": SHOW,
     "demo": [*TRAIN, "scikit-image"],
     "timm": ["timm>=1.0"],
-    "plot": ["matplotlib"],
+    "log": ["tensorboard"],
     "supervision": ["supervision"],
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
@@ -72,7 +73,7 @@ EXTRAS = {
         "types-PyYAML",
         "types-tqdm",
         "timm>=1.0",
-        "matplotlib",
+        "tensorboard",
         "supervision",
         "opencv-python<5",
         "opencv-python-headless<5",

@@ -1,8 +1,8 @@
 """Training a detector: COCO data, the YOLO loss, AP."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from detect.data.detection import DetectionData
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
-from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
 from detect.evaluation.coco import indexed
@@ -28,8 +27,13 @@ from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
+from detect.report.labels import labels_figure
+from detect.report.mosaics import batch_sheet
 from detect.weights.files import read
 from detect.weights.start import by_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def training_set(data: DataSettings) -> DetectionData:
@@ -177,10 +181,13 @@ class DetectionTask(Task):
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"
 
-    def save_image(self, batch: Batch, path: Path) -> None:
+    def draw_batch(self, batch: Batch) -> np.ndarray:
         learned = [weights > 0 for weights in batch.weights]
         boxes, labels = (
             [values[chosen] for values, chosen in zip(column, learned, strict=True)]
             for column in (batch.boxes, batch.labels)
         )
-        save_images(batch.images, boxes, labels, self.categories, path)
+        return batch_sheet(batch.images, boxes, labels, [category["name"] for category in self.categories])
+
+    def drawings(self) -> dict[str, Callable[[], "Figure"]]:
+        return {"labels.png": lambda: labels_figure(self.train_set, self.val_set, self.settings.input.size)}

@@ -1,10 +1,11 @@
 """What the training loop has to know of the task it trains: detection and classification each fill in a `Task`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,9 @@ from detect.config.schema import ClassifierSettings, Settings
 from detect.data.sample import Batch, ClassifiedBatch
 from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class DataSet(Protocol):
@@ -94,6 +98,10 @@ class Task:
         """Lines on the data, for the start of the log."""
         raise NotImplementedError
 
-    def save_image(self, batch: Batch | ClassifiedBatch, path: Path) -> None:
-        """Write the first images of `batch` as the network sees them."""
+    def draw_batch(self, batch: Batch | ClassifiedBatch) -> np.ndarray:
+        """The first images of `batch` as the network sees them, with their labels: uint8 RGB [H, W, 3]."""
         raise NotImplementedError
+
+    def drawings(self) -> dict[str, Callable[[], "Figure"]]:
+        """Figures of the data by file name."""
+        return {}

@@ -148,7 +148,7 @@ def detections_in(folder):
 
 def test_training_fills_the_run_folder(trained):
     names = {path.name for path in trained.folder.iterdir()}
-    assert {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch.jpg"} <= names
+    assert {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch0.jpg", "labels.png"} <= names
     assert not [name for name in names if name.startswith(".")]
     rows = list(csv.DictReader((trained.folder / "results.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"] and {"lr", "box", "obj", "cls", *METRICS} <= rows[0].keys()
