@@ -1,7 +1,6 @@
 """COCO AP by the referee itself: pycocotools' COCOeval on the original image and category ids."""
 
 import io
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.errors import UserError
+from detect.evaluation.tables import GroundTruth
 from detect.files import printable
 from detect.ops.boxes import xyxy_to_xywh
 
@@ -73,10 +73,28 @@ def evaluate_detections(
     evaluation = matched(ground_truth, detections, image_ids)
     with redirect_stdout(io.StringIO()):
         evaluation.accumulate()
+    truth = GroundTruth.of(ground_truth.dataset).of_images(evaluation.params.imgIds)
+    return summarised(truth, evaluation.eval["precision"], evaluation.eval["recall"])
+
+
+def summarised(truth: GroundTruth, precision: np.ndarray, recall: np.ndarray) -> CocoReport:
+    """COCOeval's summary of its arrays, precision [T, R, K, A, M] and recall [T, K, A, M] of the classes of `truth`."""
+    evaluation = COCOeval(iouType="bbox")
+    evaluation.eval = {"precision": precision, "recall": recall}
     with redirect_stdout(io.StringIO()) as printed:
         evaluation.summarize()
     metrics = dict(zip(METRICS, evaluation.stats.tolist(), strict=True))
-    return CocoReport(printed.getvalue().rstrip("\n"), metrics, _per_class(ground_truth, evaluation))
+    precision, recall = precision[..., AREA_ALL, MAX_100], recall[..., AREA_ALL, MAX_100]  # [T, R, K], [T, K]
+    per_class = {
+        name: {
+            "AP": _mean(precision[:, :, label]),
+            "AP50": _mean(precision[IOU_50, :, label]),
+            "AR100": _mean(recall[:, label]),
+            "instances": instances,
+        }
+        for label, (name, instances) in enumerate(zip(truth.names, truth.instances.tolist(), strict=True))
+    }
+    return CocoReport(printed.getvalue().rstrip("\n"), metrics, per_class)
 
 
 def matched(ground_truth: COCO, detections: list[Detection], image_ids: Collection[int] | None = None) -> COCOeval:
@@ -111,29 +129,6 @@ def _results(ground_truth: COCO, detections: list[Detection]) -> COCO:
     ]  # fmt: skip
     dataset = {key: ground_truth.dataset[key] for key in ("images", "categories")}
     return indexed(dataset | {"annotations": annotations})
-
-
-def _per_class(ground_truth: COCO, evaluation: COCOeval) -> dict[str, dict[str, float]]:
-    """Class name -> its own part of the arrays that the summary is the mean of."""
-    evaluated = set(evaluation.params.imgIds)
-    precision = evaluation.eval["precision"][..., AREA_ALL, MAX_100]  # [T, R, K]
-    recall = evaluation.eval["recall"][..., AREA_ALL, MAX_100]  # [T, K]
-    instances = Counter(
-        annotation["category_id"]
-        for annotation in ground_truth.dataset["annotations"]
-        if annotation["image_id"] in evaluated and not annotation["iscrowd"]
-    )
-    name_counts = Counter(category["name"] for category in ground_truth.cats.values())
-    per_class = {}
-    for index, category_id in enumerate(evaluation.params.catIds):
-        name = ground_truth.cats[category_id]["name"]
-        per_class[name if name_counts[name] == 1 else f"{name} (id {category_id})"] = {
-            "AP": _mean(precision[:, :, index]),
-            "AP50": _mean(precision[IOU_50, :, index]),
-            "AR100": _mean(recall[:, index]),
-            "instances": instances[category_id],
-        }
-    return per_class
 
 
 def _mean(values: np.ndarray) -> float:
