@@ -11,7 +11,7 @@ import numpy as np
 from detect.errors import UserError
 from detect.ops.boxes import xyxy_to_xywh
 
-Result = dict[str, Any]  # image_id, category_id, bbox [left, top, width, height] px, score: COCO's results format
+CocoResult = dict[str, Any]  # image_id, category_id, bbox [left, top, width, height] px, score
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,23 +39,20 @@ class GroundTruth:
 
     @classmethod
     def of(cls, mapping: Mapping[str, Any]) -> Self:
-        """From a mapping in COCO's form, such as `DetectionData.ground_truth` gives."""
-        categories = sorted(mapping["categories"], key=lambda category: category["id"])
+        """From a mapping in COCO's form, such as `DetectionData.ground_truth` gives; objects elsewhere are left out."""
         images = sorted(mapping["images"], key=lambda image: image["id"])
-        image_ids = _whole([image["id"] for image in images])
-        category_ids = _whole([category["id"] for category in categories])
+        categories = sorted(mapping["categories"], key=lambda category: category["id"])
+        image_ids, category_ids = (_whole([row["id"] for row in rows]) for rows in (images, categories))
         rows = mapping["annotations"]
-        return cls(
-            image_ids,
-            _whole([(image["width"], image["height"]) for image in images]).reshape(-1, 2),
-            category_ids,
-            class_names(categories),
-            np.searchsorted(image_ids, _whole([row["image_id"] for row in rows])),
-            np.searchsorted(category_ids, _whole([row["category_id"] for row in rows])),
-            np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4),
-            np.array([row["area"] for row in rows], dtype=np.float64),
-            np.array([row["iscrowd"] for row in rows], dtype=bool),
-        )
+        places_of_images = places(_whole([row["image_id"] for row in rows]), image_ids)
+        labels = places(_whole([row["category_id"] for row in rows]), category_ids)
+        boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
+        areas = np.array([row["area"] for row in rows], dtype=np.float64)
+        crowds = np.array([row["iscrowd"] for row in rows], dtype=bool)
+        known = (places_of_images >= 0) & (labels >= 0)
+        columns = (column[known] for column in (places_of_images, labels, boxes, areas, crowds))
+        sizes = _whole([(image["width"], image["height"]) for image in images]).reshape(-1, 2)
+        return cls(image_ids, sizes, category_ids, class_names(categories), *columns)
 
     def of_images(self, image_ids: Collection[int]) -> "GroundTruth":
         """The part of these images; ids that are not there are left out."""
@@ -121,7 +118,7 @@ class Detections:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     @classmethod
-    def of(cls, results: Sequence[Result]) -> Self:
+    def of(cls, results: Sequence[CocoResult]) -> Self:
         """From COCO's results."""
         return cls(
             _whole([row["image_id"] for row in results]),
@@ -130,7 +127,7 @@ class Detections:
             np.array([row["score"] for row in results], dtype=np.float64),
         )
 
-    def results(self) -> list[Result]:
+    def results(self) -> list[CocoResult]:
         """As COCO's results, in plain Python numbers."""
         columns = (self.image_ids.tolist(), self.category_ids.tolist(), self.boxes.tolist(), self.scores.tolist())
         return [

@@ -1,12 +1,16 @@
 """The evaluator in NumPy gives COCOeval's numbers and matches, to the last digit."""
 
 import contextlib
+import copy
 import io
 
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from detect.evaluation.coco import evaluate_detections, indexed, matched
+from detect.data.coco import CocoDataset
+from detect.evaluation.coco import evaluate_detections
 from detect.evaluation.fast import evaluate
 from detect.evaluation.matching import AREAS, IOU_THRESHOLDS
 from detect.evaluation.tables import Detections, GroundTruth
@@ -54,8 +58,17 @@ def random_set(seed):
 
 def referee(mapping, results):
     """COCOeval, accumulated."""
-    evaluation = matched(indexed(mapping), results)
+    images = {image["id"] for image in mapping["images"]}
+    found = [result for result in results if result["image_id"] in images]
+    areas = ({"id": i, "area": row["bbox"][2] * row["bbox"][3], "iscrowd": 0} for i, row in enumerate(found, 1))
+    truth, detections = COCO(), COCO()
+    truth.dataset = copy.deepcopy(mapping)
+    detections.dataset = mapping | {"annotations": [row | rest for row, rest in zip(found, areas, strict=True)]}
     with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        detections.createIndex()
+        evaluation = COCOeval(truth, detections, "bbox")
+        evaluation.evaluate()
         evaluation.accumulate()
     return evaluation
 
@@ -67,7 +80,7 @@ def compare(mapping, results):
     np.testing.assert_array_equal(found.curves.precision, expected.eval["precision"][..., 2])
     np.testing.assert_array_equal(found.curves.scores, expected.eval["scores"][..., 2])
     np.testing.assert_array_equal(found.curves.recall, expected.eval["recall"])
-    assert found.report == evaluate_detections(indexed(mapping), results)
+    assert found.report == evaluate_detections(found.truth, found.detections)
     return found, expected
 
 
@@ -121,8 +134,9 @@ def test_some_images_of_a_set():
     mapping = dataset_of()
     results, image_ids = detections_of(mapping), [103, 100, 117, 5]
     found = evaluate(GroundTruth.of(mapping).of_images(image_ids), Detections.of(results))
-    assert found.report == evaluate_detections(indexed(mapping), results, image_ids)
-    assert found.report.metrics != evaluate_detections(indexed(mapping), results).metrics
+    chosen = {key: [row for row in mapping[key] if row.get("image_id", row["id"]) in image_ids] for key in mapping}
+    assert found.report == compare(chosen | {"categories": mapping["categories"]}, results)[0].report
+    assert found.report.metrics != compare(mapping, results)[0].report.metrics
 
 
 def by_hand():
@@ -171,8 +185,6 @@ def test_of_two_equal_objects_the_later_is_found_first():
 
 
 def test_real_annotations_as_detections(shared):
-    from detect.data.coco import CocoDataset
-
     folder = shared / "data" / "coco3k"
     mapping = CocoDataset(folder / "annotations" / "val.json", folder / "images", bad_boxes="drop").ground_truth()
     random = np.random.default_rng(0)
