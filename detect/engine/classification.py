@@ -13,7 +13,7 @@ from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
 from detect.data.sample import ClassifiedBatch
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.evaluation.classification import accuracies, class_scores, ranks
 from detect.models.classifier import Classifier
@@ -48,11 +48,11 @@ class ClassificationTask(Task):
     def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
-    def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: Classifier, device: torch.device) -> Evaluated:
         network = copy.deepcopy(network).eval().to(device)
         view, bar = self.settings.input, sys.stderr.isatty()
         scores = class_scores(network, self.val_set, view.size, resize=view.resize, show_progress=bar)
-        return accuracies(ranks(scores, self.val_set.labels))
+        return Evaluated(accuracies(ranks(scores, self.val_set.labels)))
 
     def describe(self) -> Iterator[str]:
         for name, images in (("train", self.train_set), ("val", self.val_set)):

@@ -17,7 +17,7 @@ from detect.data.detection import DetectionData
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.tables import GroundTruth
@@ -28,7 +28,8 @@ from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
 from detect.report.labels import labels_figure
-from detect.report.mosaics import batch_sheet
+from detect.report.mosaics import batch_sheet, val_drawings
+from detect.report.thresholds import best_thresholds
 from detect.weights.files import read
 from detect.weights.start import by_name
 
@@ -153,7 +154,7 @@ class DetectionTask(Task):
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
@@ -161,7 +162,11 @@ class DetectionTask(Task):
         evaluation = evaluate_dataset(
             predictor, self.val_set, self.categories, show_progress=show_progress, truth=self.truth
         )
-        return evaluation.report.metrics
+        thresholds = best_thresholds(evaluation, self.categories, self.val_set)
+        ids = match_categories(self.categories, self.val_set.categories, self.val_set.source)
+        least = dict(zip(ids, thresholds.scores, strict=True)) if thresholds else {}
+        drawings = val_drawings(self.val_set, evaluation.detections, least)
+        return Evaluated(evaluation.report.metrics, thresholds, drawings)
 
     def describe(self) -> Iterator[str]:
         if isinstance(self.train_set, JoinedDataset):

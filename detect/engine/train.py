@@ -20,7 +20,7 @@ from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, held
 from detect.models.detector import as_input
@@ -237,13 +237,16 @@ class Trainer:
         }
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
-            metrics = self.evaluate()
+            evaluated = self.evaluate()
+            metrics = evaluated.metrics
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
             leading = self.task.leading
             if metrics[leading] >= max((r[leading] for r in self.history if leading in r), default=-1.0):
-                write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
+                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))  # of equals the last
                 line += "  (best so far)"
             row |= metrics
+            for name, draw in evaluated.drawings.items():
+                self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
         terms = [name for name in self.sums if name != "steps"]
@@ -252,8 +255,8 @@ class Trainer:
         self.album.add("results.png", partial(results_figure, self.history, terms, self.task.shown))
         self.save()
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics by name of the averaged weights on split val."""
+    def evaluate(self) -> Evaluated:
+        """The averaged weights on split val."""
         return self.task.evaluate(self.ema.average if self.ema else self.network, self.device)
 
     def save(self) -> None:
@@ -272,13 +275,15 @@ class Trainer:
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
 
-    def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+    def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         network = self.ema.average if self.ema else self.network
+        thresholds = evaluated.thresholds if evaluated else None
         return {
             "config": config.to_dict(self.settings),
             "categories": self.task.categories,
             "model": network.state_dict(),
-            "metrics": metrics,
+            "metrics": evaluated.metrics if evaluated else None,
+            "thresholds": thresholds.to_dict() if thresholds else None,
         }
 
     def _cuda_random(self) -> torch.Tensor | None:

@@ -1,12 +1,15 @@
 """Images of a run side by side with their boxes: what it learns from, what it should find and what it finds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
+from detect.data.detection import DetectionData, ImageRecord
+from detect.evaluation.tables import Detections
 from detect.inference.draw import draw
+from detect.ops.boxes import xywh_to_xyxy
 from detect.ops.letterbox import GREY
 
 TILE = 448  # px, side of each image's square
@@ -26,6 +29,36 @@ def batch_sheet(
     """
     shown = zip(np.asarray(images)[:TILES], boxes, labels, strict=False)
     return sheet([tile(image.transpose(1, 2, 0), one, None, its, names) for image, one, its in shown])
+
+
+def val_drawings(
+    data: DetectionData, detections: Detections, least: Mapping[int | None, float]
+) -> dict[str, Callable[[], np.ndarray]]:
+    """What draws the same images twice, spread over the set: val_labels.jpg with its boxes, val_predictions.jpg with
+    what was found.
+
+    Args:
+        least: score above which the detections of a category id are shown.
+    """
+    count = min(len(data.images), TILES)
+    chosen = [data.images[number] for number in np.linspace(0, len(data.images) - 1, count).astype(int).tolist()]
+    names = [category["name"] for category in data.categories]
+    label_of = {category["id"]: label for label, category in enumerate(data.categories)}
+    limits = np.array([least.get(category["id"], 1.0) for category in data.categories])
+
+    def labelled(image: ImageRecord) -> np.ndarray:
+        objects = image.objects
+        return tile(image.read(), image.boxes[objects], None, image.labels[objects], names)
+
+    def found(image: ImageRecord) -> np.ndarray:
+        own = detections[detections.image_ids == image.id]
+        labels = np.array([label_of[number] for number in own.category_ids.tolist()], dtype=int)
+        shown = own.scores > limits[labels]
+        boxes = xywh_to_xyxy(own.boxes[shown])
+        return tile(image.read(), boxes, own.scores[shown], labels[shown], names)
+
+    draws = {"val_labels.jpg": labelled, "val_predictions.jpg": found}
+    return {name: lambda draw=draw: sheet([draw(image) for image in chosen]) for name, draw in draws.items()}
 
 
 def tile(

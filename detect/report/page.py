@@ -9,7 +9,6 @@ from pathlib import Path
 from string import Template
 
 from detect.data.detection import ImageRecord
-from detect.evaluation.coco import CocoReport
 from detect.evaluation.fast import Evaluation
 from detect.files import made_folder, printable, write_text
 from detect.report import sections
@@ -27,14 +26,13 @@ FALLBACK = 0.25  # the score threshold where nothing was found
 class Subject:
     """What a page is about.
 
-    title: a name for it;  about: what was evaluated, by short words;  evaluation: all that is known of it;  referee:
-    the numbers of pycocotools;  records: the images.
+    title: a name for it;  about: what was evaluated and how, by short words;  evaluation: all that is known of it;
+    records: the images.
     """
 
     title: str
     about: Mapping[str, str]
     evaluation: Evaluation
-    referee: CocoReport
     records: Sequence[ImageRecord]
 
     @cached_property
@@ -76,8 +74,8 @@ def _body(title: str, subject: Subject) -> str:
     evaluation, (above, overall) = subject.evaluation, subject.thresholds
     worst = worst_images(evaluation, subject.errors, subject.records, above)
     parts = {
-        "Numbers": sections.numbers(subject.referee),
-        "Classes": sections.classes_table(evaluation, subject.classes, subject.referee, above),
+        "Numbers": sections.numbers(evaluation.report),
+        "Classes": sections.classes_table(evaluation, subject.classes, above),
         "Curves": sections.curves(evaluation, subject.classes, overall),
         "Errors": sections.errors_table(evaluation, subject.errors),
         "Confusion": sections.confusion(evaluation, overall),

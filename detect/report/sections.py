@@ -54,22 +54,20 @@ def table(heads: Sequence[str], rows: Sequence[str], style: str = "") -> str:
     return f'<table class="{style}"><thead><tr>{cells}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
 
 
-def numbers(referee: CocoReport) -> str:
+def numbers(report: CocoReport) -> str:
     """The twelve numbers."""
     cards = "".join(
         f"<div{' class=lead' if name == 'AP' else ''}>{name}<b>{number(value)}</b><small>{MEANINGS[name]}</small></div>"
-        for name, value in referee.metrics.items()
+        for name, value in report.metrics.items()
     )
-    return f'<div class="numbers">{cards}</div><p>By pycocotools. –: nothing of the kind is annotated.</p>'
+    return f'<div class="numbers">{cards}</div><p>–: nothing of the kind is annotated.</p>'
 
 
-def classes_table(
-    evaluation: Evaluation, classes: Sequence[Ranking], referee: CocoReport, above: Sequence[float]
-) -> str:
+def classes_table(evaluation: Evaluation, classes: Sequence[Ranking], above: Sequence[float]) -> str:
     """A row for each class, the best first; a click on a head sorts anew."""
-    order = np.argsort([-values["AP"] for values in referee.per_class.values()], kind="stable").tolist()
-    names = list(referee.per_class)
-    rows = [_class_row(evaluation, names[k], referee.per_class[names[k]], classes[k], k, above[k]) for k in order]
+    per_class = list(evaluation.report.per_class.items())
+    order = np.argsort([-values["AP"] for _, values in per_class], kind="stable").tolist()
+    rows = [_class_row(evaluation, *per_class[k], classes[k], k, above[k]) for k in order]
     heads = [
         '<th data-way="1">class</th>', '<th data-way="-1">objects</th>', '<th data-way="-1" class="barred">AP</th>',
         *(f'<th data-way="-1">{name}</th>' for name in ("AP50", "AR100", "threshold", "precision", "recall", "F1")),

@@ -264,24 +264,33 @@ def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
         raise cannot_write(path, error) from error
 
 
-def keep_thresholds(path: AnyPath, thresholds: Thresholds) -> Path:
-    """Write thresholds into a `.pt` or `.safetensors` file that is there already, or a run folder's; returns its path.
-
-    All else in it stays as it is.
-
-    Raises:
-        UserError: the file is of another kind, cannot be read or cannot be written.
-    """
+def keeping_file(path: AnyPath) -> Path:
+    """The file that `write_thresholds` writes to.  Raises UserError where there is none."""
+    if not os.path.lexists(path) and str(path) in known_names():
+        raise UserError(
+            f"{path}: released weights stay as they are; export them to a file of your own, and evaluate that"
+        )
     path = weights_file(path)
+    if path.suffix not in (".pt", ".safetensors"):
+        raise UserError(
+            f"{path}: cannot keep thresholds; a .pt and a .safetensors can, and what is exported takes them"
+        )
+    return path
+
+
+def write_thresholds(path: AnyPath, thresholds: Thresholds) -> Path:
+    """Write thresholds into a `.pt` or `.safetensors` file that is there, or a run folder's; returns the file's path.
+
+    All else in it stays as it is.  Raises UserError.
+    """
+    path = keeping_file(path)
     if path.suffix == ".pt":
         write_checkpoint(path, read_checkpoint(path) | {"thresholds": thresholds.to_dict()})
-    elif path.suffix == ".safetensors":
-        _, _, tensors, _ = _read_safetensors(path)
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() | {"thresholds": json.dumps(thresholds.to_dict())}
-        _save(path, tensors, metadata)
-    else:
-        raise UserError(f"{path}: cannot keep thresholds; a .pt and a .safetensors can, and an export takes them over")
+        return path
+    _, _, tensors, _ = _read_safetensors(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    _save(path, tensors, metadata | {"thresholds": json.dumps(thresholds.to_dict())})
     return path
 
 

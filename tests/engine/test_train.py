@@ -554,7 +554,8 @@ def test_a_run_folder_holds_what_it_promises(squares, tmp_path):
     trained(settings_of(squares, steps=3), tmp_path)
     batches = {f"train_batch{number}.jpg" for number in range(3)}
     files = {"best.pt", "last.pt", "log.txt", "results.csv", "results.png", "labels.png"}
-    assert {p.name for p in tmp_path.iterdir()} == files | batches
+    shown = {"val_labels.jpg", "val_predictions.jpg"}
+    assert {p.name for p in tmp_path.iterdir()} == files | batches | shown
     header, row = (tmp_path / "results.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True)).keys() >= {"epoch", "step", "box", "obj", "AP"}
     assert read(tmp_path).categories == [{"id": 2 + 3 * i, "name": n} for i, n in enumerate(("red", "green", "blue"))]
