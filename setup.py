@@ -89,7 +89,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
-    package_data={"detect": ["py.typed"]},
+    package_data={"detect": ["py.typed", "report/page.html"]},
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[

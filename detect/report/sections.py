@@ -60,7 +60,8 @@ def numbers(report: CocoReport) -> str:
         f"<div{' class=lead' if name == 'AP' else ''}>{name}<b>{number(value)}</b><small>{MEANINGS[name]}</small></div>"
         for name, value in report.metrics.items()
     )
-    return f'<div class="numbers">{cards}</div><p>–: nothing of the kind is annotated.</p>'
+    note = "<p>–: nothing of the kind is annotated.</p>" if min(report.metrics.values()) < 0 else ""
+    return f'<div class="numbers">{cards}</div>{note}'
 
 
 def classes_table(evaluation: Evaluation, classes: Sequence[Ranking], above: Sequence[float]) -> str:
