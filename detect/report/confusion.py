@@ -1,4 +1,6 @@
-"""Which class is taken for which, at IoU 0.5 and one score threshold."""
+"""Which class is taken for which, at IoU 0.5 and the classes' score thresholds."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from detect.report.pairs import pairs
 FIT = 0.5  # IoU
 
 
-def confusion_matrix(evaluation: Evaluation, above: float) -> np.ndarray:
+def confusion_matrix(evaluation: Evaluation, above: Sequence[float]) -> np.ndarray:
     """Counts int64 [K + 1, K + 1]: rows are the objects' classes, columns those found; the last ones are background.
 
     Objects and detections that the evaluation matched are right; of the others, those that overlap by 0.5 or more are
@@ -17,12 +19,12 @@ def confusion_matrix(evaluation: Evaluation, above: float) -> np.ndarray:
     Detections that lie in crowds are left out.
 
     Args:
-        above: score that a detection must have more than.
+        above: [K], score that a detection of each class must have more than.
     """
     truth, matches = evaluation.truth, evaluation.matches
     background = len(truth.category_ids)
     object_of = matches.objects()[IOU_50].astype(np.int64)
-    shown = evaluation.detections.scores > above
+    shown = evaluation.detections.scores > np.array([*above, np.inf])[matches.labels]  # the last: no class of the set
     shown &= ~matches.is_ignored()[IOU_50]
     right = np.flatnonzero(shown & (object_of >= 0))
     matrix = np.zeros((background + 1, background + 1), dtype=np.int64)

@@ -78,7 +78,7 @@ def _body(title: str, subject: Subject) -> str:
         "Classes": sections.classes_table(evaluation, subject.classes, above),
         "Curves": sections.curves(evaluation, subject.classes, overall),
         "Errors": sections.errors_table(evaluation, subject.errors),
-        "Confusion": sections.confusion(evaluation, overall),
+        "Confusion": sections.confusion(evaluation, above),
         "Sizes and shapes": sections.breakdown(evaluation, subject.classes),
         "Worst images": sections.worst(evaluation, subject.errors, worst),
     }

@@ -182,9 +182,9 @@ def errors_table(evaluation: Evaluation, errors: Errors) -> str:
     )
 
 
-def confusion(evaluation: Evaluation, overall: float) -> str:
+def confusion(evaluation: Evaluation, above: Sequence[float]) -> str:
     """The matrix, and the most frequent confusions in words."""
-    matrix = confusion_matrix(evaluation, overall)
+    matrix = confusion_matrix(evaluation, above)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     shares[-1] = matrix[-1] / np.maximum(matrix.sum(axis=0), 1)
     names = [short(name, 20) for name in evaluation.truth.names]
@@ -198,9 +198,9 @@ def confusion(evaluation: Evaluation, overall: float) -> str:
         listed = f"<h3>Most often confused</h3>{table(heads, rows, 'narrow')}"
     drawn = svg.matrix(matrix, shares, [*names, "background"])
     return (
-        "<p>Objects (rows) and what they were found as (columns), at IoU 0.5 and scores above "
-        f"{overall:.2f}, the best threshold for all. Last column: missed. Last row: found where nothing is annotated. "
-        "Colour: share of the row; in the last row, share of the column.</p>"
+        "<p>Objects (rows) and what they were found as (columns), at IoU 0.5 and scores above each class's threshold. "
+        "Last column: missed. Last row: found where nothing is annotated. Colour: share of the row; in the last row, "
+        "share of the column.</p>"
         f'<div class="beside"><div class="wide">{drawn}</div><div>{listed}</div></div>'
     )
 

@@ -14,22 +14,27 @@ FOUND = [(0, "cat", CAT, 0.9), (0, "cat", DOG, 0.8), (0, "bird", FAR, 0.7), (1, 
 
 
 def test_the_matrix_by_hand():
-    matrix = confusion_matrix(made_evaluation(OBJECTS, FOUND), 0.5)
+    matrix = confusion_matrix(made_evaluation(OBJECTS, FOUND), [0.5] * 3)
     assert matrix.tolist() == [[1, 0, 0, 1], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
-    lower = confusion_matrix(made_evaluation(OBJECTS, FOUND), 0.2)
+    lower = confusion_matrix(made_evaluation(OBJECTS, FOUND), [0.2] * 3)
     assert lower[0].tolist() == [2, 0, 0, 0]  # the second cat is found
-    assert confusion_matrix(made_evaluation(OBJECTS, FOUND), 0.9).sum() == 3  # above, not at it: all are missed
+    assert confusion_matrix(made_evaluation(OBJECTS, FOUND), [0.9] * 3).sum() == 3  # above, not at it: all are missed
+
+
+def test_each_class_has_its_threshold():
+    matrix = confusion_matrix(made_evaluation(OBJECTS, FOUND), [0.2, 0.5, 0.9])
+    assert matrix.tolist() == [[2, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]  # the bird is below its own
 
 
 def test_right_detections_come_before_confused_ones():
     """A better scored bird lies on the cat too: the cat is found, the bird is not in its place."""
-    matrix = confusion_matrix(made_evaluation(OBJECTS[:1], [(0, "bird", CAT, 0.9), (0, "cat", CAT, 0.6)]), 0.5)
+    matrix = confusion_matrix(made_evaluation(OBJECTS[:1], [(0, "bird", CAT, 0.9), (0, "cat", CAT, 0.6)]), [0.5] * 3)
     assert matrix[0].tolist() == [1, 0, 0, 0] and matrix[3].tolist() == [0, 0, 1, 0]
 
 
 def test_the_nearest_are_paired():
     found = [(0, "bird", [120, 100, 100, 100], 0.9), (0, "dog", [105, 100, 100, 100], 0.6)]
-    matrix = confusion_matrix(made_evaluation(OBJECTS[:1], found), 0.5)
+    matrix = confusion_matrix(made_evaluation(OBJECTS[:1], found), [0.5] * 3)
     assert matrix[0].tolist() == [0, 1, 0, 0] and matrix[3].tolist() == [0, 0, 1, 0]
 
 
@@ -37,7 +42,7 @@ def test_the_nearest_are_paired():
 @pytest.mark.parametrize("above", [0.0, 0.35, 0.8])
 def test_every_object_is_told_once_and_every_detection(seed, above):
     evaluation = random_evaluation(seed)
-    matrix = confusion_matrix(evaluation, above)
+    matrix = confusion_matrix(evaluation, [above] * 4)
     classes = rankings(evaluation)
     assert matrix[:-1].sum(axis=1).tolist() == [one.count for one in classes]
     assert matrix[:, :-1].sum(axis=0).tolist() == [np.count_nonzero(one.scores > above) for one in classes]
