@@ -72,7 +72,8 @@ def _figure(evaluation: Evaluation, errors: Errors, one: Worst) -> str:
     boxes = _boxes(evaluation, errors, one, scale)
     title = f"+{one.cost:.3f} AP50 without its errors: {len(one.missed)} missed, {len(one.false)} false"
     photo = f'<image href="{_data_uri(image, size)}" width="{size[0]}" height="{size[1]}"/>'
-    drawn = f'<svg class="photo" viewBox="0 0 {size[0]} {size[1]}" role="img">{photo}{boxes}</svg>'
+    frame = f'viewBox="0 0 {size[0]} {size[1]}" preserveAspectRatio="xMinYMin" role="img"'
+    drawn = f'<svg class="photo" {frame}>{photo}{boxes}</svg>'
     return f"<figure>{drawn}<figcaption><b>{name}</b> {title}</figcaption></figure>"
 
 
