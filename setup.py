@@ -51,12 +51,14 @@ ONNX = ["onnxruntime>=1.20"]
 EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-image"]
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
+SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
     "onnx": ONNX,
     "train": TRAIN,
     "export": EXPORT,
     "show": SHOW,
+    "serve": SERVE,
     "demo": [*TRAIN, "scikit-image"],
     "timm": ["timm>=1.0"],
     "log": ["tensorboard"],
@@ -65,6 +67,8 @@ EXTRAS = {
     "dev": [
         *EXPORT,
         *SHOW,
+        *SERVE,
+        "httpx",
         "pytest",
         "pytest-xdist",
         "ruff",
@@ -89,7 +93,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
-    package_data={"detect": ["py.typed", "report/page.html"]},
+    package_data={"detect": ["py.typed", "report/page.html", "serve/page/*"]},
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[

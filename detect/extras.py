@@ -17,6 +17,8 @@ EXTRAS = {
     "nncf": "export",
     "matplotlib": "train",
     "tensorboard": "log",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 
 

@@ -66,6 +66,11 @@ class Predictor:
         """Side of the network's square input, px."""
         return self.runtime.size
 
+    @property
+    def lowest_score(self) -> float:
+        """`min_score`, or the lowest of the classes'."""
+        return float(np.min(self.min_score))
+
     def to(self, device: Any) -> "Predictor":
         """Move the network to another device (`cpu`, `cuda`, `cuda:1`, `mps`); returns itself.
 
@@ -149,10 +154,11 @@ class Predictor:
 
     def _candidates(self, squares: np.ndarray) -> list[Candidates]:
         """uint8 RGB [B, size, size, 3] -> of each image the candidates above `min_score`, boxes in network px."""
+        candidates = self.runtime(squares, self.lowest_score)
         if isinstance(self.min_score, numbers.Real):
-            return self.runtime(squares, float(self.min_score))
+            return candidates
         least = np.asarray(self.min_score, dtype=np.float32)
-        kept = ((found, found.scores > least[found.labels]) for found in self.runtime(squares, float(least.min())))
+        kept = ((found, found.scores > least[found.labels]) for found in candidates)
         return [Candidates(*(column[chosen] for column in found)) for found, chosen in kept]
 
     def _results(self, frames: list[Frame]) -> Iterator[Result]:
