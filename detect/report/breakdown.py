@@ -67,7 +67,7 @@ def _buckets(
                 continue
             mine = np.where(one.true, own[object_of[one.index]], found[one.index]) == number
             right += int(one.true[mine].sum())
-            aps.append(average_precision(one.true[mine], count))
+            aps.append(average_precision(np.flatnonzero(one.true[mine]), count))
         total = int(counts.sum())
         buckets.append(Bucket(name, total, float(np.mean(aps)) if aps else -1.0, right / total if total else -1.0))
     return buckets

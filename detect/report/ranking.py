@@ -57,21 +57,20 @@ class Ranking:
 
     def average_precision(self) -> float:
         """See the function of this name."""
-        return average_precision(self.true, self.count)
+        return average_precision(np.flatnonzero(self.true), self.count)
 
 
-def average_precision(true: np.ndarray, count: int) -> float:
+def average_precision(places: np.ndarray, count: int) -> float:
     """Precision averaged over 101 recalls as COCOeval does; 0 where nothing is found.
 
     Args:
-        true: bool [d], whether each detection found an object, best score first.
+        places: [f], those of the detections that found an object, ascending from 0, where the best score is.
         count: objects to be found.
     """
-    if not count or not true.any():
+    if not count or not len(places):
         return 0.0
-    found = true.cumsum()
-    precision = found / np.arange(1, len(true) + 1)
-    highest = np.maximum.accumulate(precision[::-1])[::-1]
+    found = np.arange(1, len(places) + 1)
+    highest = np.maximum.accumulate((found / (places + 1))[::-1])[::-1]
     reached = np.searchsorted(found / count, RECALLS, side="left")
     return float(np.append(highest, 0.0)[reached].mean())
 

@@ -20,11 +20,10 @@ def test_precision_recall_and_f1_are_those_down_to_each_detection():
 
 
 def test_average_precision_by_hand():
-    assert average_precision(np.array([True, True]), 2) == 1
-    assert average_precision(np.array([True]), 2) == pytest.approx(51 / 101)  # recalls 0 to 0.5
-    assert average_precision(np.array([False, True]), 1) == pytest.approx(0.5)
-    assert average_precision(np.array([], dtype=bool), 3) == average_precision(np.array([False]), 1) == 0
-    assert average_precision(np.array([False]), 0) == 0
+    assert average_precision(np.array([0, 1]), 2) == 1
+    assert average_precision(np.array([0]), 2) == pytest.approx(51 / 101)  # recalls 0 to 0.5
+    assert average_precision(np.array([1]), 1) == pytest.approx(0.5)
+    assert average_precision(np.array([], dtype=int), 3) == average_precision(np.array([], dtype=int), 0) == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
