@@ -1,5 +1,7 @@
 """Who may ask."""
 
+import socket
+
 import pytest
 from served import clip, jpeg, server
 from starlette.testclient import TestClient
@@ -64,6 +66,11 @@ def test_an_address_that_others_reach_wants_a_token():
 def test_loopback_is_told_from_other_addresses():
     assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.9.9.9", "::1")))
     assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "localhost.evil.example")))
+
+
+def test_answers_are_sent_at_once():
+    with listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # else every answer would wait 40 ms for the one before
 
 
 def test_a_port_that_is_taken_is_one_sentence():
