@@ -12,6 +12,7 @@ from detect import __version__
 from detect.cli import (
     benchmark,
     classify,
+    convert,
     convert_pplcnet,
     crop_boxes,
     evaluate,
@@ -21,6 +22,7 @@ from detect.cli import (
     predict,
     profile,
     settings,
+    split,
     train,
     zoo,
 )  # fmt: skip
@@ -37,6 +39,8 @@ VERBS = {
     "predict": predict,
     "label": label,
     "classify": classify,
+    "convert": convert,
+    "split": split,
     "crop_boxes": crop_boxes,
     "export": export,
     "convert_pplcnet": convert_pplcnet,
