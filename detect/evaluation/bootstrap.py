@@ -6,18 +6,20 @@ from typing import NamedTuple
 import numpy as np
 
 from detect.evaluation.coco import IOU_50
-from detect.evaluation.curves import RECALLS
+from detect.evaluation.curves import RECALLS, T
 from detect.evaluation.matching import Matches, unpacked
 
 INTERVAL = (2.5, 97.5)  # percentiles of the resamples: 95% of them lie between
 
 
 class _Class(NamedTuple):
-    """The matches of one class, best score first. [D] detections, [T] IoU thresholds, [I] images."""
+    """The matches of one class. [D] detections, best score first; [F] found objects, threshold by threshold."""
 
     image: np.ndarray  # int64 [D], index of each detection's image
-    true: np.ndarray  # float64 [T, D], 1 where it found an object
-    false: np.ndarray  # float64 [T, D], 1 where it found none (on crowds, neither)
+    told: np.ndarray  # bool [T, D], it is right or wrong, and not on a crowd
+    threshold: np.ndarray  # int64 [F], index of the IoU threshold
+    place: np.ndarray  # int64 [F], which of the detections it is
+    number: np.ndarray  # int64 [F], how many are found before it
     objects: np.ndarray  # int64 [I], objects in each image
 
 
@@ -55,19 +57,21 @@ def mean_ap(classes: list[_Class], times: np.ndarray) -> tuple[float, float]:
 
 
 def _ap(one: _Class, times: np.ndarray) -> np.ndarray:
-    """Average precision [T] of one class: COCOeval.accumulate with weights."""
+    """Average precision [T] of one class: COCOeval.accumulate with weights, looking only where objects are found."""
     weight = times[one.image]
-    true, false = (one.true * weight).cumsum(axis=1), (one.false * weight).cumsum(axis=1)
-    recall = true / (one.objects * times).sum()
-    precision = true / (true + false + np.spacing(1))
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    padded = np.concatenate([precision, np.zeros((len(precision), 1))], axis=1)  # recall never reached: 0
-    return np.array(
-        [
-            row[np.searchsorted(reached, RECALLS, side="left")].mean()
-            for row, reached in zip(padded, recall, strict=True)
-        ]
-    )
+    told = (one.told * weight).cumsum(axis=1)[one.threshold, one.place]
+    own = weight[one.place]
+    found = own.cumsum()
+    begins = one.number == 0  # a threshold
+    found -= (found - own)[begins][begins.cumsum() - 1]  # what was found at the thresholds before
+    highest = np.zeros((T, int(one.number.max(initial=0)) + 1))
+    highest[one.threshold, one.number] = found / (told + np.spacing(1))
+    highest = np.maximum.accumulate(highest[:, ::-1], axis=1)[:, ::-1]
+    reached = np.searchsorted(RECALLS, found / (one.objects * times).sum(), side="right")
+    steps = np.diff(reached, prepend=0)  # recalls that each is the first to reach
+    steps[begins] = reached[begins]
+    precision = highest[one.threshold, one.number]
+    return np.bincount(one.threshold, weights=precision * steps, minlength=T) / len(RECALLS)
 
 
 def _classes(matches: Matches) -> Iterator[_Class]:
@@ -76,6 +80,7 @@ def _classes(matches: Matches) -> Iterator[_Class]:
     for label in range(len(truth.category_ids)):
         part = matches.of_class(label)
         true, ignored = unpacked(matches.true[part], 0), unpacked(matches.ignored[part], 0)
-        objects = truth.images[(truth.labels == label) & ~truth.crowds]
-        counts = np.bincount(objects, minlength=len(truth.image_ids))
-        yield _Class(matches.images[matches.counted[part]], true * 1.0, (~true & ~ignored) * 1.0, counts)
+        threshold, place = np.nonzero(true)
+        number = true.cumsum(axis=1)[threshold, place] - 1
+        objects = np.bincount(truth.images[(truth.labels == label) & ~truth.crowds], minlength=len(truth.image_ids))
+        yield _Class(matches.images[matches.counted[part]], ~ignored, threshold, place, number, objects)

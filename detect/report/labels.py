@@ -27,15 +27,12 @@ class Boxes(NamedTuple):
 
 def boxes_of(images: DetectionData, size: int) -> Boxes:
     """The objects as the network sees them, in a square of `size` px."""
-    labels, sizes, centres = [np.zeros(0, np.int64)], [np.zeros((0, 2))], [np.zeros((0, 2))]
-    for image in images.images:
-        chosen = image.objects
-        boxes = np.asarray(image.boxes[chosen], dtype=np.float64)
-        sides = np.array([image.width, image.height], dtype=np.float64)
-        labels.append(image.labels[chosen])
-        sizes.append((boxes[:, 2:] - boxes[:, :2]) * size / sides.max())
-        centres.append((boxes[:, 2:] + boxes[:, :2]) / 2 / sides)
-    return Boxes(*(np.concatenate(column) for column in (labels, sizes, centres)))
+    table = images.images
+    chosen = table.weights > 0
+    owner = np.repeat(np.arange(len(table)), np.diff(table.starts))[chosen]
+    boxes, sides = table.boxes[chosen].astype(np.float64), table.sizes[owner].astype(np.float64)
+    sizes = (boxes[:, 2:] - boxes[:, :2]) * size / sides.max(axis=1, keepdims=True)
+    return Boxes(table.labels[chosen], sizes, (boxes[:, 2:] + boxes[:, :2]) / 2 / sides)
 
 
 def labels_figure(train: DetectionData, val: DetectionData | None, size: int) -> "Figure":
@@ -62,13 +59,10 @@ def labels_figure(train: DetectionData, val: DetectionData | None, size: int) ->
 
 def _counts_by_name(images: DetectionData, names: list[str]) -> np.ndarray:
     """Objects [K] of the classes of these names."""
-    counts = dict.fromkeys(names, 0)
-    categories = [category["name"] for category in images.categories]
-    for image in images.images:
-        for label in image.labels[image.objects].tolist():
-            if categories[label] in counts:
-                counts[categories[label]] += 1
-    return np.array(list(counts.values()))
+    table, categories = images.images, [category["name"] for category in images.categories]
+    counts = np.bincount(table.labels[table.weights > 0], minlength=len(categories)).tolist()
+    by_name = dict(zip(categories, counts, strict=True))
+    return np.array([by_name.get(name, 0) for name in names])
 
 
 def _draw_classes(axes: "Axes", names: list[str], counts: np.ndarray, val_counts: np.ndarray | None) -> None:

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageRecord
 from detect.evaluation.tables import Detections
 from detect.inference.draw import draw
 from detect.ops.boxes import xywh_to_xyxy

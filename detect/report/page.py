@@ -1,14 +1,14 @@
 """report.html: an evaluation as one page that needs nothing beside it, neither files nor a network."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
 from string import Template
 
-from detect.data.detection import ImageRecord
+from detect.data.records import ImageTable
 from detect.evaluation.fast import Evaluation
 from detect.files import made_folder, printable, write_text
 from detect.report import sections
@@ -33,7 +33,7 @@ class Subject:
     title: str
     about: Mapping[str, str]
     evaluation: Evaluation
-    records: Sequence[ImageRecord]
+    records: ImageTable
 
     @cached_property
     def classes(self) -> list[Ranking]:

@@ -8,7 +8,7 @@ from html import escape
 import cv2
 import numpy as np
 
-from detect.data.detection import ImageRecord
+from detect.data.records import ImageRecord, ImageTable
 from detect.errors import UserError
 from detect.evaluation.coco import IOU_50
 from detect.evaluation.fast import Evaluation
@@ -33,16 +33,14 @@ class Worst:
     missed: np.ndarray
 
 
-def worst_images(
-    evaluation: Evaluation, errors: Errors, records: Sequence[ImageRecord], above: Sequence[float]
-) -> list[Worst]:
+def worst_images(evaluation: Evaluation, errors: Errors, records: ImageTable, above: Sequence[float]) -> list[Worst]:
     """The most costly images, at most `SHOWN`; `above` are the classes' score thresholds [K]."""
     truth, matches = evaluation.truth, evaluation.matches
     scores, limits = evaluation.detections.scores, np.array([*above, np.inf])[matches.labels]
     seen = scores > limits
     object_of = matches.objects()[IOU_50]
     lost = np.concatenate([unseen(evaluation, errors, label, limit) for label, limit in enumerate(above)])
-    by_id = {record.id: record for record in records}
+    place_of = {image_id: place for place, image_id in enumerate(records.ids.tolist())}
     costs = image_costs(evaluation, errors, above)
     found = []
     for image in np.argsort(-costs, kind="stable")[:SHOWN].tolist():
@@ -50,7 +48,7 @@ def worst_images(
             break
         here = np.flatnonzero(seen & (matches.images == image))
         right, false = here[object_of[here] >= 0], here[errors.kinds[here] != NO_ERROR]
-        record = by_id[int(truth.image_ids[image])]
+        record = records[place_of[int(truth.image_ids[image])]]
         found.append(Worst(record, float(costs[image]), right, false, lost[truth.images[lost] == image]))
     return found
 

@@ -20,6 +20,7 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
+from detect.api.load import predictor_of
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
@@ -576,6 +577,10 @@ def test_one_image_can_be_overfitted(tmp_path):
     )  # fmt: skip
     row = trained(settings, tmp_path / "run").history[-1]
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
+    kept = read(tmp_path / "run").thresholds  # of four objects, so one for all classes
+    assert kept.data == "1 images of val.json" and len(kept.scores) == 3 and len(set(kept.scores)) == 1
+    predictor = predictor_of(read(tmp_path / "run"), min_score="auto", device="cpu")
+    assert len(predictor(tmp_path / "images" / "val" / "0.png")) == len(objects)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.evaluation.coco import evaluate_detections
 from detect.evaluation.fast import evaluate
 from detect.evaluation.matching import AREAS, IOU_THRESHOLDS
@@ -186,7 +186,7 @@ def test_of_two_equal_objects_the_later_is_found_first():
 
 def test_real_annotations_as_detections(shared):
     folder = shared / "data" / "coco3k"
-    mapping = CocoDataset(folder / "annotations" / "val.json", folder / "images", bad_boxes="drop").ground_truth()
+    mapping = Dataset.of_coco(folder / "annotations" / "val.json", folder / "images", bad_boxes="drop").ground_truth()
     random = np.random.default_rng(0)
     results = [
         {key: row[key] for key in ("image_id", "category_id")}

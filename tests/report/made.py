@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageTable
 from detect.evaluation.fast import evaluate
 from detect.evaluation.tables import Detections, GroundTruth
 
@@ -15,12 +16,13 @@ class Made(DetectionData):
     def __init__(self, contents, names):
         self.source, self.notes = Path("made.json"), []
         self.categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-        self.images = []
-        for number, (width, height, objects) in enumerate(contents):
-            boxes = np.array([box for box, _ in objects], dtype=np.float32).reshape(-1, 4)
-            labels = np.array([label for _, label in objects], dtype=np.int64)
-            weights = np.ones(len(objects), dtype=np.float32)
-            self.images.append(ImageRecord(number, Path(f"{number}.png"), width, height, boxes, labels, weights))
+        self.images = ImageTable()
+        for number, (width, height, _) in enumerate(contents):
+            self.images.append(number, f"{number}.png", width, height)
+        rows = [(number, box, label) for number, (_, _, objects) in enumerate(contents) for box, label in objects]
+        boxes = np.array([box for _, box, _ in rows], dtype=np.float32).reshape(-1, 4)
+        places, labels = (np.array([row[column] for row in rows], dtype=np.int64) for column in (0, 2))
+        self.images.place_boxes(places, boxes, labels, np.ones(len(rows), dtype=np.float32))
 
 
 def made_set(contents, names=("cat", "dog", "bird")):

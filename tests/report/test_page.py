@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.evaluation.coco import METRICS
 from detect.evaluation.fast import evaluate
 from detect.evaluation.tables import Detections, GroundTruth
@@ -64,7 +64,7 @@ def photos(tmp_path):
 
     content = {"images": images, "annotations": annotations, "categories": categories}
     (root / "val.json").write_text(json.dumps(content))
-    data = CocoDataset(root / "val.json", root)
+    data = Dataset.of_coco(root / "val.json", root)
     found = [
         {"image_id": 5, "category_id": 1, "bbox": [21, 20, 60, 60], "score": 0.9},
         {"image_id": 9, "category_id": 2, "bbox": [0, 0, 30, 30], "score": 0.6},
