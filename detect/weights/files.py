@@ -127,8 +127,6 @@ def read(
         values, categories, tensors = _read_safetensors(path)
     else:
         training = read_checkpoint(path)
-        if not _is_plain(training["config"]):
-            raise UserError(f"{path}: its config is damaged")
         values, categories, tensors = training["config"], training["categories"], _tensors_of(path, training)
     categories = _checked_categories(path, categories)
     settings = config.from_dict(values, None, path, overrides, settings_type, override_name)
@@ -203,15 +201,6 @@ def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     ):
         raise UserError(f"{path}: its weights do not fit the model its config describes")
     return tensors
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is made of what a YAML or JSON text can hold."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
 
 
 def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
