@@ -13,7 +13,8 @@ from torch.testing import assert_close
 import detect
 from detect import config
 from detect.ops.image import write_image
-from detect.weights.files import Weights, write_checkpoint, write_safetensors
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, write_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

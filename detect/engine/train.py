@@ -22,7 +22,7 @@ from detect.engine.task import Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, held
 from detect.models.detector import as_input
-from detect.weights.files import write_checkpoint
+from detect.weights.checkpoint import write_checkpoint
 from detect.weights.start import load_matching
 
 NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)

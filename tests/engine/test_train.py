@@ -28,7 +28,8 @@ from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.interrupt import Interrupted
 from detect.ops.image import write_image
-from detect.weights.files import read, read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
+from detect.weights.files import read
 from tests.small_nets import conv, net, section
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")

@@ -30,7 +30,8 @@ from detect.inference.sources import find_items, read_frames
 from detect.models.registry import BACKBONES
 from detect.ops.image import read_image
 from detect.ops.image_cost import MAX_MEMORY, MAX_PIXELS
-from detect.weights.files import Weights, read, write_checkpoint, write_safetensors
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, read, write_safetensors
 from detect.weights.pplcnet import read_folded
 from tests.fuzz.mutations import VALUES, Mutation, of_bytes, of_json, of_lines, of_tree, of_yaml
 from tests.small_nets import conv, make, net, section, yolo
