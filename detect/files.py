@@ -185,7 +185,7 @@ def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
     return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
 
 
-def cannot_write(path: str | os.PathLike[str], error: Exception) -> UserError:
+def cannot_write(path: str | os.PathLike[str], error: BaseException) -> UserError:
     """The `UserError` for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
     return UserError(

@@ -61,12 +61,13 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 def write_checkpoint(path: str | os.PathLike[str], state: Mapping[str, Any]) -> None:
     """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
     try:
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-    except RuntimeError as error:  # what torch makes of a full disk
-        if str(error).startswith("DataLoader"):  # a loader process died meanwhile
-            raise
-        raise cannot_write(path, error) from error
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # PyTorch's own, after an OSError of the file
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cannot_write(path, cause or error) from error
 
 
 def _damaged(path: str | os.PathLike[str]) -> UserError:

@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import resource
+import signal
 import struct
 import tracemalloc
 from collections import Counter, OrderedDict
@@ -120,3 +122,21 @@ def test_a_long_header_of_safetensors_is_a_sentence(tmp_path):
     assert len(content) < MAX_HEADER
     path.write_bytes(content)
     assert error_of(path, read) == f"{path}: lists {MAX_TENSORS + 1} tensors, as no model here has"
+
+
+def test_a_full_disk_is_named_as_what_it_is(tmp_path):
+    path = tmp_path / "last.pt"
+    path.write_text("old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        with pytest.raises(UserError) as caught:
+            write_checkpoint(path, state_of(**{f"x{i}": torch.zeros(10_000) for i in range(20)}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(caught.value) == (
+        f"{path}: cannot be written (File too large); check the folder, its permissions and free space"
+    )
+    assert path.read_text() == "old"
