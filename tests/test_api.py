@@ -15,7 +15,8 @@ import detect
 from detect import config
 from detect.inference.thresholds import Thresholds
 from detect.ops.image import write_image
-from detect.weights.files import Weights, write_checkpoint, write_safetensors
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, write_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
