@@ -8,7 +8,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from detect.config.schema import DataSettings, SplitSettings
-from detect.data.coco import CocoDataset, split_paths
+from detect.data.coco import split_paths
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.ops.image import write_image
 
@@ -31,7 +32,7 @@ def valid():
 
 @pytest.fixture
 def load(tmp_path):
-    """Write a content beside two images and read it as a `CocoDataset`."""
+    """Write a content beside two images and read it as a `Dataset`."""
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -40,7 +41,7 @@ def load(tmp_path):
     def load(content, **options):
         text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / "set.json").write_text(text)
-        return CocoDataset(tmp_path / "set.json", folder, **options)
+        return Dataset.of_coco(tmp_path / "set.json", folder, **options)
 
     return load
 
@@ -239,12 +240,12 @@ def test_impossible_file_names_are_a_sentence(load):
 
 def test_missing_files_are_named(load, tmp_path):
     load(valid())
-    message = error_of(CocoDataset, tmp_path / "sett.json", tmp_path / "images")
+    message = error_of(Dataset.of_coco, tmp_path / "sett.json", tmp_path / "images")
     assert (
         message.startswith(f"{tmp_path / 'sett.json'}: no such file or folder (tried {tmp_path / 'sett.json'})")
         and "'set.json'" in message
     )
-    assert "image'" not in error_of(CocoDataset, tmp_path / "set.json", tmp_path / "image")
+    assert "image'" not in error_of(Dataset.of_coco, tmp_path / "set.json", tmp_path / "image")
     (tmp_path / "images" / "a.png").unlink()
     assert str(tmp_path / "images" / "a.png") in error_of(load(valid()).sample, 0)
 
@@ -294,7 +295,7 @@ def test_other_layouts_are_named_by_the_user(tmp_path):
 
 def test_coco3k_is_read(shared):
     data = DataSettings(root=str(shared / "data" / "coco3k"))
-    train = CocoDataset.of_split(data, "train")
+    train = Dataset.of_split(data, "train")
     assert (len(train), len(train.categories)) == (2572, 80)
     labels = np.concatenate([image.labels for image in train.images])
     assert_array_equal(np.unique(labels), np.arange(80))
@@ -342,7 +343,9 @@ def test_a_set_without_boxes_has_a_ground_truth(load):
 def test_what_is_no_text_of_json_is_named(load, tmp_path, text):
     load(valid())
     (tmp_path / "set.json").write_bytes(text)
-    assert error_of(CocoDataset, tmp_path / "set.json", tmp_path / "images").startswith(f"{tmp_path / 'set.json'}: ")
+    assert error_of(Dataset.of_coco, tmp_path / "set.json", tmp_path / "images").startswith(
+        f"{tmp_path / 'set.json'}: "
+    )
 
 
 # ---- boxes with a score, and crowds --------------------------------------------------------------------------------
