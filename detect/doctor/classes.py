@@ -1,0 +1,173 @@
+"""Checks of the classes: their names, whether there is something of each to learn, and whether the splits agree."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from detect.doctor.checks import SHOWN, Example, Found, check
+from detect.doctor.description import DataSet, Split
+from detect.errors import nearest
+
+UNEVEN = 100  # times as many boxes as the rarest class has
+
+
+@check(
+    "set.no_boxes", "error", "splits without an object", "are these the right annotations, is iscrowd 0 for objects?"
+)
+def no_boxes(data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        if len(split.images) and not split.is_object.any():
+            regions = int(split.crowds.sum())
+            text = f"{len(split.images)} images with {regions} ignore regions and no object to learn from"
+            yield Found(1, [Example(split.source, "", text)])
+
+
+@check(
+    "class.same_name",
+    "error",
+    "classes of the name of another",
+    "classes are matched by name: join the two, or rename one; a cleaned copy has them joined",
+)
+def same_name(data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        joined = joined_classes(split)
+        yield _classes_found(split, [label for label, first in enumerate(joined) if label != first], joined)
+
+
+def joined_classes(split: Split) -> list[int]:
+    """By label, the first label of the same name."""
+    first: dict[str, int] = {}
+    return [first.setdefault(name, label) for label, name in enumerate(split.names)]
+
+
+def _classes_found(split: Split, labels: Sequence[int], joined: Sequence[int]) -> Found:
+    ids = [category["id"] for category in split.categories]
+    texts = [
+        f"'{split.names[label]}' is the name of the ids {ids[joined[label]]} ({split.class_counts[joined[label]]} "
+        f"boxes) and {ids[label]} ({split.class_counts[label]} boxes)"
+        for label in labels
+    ]
+    return Found(len(labels), [Example(split.source, "categories", text) for text in texts[:SHOWN]])
+
+
+@check(
+    "class.similar",
+    "warning",
+    "pairs of classes with nearly the same name",
+    "if they are one class, give both the same name in the labelling tool",
+)
+def similar(data: DataSet) -> Iterator[Found]:
+    told: set[tuple[str, str]] = set()
+    for split in data.splits:
+        pairs = [pair for pair in similar_pairs(sorted(set(split.names))) if pair not in told]
+        told.update(pairs)
+        counts = _counts_by_name(split)
+        texts = [f"'{a}' ({counts[a]} boxes) and '{b}' ({counts[b]} boxes)" for a, b in pairs[:SHOWN]]
+        yield Found(len(pairs), [Example(split.source, "categories", text) for text in texts])
+
+
+def similar_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Pairs of different names that are the same but for case, spaces and signs, or for one letter of five and more.
+
+    Names that differ by their numbers ("cell 1", "cell 2") are not similar.
+    """
+    plain = {name: re.sub(r"[\W_]+", "", name.casefold()) for name in names}
+    by_plain: dict[str, list[str]] = {}
+    for name in names:
+        by_plain.setdefault(plain[name], []).append(name)
+    pairs = [pair for alike in by_plain.values() for pair in combinations(alike, 2)]
+    longer = sorted((word for word in by_plain if len(word) >= 5), key=len)
+    spellings: dict[str, str] = {}  # of each word without one of its letters
+    for word in longer:
+        for spelling in {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}:
+            other = spellings.setdefault(spelling, word)
+            if other != word and _one_letter_apart(other, word):
+                pairs.append((by_plain[other][0], by_plain[word][0]))
+    return sorted(set(pairs))
+
+
+def _one_letter_apart(a: str, b: str) -> bool:
+    """Whether one letter, that is no digit, more or other makes `a`, no longer than `b`, the word `b`."""
+    start = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), len(a))
+    if b[start].isdigit() or (start < len(a) and a[start].isdigit()):
+        return False
+    return a[start:] == b[start + 1 :] or a[start + 1 :] == b[start + 1 :]
+
+
+@check(
+    "class.no_boxes",
+    "warning",
+    "classes without a box in train",
+    "they cannot be learned: label some, or take them out (a labelling tool's root class, say)",
+)
+def without_boxes(data: DataSet) -> Iterator[Found]:
+    split = data.split("train")
+    if split and split.is_object.any():
+        empty = np.flatnonzero(split.class_counts == 0).tolist()
+        texts = [f"'{split.names[label]}' has no box" for label in empty[:SHOWN]]
+        yield Found(len(empty), [Example(split.source, "categories", text) for text in texts])
+
+
+@check(
+    "class.unknown",
+    "warning",
+    "classes of another split that train lacks",
+    "their objects cannot be found: give the class the same name in every split",
+)
+def unknown(data: DataSet) -> Iterator[Found]:
+    train = data.split("train")
+    for split in data.splits if train else ():
+        assert train
+        names = [name for name in split.names if name not in train.names]
+        texts = [f"'{name}' is no class of train{_near(name, train.names)}" for name in names[:SHOWN]]
+        yield Found(len(names), [Example(split.source, "categories", text) for text in texts])
+
+
+@check(
+    "class.absent",
+    "note",
+    "classes of train without a box in val",
+    "how well they are found cannot be told: move some of their images to val",
+)
+def absent(data: DataSet) -> Iterator[Found]:
+    train, val = data.split("train"), data.split("val")
+    if train and val and val.is_object.any():
+        counts = _counts_by_name(val)
+        learned = [name for name, count in _counts_by_name(train).items() if count]
+        names = [name for name in learned if not counts.get(name)]
+        texts = [f"'{name}' has no box" for name in names[:SHOWN]]
+        yield Found(len(names), [Example(val.source, "categories", text) for text in texts])
+
+
+@check(
+    "class.uneven",
+    "note",
+    f"classes of train with less than one box for {UNEVEN} of the most frequent class",
+    "they are learned last: label more of them, or show their images more often",
+)
+def uneven(data: DataSet) -> Iterator[Found]:
+    split = data.split("train")
+    if split and len(split.class_counts):
+        counts, most = split.class_counts, int(split.class_counts.argmax())
+        order = np.argsort(counts, kind="stable")
+        rare = order[(counts[order] > 0) & (counts[order] * UNEVEN < counts[most])]
+        texts = [
+            f"'{split.names[label]}' has {counts[label]} boxes, '{split.names[most]}' {counts[most]}"
+            for label in rare[:SHOWN].tolist()
+        ]
+        yield Found(len(rare), [Example(split.source, "categories", text) for text in texts])
+
+
+def _counts_by_name(split: Split) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for name, count in zip(split.names, split.class_counts.tolist(), strict=True):
+        counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """The nearest of `names`, if one is near."""
+    hint = nearest(name, names)
+    return hint if "did you mean" in hint else ""

@@ -1,0 +1,50 @@
+"""A data set examined: all checks of the register, quick or thorough, and their findings in order of weight."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detect.config.schema import DataSettings
+from detect.data.formats import has_split, open_split
+from detect.doctor import boxes, classes, files, sizes, splits  # noqa: F401 - they fill the register
+from detect.doctor.checks import CHECKS, SEVERITIES, Finding
+from detect.doctor.description import DataSet, Split
+from detect.doctor.faults import fault_findings
+
+SPLITS = ("train", "val", "test")  # that are looked for, beside those that the data's settings name
+
+
+def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | None = None) -> DataSet:
+    """The `DataSet` of all splits of the data that `DataSettings` describe, with every fault collected.
+
+    Raises:
+        UserError: there is no split, or a file cannot be read at all.
+    """
+    names = [name for name in dict.fromkeys((*SPLITS, *data.splits)) if has_split(data, name)]
+    if not names:
+        open_split(data, "train")  # says what was looked for
+    found = [Split.read(name, open_split(data, name), data.bad_boxes) for name in names if name != "test-dev"]
+    return DataSet(found, anchors, size)
+
+
+def examine(data: DataSet, thoroughly: bool = True, looks: bool = True) -> list[Finding]:
+    """All findings, the worst first.
+
+    Args:
+        thoroughly: images are decoded and compared; else their headers are looked at.
+        looks: without it, no image file is touched.
+    """
+    if looks:
+        for split in data.splits:
+            split.look(thoroughly)
+    findings = list(fault_findings(data))
+    for one in CHECKS.values():
+        if thoroughly or not one.is_thorough:
+            finding = one.run(data)
+            findings += [finding] if finding else []
+    return sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count, finding.id))
+
+
+def errors_of(findings: Sequence[Finding]) -> list[Finding]:
+    """Those that make a training useless."""
+    return [finding for finding in findings if finding.severity == "error"]

@@ -1,0 +1,203 @@
+"""Checks for images that occur twice, in a split or in two: an evaluation on what was trained on tells nothing."""
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from detect.data.near_duplicates import groups_of, near_pairs
+from detect.doctor.checks import SHOWN, Example, Found, check, image_example
+from detect.doctor.description import DataSet, Split
+from detect.doctor.looks import digest
+
+ENDS = 4096  # bytes at either end of a file that are compared before the rest is
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+@check(
+    "split.no_val",
+    "note",
+    "sets without a split val",
+    "nothing tells how good the training is: put some images into a split of their own, never the same as in train",
+)
+def no_val(data: DataSet) -> Iterator[Found]:
+    if not data.split("val") and (train := data.split("train")):
+        yield Found(1, [Example(train.source, "", f"has {len(train.images)} images, and there is no split 'val'")])
+
+
+@check(
+    "split.no_train",
+    "error",
+    "sets without a split train",
+    "there is nothing to learn from: name the split in data.splits, or lay the files out as data/README.md says",
+)
+def no_train(data: DataSet) -> Iterator[Found]:
+    if not data.split("train") and (other := next(iter(data.splits), None)):
+        names = ", ".join(split.name for split in data.splits)
+        yield Found(1, [Example(other.source, "", f"there is no split 'train'; there is {names}")])
+
+
+@check(
+    "image.listed_twice",
+    "warning",
+    "images listed more than once in a split",
+    "each record is background where the others have objects: list it once; a cleaned copy has their boxes joined",
+)
+def listed_twice(data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        yield _repeated(split, repeats(split.paths), "is listed more than once")
+
+
+@check(
+    "image.same",
+    "warning",
+    "images of a split that are copies of others in it, byte by byte",
+    "keep one of each; a cleaned copy has their boxes joined",
+    is_thorough=True,
+)
+def same(data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        yield _repeated(split, same_bytes(split), "is a copy of")
+
+
+@check(
+    "image.near",
+    "note",
+    "images of a split that look like others in it",
+    "frames of a video or photos saved anew teach little; never put them on both sides of a split",
+    is_thorough=True,
+)
+def near(data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        places = _hashed(split)
+        hashes = np.array([split.looks[place].hash for place in places], dtype=np.uint64).reshape(-1, 2)
+        pairs = near_pairs(hashes)
+        digests = [split.looks[place].digest for place in places]
+        pairs = pairs[[digests[one] != digests[other] for one, other in pairs.tolist()]] if len(pairs) else pairs
+        groups = groups_of(len(places), pairs)
+        later = np.flatnonzero(groups != np.arange(len(places)))
+        yield _repeated(split, {places[one]: places[groups[one]] for one in later.tolist()}, "looks like")
+
+
+@check(
+    "split.duplicates",
+    "error",
+    "images of a split that are also in train",
+    "an evaluation on them tells nothing: take them out of one; a cleaned copy has them out of train",
+)
+def duplicates(data: DataSet) -> Iterator[Found]:
+    for train, other in _pairs_of_splits(data):
+        twins = shared_images(train, other)
+        examples = [
+            image_example(other, place, f"is {os.path.relpath(train.paths[twin], other.source.parent)} of train")
+            for place, twin in list(twins.items())[:SHOWN]
+        ]
+        yield Found(len(twins), examples)
+
+
+@check(
+    "split.near",
+    "warning",
+    "images of a split that look like one of train",
+    "the evaluation is too good by them: split by video, place or day, so that such images are on one side",
+    is_thorough=True,
+)
+def near_across(data: DataSet) -> Iterator[Found]:
+    for train, other in _pairs_of_splits(data):
+        places, own = _hashed(train), _hashed(other)
+        looks = [*(train.looks[place] for place in places), *(other.looks[place] for place in own)]
+        pairs = near_pairs(np.array([look.hash for look in looks], dtype=np.uint64).reshape(-1, 2))
+        twins: dict[int, int] = {}
+        for one, two in pairs[(pairs[:, 0] < len(places)) & (pairs[:, 1] >= len(places))].tolist():
+            if looks[one].digest != looks[two].digest:
+                twins.setdefault(own[two - len(places)], places[one])
+        examples = [
+            image_example(other, place, f"looks like {train.paths[twin]}")
+            for place, twin in list(twins.items())[:SHOWN]
+        ]
+        yield Found(len(twins), examples)
+
+
+# ---- how they are found --------------------------------------------------------------------------------------------
+
+
+def repeats(keys: Sequence[Key]) -> dict[int, int]:
+    """{place of a later occurrence: place of the first} of keys that occur more than once; empty ones do not count."""
+    first: dict[Key, int] = {}
+    return {place: first[key] for place, key in enumerate(keys) if key and first.setdefault(key, place) != place}
+
+
+def same_bytes(split: Split) -> dict[int, int]:
+    """`repeats` of the images' contents, of files that are different."""
+    found = repeats([look.digest for look in split.looks])
+    return {place: first for place, first in found.items() if split.paths[place] != split.paths[first]}
+
+
+def shared_images(train: Split, other: Split) -> dict[int, int]:
+    """{place in `other`: place in `train`} of the images that both have: one file, or two with the same bytes.
+
+    Bytes are compared where the sizes of two files and their ends are the same, so that few files are read whole.
+    """
+    by_path = {path: place for place, path in reversed(list(enumerate(train.paths)))}
+    shared = {place: by_path[path] for place, path in enumerate(other.paths) if path in by_path}
+    rest = [(other, place) for place in range(len(other.paths)) if place not in shared]
+    groups = _still_alike([[*((train, place) for place in range(len(train.paths))), *rest]], _bytes_of, train)
+    groups = _still_alike(groups, _ends_of, train)
+    for group in _still_alike(groups, digest, train):
+        first = next(place for split, place in group if split is train)
+        shared.update({place: first for split, place in group if split is other})
+    return dict(sorted(shared.items()))
+
+
+Image = tuple[Split, int]  # an image of a split, by its place
+
+
+def _still_alike(groups: list[list[Image]], key_of: Callable[[str], Hashable], train: Split) -> list[list[Image]]:
+    """The groups cut into such of the same key, of which those with images of train and of another split are kept."""
+    alike = []
+    for group in groups:
+        by_key = defaultdict(list)
+        for split, place in group:
+            by_key[key_of(split.paths[place])].append((split, place))
+        alike += [
+            same for key, same in by_key.items() if key and 0 < sum(split is train for split, _ in same) < len(same)
+        ]
+    return alike
+
+
+def _bytes_of(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def _ends_of(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(ENDS)
+            file.seek(-min(ENDS, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            return start + file.read()
+    except OSError:
+        return b""
+
+
+def _repeated(split: Split, places: dict[int, int], relation: str) -> Found:
+    examples = []
+    for place, first in list(places.items())[:SHOWN]:
+        is_same = split.paths[place] == split.paths[first]
+        examples.append(image_example(split, place, relation + ("" if is_same else f" {split.paths[first]}")))
+    return Found(len(places), examples)
+
+
+def _hashed(split: Split) -> list[int]:
+    return [place for place, look in enumerate(split.looks) if look.hash is not None]
+
+
+def _pairs_of_splits(data: DataSet) -> Iterator[tuple[Split, Split]]:
+    train = data.split("train")
+    if train:
+        yield from ((train, split) for split in data.splits if split is not train)
