@@ -1,66 +1,88 @@
-"""Images that look the same are found, whatever their size and compression; others are not."""
-
-from io import BytesIO
+"""Near-duplicates: what is found, and what is not taken for one."""
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from detect.data.near_duplicates import BITS, NEAR, groups_of, near_pairs, perceptual_hash
+from detect.data.near_duplicates import BLOCK, Looks, groups_of, look_at, near_duplicates
 
 
-def photo(seed):
-    """A made-up photo of 160x120 px: blurred colours."""
-    coarse = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+def scene(seed, size=(160, 120)):
+    """An image with structure: smooth random patches, uint8 RGB."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
 
 
-def saved_anew(image):
-    file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=40)
-    return np.asarray(Image.open(file))
+@pytest.fixture
+def save(tmp_path):
+    def write(name, image, **options):
+        Image.fromarray(image).save(tmp_path / name, **options)
+        return str(tmp_path / name)
+
+    return write
 
 
-CHANGES = {
-    "the same": lambda image: image,
-    "JPEG": saved_anew,
-    "half": lambda image: cv2.resize(image, (80, 60), interpolation=cv2.INTER_AREA),
-    "double": lambda image: cv2.resize(image, (320, 240)),
-    "stretched": lambda image: cv2.resize(image, (160, 160)),
-    "brighter": lambda image: np.clip(image * 1.1 + 5, 0, 255).astype(np.uint8),
-    "grey": lambda image: np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2),
-}
+def test_a_copy_of_other_size_compression_or_brightness_is_found(save):
+    image = scene(1)
+    darker = (image * 0.7).astype(np.uint8)
+    paths = [
+        save("a.png", image),
+        save("other.png", scene(2)),
+        save("b.jpg", image, quality=30),
+        save("c.png", cv2.resize(image, (300, 225))),
+        save("d.jpg", darker, quality=80),
+    ]
+    pairs = near_duplicates(look_at(paths))
+    assert set(groups_of(5, pairs).tolist()) == {0, 1}
+    assert groups_of(5, pairs).tolist() == [0, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_photo_is_near_itself_and_far_from_others(change):
-    hashes = np.stack([perceptual_hash(photo(seed)) for seed in range(20)])
-    changed = np.stack([perceptual_hash(CHANGES[change](photo(seed))) for seed in range(20)])
-    assert hashes.shape == (20, 2) and hashes.dtype == np.uint64
-    pairs = near_pairs(np.concatenate([hashes, changed]))
-    assert pairs.tolist() == [[seed, seed + 20] for seed in range(20)]
+def test_different_images_are_none(save):
+    looks = look_at([save(f"{seed}.png", scene(seed)) for seed in range(60)])
+    assert looks.is_read.all() and len(near_duplicates(looks)) == 0
 
 
-def test_a_mirrored_photo_is_another():
-    assert near_pairs(np.stack([perceptual_hash(photo(0)), perceptual_hash(photo(0)[:, ::-1])])).tolist() == []
+def test_an_image_turned_by_exif_is_the_same_as_it_stands_upright(save):
+    image = scene(3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned to the right
+    turned = save("turned.jpg", np.rot90(image).copy(), exif=exif, quality=95)
+    assert near_duplicates(look_at([save("a.png", image), turned])).tolist() == [[0, 1]]
 
 
-def test_pairs_are_those_of_a_plain_comparison(monkeypatch):
-    rng = np.random.default_rng(0)
-    bits = rng.integers(0, 2, (60, BITS), dtype=np.uint8)
-    for i in range(1, 60, 3):  # of each third, the distances 0, 1, ... to the one before
-        bits[i] = bits[i - 1]
-        bits[i, rng.permutation(BITS)[: i // 3 + 1]] ^= 1
-    hashes = np.packbits(bits, axis=1).view(np.uint64)
-    expected = [[i, j] for i in range(60) for j in range(i + 1, 60) if (bits[i] != bits[j]).sum() <= NEAR]
-    assert len(expected) == NEAR
-    monkeypatch.setattr("detect.data.near_duplicates.BLOCK", 200)  # three rows at once
-    assert near_pairs(hashes).tolist() == expected
-    assert near_pairs(hashes[:0]).tolist() == []
+def test_what_is_no_image_is_like_nothing(save, tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_text("no image")
+    looks = look_at([str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), str(tmp_path / "none.jpg")])
+    assert looks.is_read.tolist() == [False] * 3 and len(near_duplicates(looks)) == 0
 
 
-def test_groups_are_linked_through_others():
-    pairs = np.array([[1, 4], [4, 5], [0, 5], [2, 3]])
-    assert groups_of(7, pairs).tolist() == [0, 0, 2, 2, 0, 0, 6]
-    assert groups_of(2, np.zeros((0, 2), int)).tolist() == [0, 1]
+def test_no_images_give_no_pairs():
+    assert near_duplicates(look_at([])).shape == (0, 2)
+
+
+def test_every_pair_within_six_bits_is_found_and_no_other():
+    rng = np.random.default_rng(5)
+    hashes = rng.integers(0, 2**63, BLOCK + 300, dtype=np.uint64) << np.uint64(1)
+    near, far = hashes[7], hashes[9]
+    for bit in (0, 9, 21, 33, 47, 60):
+        near ^= np.uint64(1) << np.uint64(bit)
+    for bit in (1, 10, 22, 34, 48, 61, 63):
+        far ^= np.uint64(1) << np.uint64(bit)
+    hashes = np.concatenate([hashes, [near, far]])
+    px = np.zeros((len(hashes), 16, 16), np.uint8)
+    pairs = near_duplicates(Looks(hashes, px, np.ones(len(hashes), bool)))
+    assert pairs.tolist() == [[7, BLOCK + 300]]
+
+
+def test_equal_hashes_of_different_px_are_no_pair():
+    px = np.zeros((3, 16, 16), np.uint8)
+    px[1, :8] = 200
+    looks = Looks(np.zeros(3, np.uint64), px, np.ones(3, bool))
+    assert near_duplicates(looks).tolist() == [[0, 2]]
+
+
+def test_groups_are_chains_of_pairs():
+    assert groups_of(6, [(4, 5), (0, 3), (3, 4)]).tolist() == [0, 1, 2, 0, 0, 0]
