@@ -34,19 +34,22 @@ def check_files(source: Path, records: Sequence[ImageRecord]) -> None:
         UserError: files are not there, are no images, are cut off or of another size than recorded; its `details` have
             a sentence for each of them.
     """
-    absent, problems = [], []
+    problems: list[Problem | None] = []
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(records), CHUNK):
-            chunk = records[start : start + CHUNK]
-            for record, problem in zip(chunk, readers.map(problem_of, chunk), strict=True):
-                if problem and problem.id == MISSING:
-                    absent.append(record.path)
-                elif problem:
-                    problems.append(problem.sentence)
-    problems = [missing_file(path, n < HINTS).sentence for n, path in enumerate(absent)] + problems
-    if problems:
+            problems += readers.map(problem_of, records[start : start + CHUNK])
+    cannot_use(source, [record.path for record in records] if any(problems) else [], problems)
+
+
+def cannot_use(source: Path, paths: Sequence[str | Path], problems: Sequence[Problem | None]) -> None:
+    """Raise the `UserError` of `check_files` if any of the images has a problem."""
+    absent = [path for path, problem in zip(paths, problems, strict=False) if problem and problem.id == MISSING]
+    sentences = [missing_file(Path(path), n < HINTS).sentence for n, path in enumerate(absent)]
+    sentences += [problem.sentence for problem in problems if problem and problem.id != MISSING]
+    if sentences:
         raise UserError(
-            f"{source}: {len(problems)} of its {len(records)} images cannot be used; {problems[0]}", details=problems
+            f"{source}: {len(sentences)} of its {len(problems)} images cannot be used; {sentences[0]}",
+            details=sentences,
         )
 
 

@@ -86,7 +86,7 @@ def twice(data: DataSet) -> Iterator[Found]:
         rows = np.flatnonzero(split.is_object)
         pairs = rows[twins(split.places[rows], split.labels[rows], split.cut[rows])]
         examples = [
-            box_example(split, second, f"is {split.reader.told(first)} ({split.reader.where(first)}) again", [first])
+            box_example(split, second, f"is {split.reader.where(first)} again", [first])
             for first, second in pairs[:SHOWN].tolist()
         ]
         yield Found(len(np.unique(pairs[:, 1])), examples)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detect.doctor.description import DataSet, Split
-from detect.errors import UserError
 from detect.files import printable
 
 SEVERITIES = ("error", "warning", "note")
@@ -18,7 +17,8 @@ class Example:
     """One of the things that a finding counts.
 
     file: of the annotations or the image;  where: the record or line in it, or nothing;  text: what is there;
-    image: the image's file, where there is one to show;  boxes: xyxy in px of that image;  names: of their classes.
+    image: the image's file, where there is one to show;  boxes: xyxy in px of that image;  names: of their classes;
+    beside: another image to compare it with.
     """
 
     file: Path
@@ -27,6 +27,7 @@ class Example:
     image: Path | None = None
     boxes: Sequence[Sequence[float]] = ()
     names: Sequence[str] = ()
+    beside: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("where", "text"):  # they tell what a stranger wrote
@@ -105,12 +106,12 @@ def boxes_found(split: Split, rows: Sequence[int], text: Callable[[int], str]) -
 
 def box_example(split: Split, row: int, text: str, others: Sequence[int] = ()) -> Example:
     """The `Example` of annotation `row`, shown with `others` of the same image."""
-    rows = [row, *others]
+    rows, image = [row, *others], Path(split.paths[split.places[row]])
     return Example(
         split.source,
         split.reader.where(row),
-        f"{split.reader.told(row)} {text}",
-        Path(split.images.paths[split.places[row]]),
+        f"in {image.name} {text}",
+        image,
         split.cut[rows].tolist(),
         [split.names[split.labels[one]] for one in rows],
     )
@@ -121,19 +122,9 @@ def images_found(split: Split, places: Sequence[int], text: Callable[[int], str]
     return Found(len(places), [image_example(split, int(place), text(int(place))) for place in places[:SHOWN]])
 
 
-def image_example(split: Split, place: int, text: str) -> Example:
-    """The `Example` of an image, shown with its boxes."""
-    path, rows = Path(split.images.paths[place]), split.rows_of(place)
+def image_example(split: Split, place: int, text: str, beside: str | None = None) -> Example:
+    """The `Example` of an image, shown with its boxes, and `beside` another's file, which the text ends with."""
+    path, rows = Path(split.paths[place]), split.rows_of(place)
     names = [split.names[label] for label in split.labels[rows]]
-    return Example(path, "", text, path, split.cut[rows].tolist(), names)
-
-
-def stop_at(finding: Finding, more: int) -> UserError:
-    """The `UserError` that stops a training: an error that was found, and so many others."""
-    first = finding.examples[0] if finding.examples else None
-    example = f"; the first: {first.place}: {first.text}" if first else ""
-    others = f" (and {more} other errors)" if more else ""
-    return UserError(
-        f"the data cannot be trained on: {finding.count} {finding.says} ({finding.id}){example}; {finding.advice}"
-        f"{others}; python tools/check.py shows all that is wrong with the data"
-    )
+    other = Path(beside) if beside else None
+    return Example(path, "", f"{text} {other}" if other else text, path, split.cut[rows].tolist(), names, other)

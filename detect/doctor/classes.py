@@ -4,24 +4,41 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-import numpy as np
-
+from detect.darknet.names import modern
 from detect.doctor.checks import SHOWN, Example, Found, check
-from detect.doctor.description import DataSet, Split
+from detect.doctor.description import TRAIN, DataSet, Split, objects_by_class
 from detect.errors import nearest
 
 UNEVEN = 100  # times as many boxes as the rarest class has
 
 
 @check(
-    "set.no_boxes", "error", "splits without an object", "are these the right annotations, is iscrowd 0 for objects?"
+    "set.no_boxes",
+    "error",
+    "sets without an object to learn from",
+    "are these the right annotations, and is iscrowd 0 for single objects?",
 )
 def no_boxes(data: DataSet) -> Iterator[Found]:
+    if data.trains and not any(split.is_object.any() for split in data.trains):
+        yield Found(1, [_empty_example(data.trains[0], "holds no box to learn from")])
+
+
+@check(
+    "split.no_boxes",
+    "warning",
+    "splits that are evaluated on without an object",
+    "an evaluation on them tells nothing: are these the right annotations?",
+)
+def nothing_to_find(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
-        if len(split.images) and not split.is_object.any():
-            regions = int(split.crowds.sum())
-            text = f"{len(split.images)} images with {regions} ignore regions and no object to learn from"
-            yield Found(1, [Example(split.source, "", text)])
+        if split.name != TRAIN and not split.is_object.any():
+            yield Found(1, [_empty_example(split, "holds no box to find")])
+
+
+def _empty_example(split: Split, says: str) -> Example:
+    regions, unsure = int(split.crowds.sum()), int((split.scores < split.learn).sum())
+    text = f"{says}: {len(split.images)} images with {regions} ignore regions and no objects"
+    return Example(split.source, "", text + (f"; {unsure} boxes have a score below {split.learn:g}" if unsure else ""))
 
 
 @check(
@@ -49,7 +66,7 @@ def _classes_found(split: Split, labels: Sequence[int], joined: Sequence[int]) -
         f"boxes) and {ids[label]} ({split.class_counts[label]} boxes)"
         for label in labels
     ]
-    return Found(len(labels), [Example(split.source, "categories", text) for text in texts[:SHOWN]])
+    return _names_found(split, texts)
 
 
 @check(
@@ -63,9 +80,8 @@ def similar(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
         pairs = [pair for pair in similar_pairs(sorted(set(split.names))) if pair not in told]
         told.update(pairs)
-        counts = _counts_by_name(split)
-        texts = [f"'{a}' ({counts[a]} boxes) and '{b}' ({counts[b]} boxes)" for a, b in pairs[:SHOWN]]
-        yield Found(len(pairs), [Example(split.source, "categories", text) for text in texts])
+        counts = objects_by_class([split])
+        yield _names_found(split, [f"'{a}' ({counts[a]} boxes) and '{b}' ({counts[b]} boxes)" for a, b in pairs])
 
 
 def similar_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -103,11 +119,10 @@ def _one_letter_apart(a: str, b: str) -> bool:
     "they cannot be learned: label some, or take them out (a labelling tool's root class, say)",
 )
 def without_boxes(data: DataSet) -> Iterator[Found]:
-    split = data.split("train")
-    if split and split.is_object.any():
-        empty = np.flatnonzero(split.class_counts == 0).tolist()
-        texts = [f"'{split.names[label]}' has no box" for label in empty[:SHOWN]]
-        yield Found(len(empty), [Example(split.source, "categories", text) for text in texts])
+    counts = objects_by_class(data.trains)
+    if any(counts.values()):
+        names = [name for name, count in counts.items() if not count]
+        yield _names_found(data.trains[0], [f"'{name}' has no box" for name in names])
 
 
 @check(
@@ -117,12 +132,10 @@ def without_boxes(data: DataSet) -> Iterator[Found]:
     "their objects cannot be found: give the class the same name in every split",
 )
 def unknown(data: DataSet) -> Iterator[Found]:
-    train = data.split("train")
-    for split in data.splits if train else ():
-        assert train
-        names = [name for name in split.names if name not in train.names]
-        texts = [f"'{name}' is no class of train{_near(name, train.names)}" for name in names[:SHOWN]]
-        yield Found(len(names), [Example(split.source, "categories", text) for text in texts])
+    for split in data.splits if data.trains else ():
+        known = data.trains[0].names
+        names = [name for name in split.names if modern(name) not in set(map(modern, known))]
+        yield _names_found(split, [f"'{name}' is no class of train{_near(name, known)}" for name in names])
 
 
 @check(
@@ -132,13 +145,11 @@ def unknown(data: DataSet) -> Iterator[Found]:
     "how well they are found cannot be told: move some of their images to val",
 )
 def absent(data: DataSet) -> Iterator[Found]:
-    train, val = data.split("train"), data.split("val")
-    if train and val and val.is_object.any():
-        counts = _counts_by_name(val)
-        learned = [name for name, count in _counts_by_name(train).items() if count]
-        names = [name for name in learned if not counts.get(name)]
-        texts = [f"'{name}' has no box" for name in names[:SHOWN]]
-        yield Found(len(names), [Example(val.source, "categories", text) for text in texts])
+    val = data.split("val")
+    if val and val.is_object.any():
+        there = {modern(name) for name, count in objects_by_class([val]).items() if count}
+        names = [name for name, count in objects_by_class(data.trains).items() if count and modern(name) not in there]
+        yield _names_found(val, [f"'{name}' has no box" for name in names])
 
 
 @check(
@@ -148,23 +159,16 @@ def absent(data: DataSet) -> Iterator[Found]:
     "they are learned last: label more of them, or show their images more often",
 )
 def uneven(data: DataSet) -> Iterator[Found]:
-    split = data.split("train")
-    if split and len(split.class_counts):
-        counts, most = split.class_counts, int(split.class_counts.argmax())
-        order = np.argsort(counts, kind="stable")
-        rare = order[(counts[order] > 0) & (counts[order] * UNEVEN < counts[most])]
-        texts = [
-            f"'{split.names[label]}' has {counts[label]} boxes, '{split.names[most]}' {counts[most]}"
-            for label in rare[:SHOWN].tolist()
-        ]
-        yield Found(len(rare), [Example(split.source, "categories", text) for text in texts])
+    counts = sorted((count, name) for name, count in objects_by_class(data.trains).items() if count)
+    if counts:
+        most, frequent = counts[-1]
+        rare = [f"'{name}' has {count} boxes, '{frequent}' {most}" for count, name in counts if count * UNEVEN < most]
+        yield _names_found(data.trains[0], rare)
 
 
-def _counts_by_name(split: Split) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name, count in zip(split.names, split.class_counts.tolist(), strict=True):
-        counts[name] = counts.get(name, 0) + count
-    return counts
+def _names_found(split: Split, texts: Sequence[str]) -> Found:
+    """`Found` for classes, a text for each."""
+    return Found(len(texts), [Example(split.source, "categories", text) for text in texts[:SHOWN]])
 
 
 def _near(name: str, names: Sequence[str]) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from detect.data.near_duplicates import Looks, look_at
 from detect.data.reader import Fault, Reader
 from detect.data.records import ImageTable
 from detect.doctor.looks import Look, look_at_all
 from detect.ops.boxes import xywh_to_xyxy
 
+TRAIN = "train"  # the name of splits that are learned from
 KEPT = 3  # faults of a kind that are kept beside their number
 
 
@@ -32,17 +34,25 @@ class Split:
         reader: whose `faults` were run through.
         faults: what they were, by id.
         bad_boxes: "stop" or "drop", what a training does at a box that nothing can be learned from.
+        learn: score from which on a box that a detector found is an object.
     """
 
     def __init__(
-        self, name: str, reader: Reader, faults: dict[str, Faults] | None = None, bad_boxes: str = "stop"
+        self,
+        name: str,
+        reader: Reader,
+        faults: dict[str, Faults] | None = None,
+        bad_boxes: str = "stop",
+        learn: float = 0.5,
     ) -> None:
-        self.name, self.reader, self.faults, self.bad_boxes = name, reader, faults or {}, bad_boxes
+        self.name, self.reader, self.faults = name, reader, faults or {}
+        self.bad_boxes, self.learn = bad_boxes, learn
         self.places, self.labels, self.boxes, self.areas, self.crowds, self.scores = reader.annotations
         self.looks: list[Look] = []  # at the images' files, once `look` was called
+        self.seen: Looks | None = None  # how they look, once it was called thoroughly
 
     @classmethod
-    def read(cls, name: str, reader: Reader, bad_boxes: str = "stop") -> "Split":
+    def read(cls, name: str, reader: Reader, bad_boxes: str = "stop", learn: float = 0.5) -> "Split":
         """Of a reader that has not read yet: all its faults are collected."""
         faults: dict[str, Faults] = {}
         for fault in reader.faults():
@@ -50,7 +60,7 @@ class Split:
             known.count += 1
             if len(known.first) < KEPT:
                 known.first.append(fault)
-        return cls(name, reader, faults, bad_boxes)
+        return cls(name, reader, faults, bad_boxes, learn)
 
     @property
     def source(self) -> Path:
@@ -82,7 +92,7 @@ class Split:
     @cached_property
     def is_object(self) -> np.ndarray:
         """bool [n]: annotations that are single objects with a box that can be learned."""
-        return ~(self.crowds | self.reader.bad)
+        return ~(self.crowds | self.reader.bad | (self.scores < self.learn))
 
     @cached_property
     def corners(self) -> np.ndarray:
@@ -116,20 +126,36 @@ class Split:
     def look(self, thoroughly: bool) -> None:
         """Look at the images' files: at their headers, or at all that they hold."""
         self.looks = look_at_all(self.images, thoroughly)
+        if thoroughly:
+            self.seen = look_at("" if look.problem else path for path, look in zip(self.paths, self.looks, strict=True))
 
 
 @dataclass
 class DataSet:
     """What a check is asked about.
 
-    splits: in the order train, val, others;  anchors: float64 [A, 2], width and height in px of the network's input, or
-    None;  size: side of that input in px, or None.
+    splits: in the order train, val, others; `TRAIN` several times where several sets are joined;  anchors: float64
+    [A, 2], width and height in px of the network's input, or None;  size: side of that input in px, or None.
     """
 
     splits: Sequence[Split]
     anchors: np.ndarray | None = None
     size: int | None = None
 
+    @property
+    def trains(self) -> list[Split]:
+        """The splits that are learned from; the first gives the classes."""
+        return [split for split in self.splits if split.name == TRAIN]
+
     def split(self, name: str) -> Split | None:
         """The split of this name, if there is one."""
         return next((split for split in self.splits if split.name == name), None)
+
+
+def objects_by_class(splits: Sequence[Split]) -> dict[str, int]:
+    """Objects of each class in these splits together, classes in the order of their ids; those of one name are one."""
+    counts: dict[str, int] = {}
+    for split in splits:
+        for name, count in zip(split.names, split.class_counts.tolist(), strict=True):
+            counts[name] = counts.get(name, 0) + count
+    return counts

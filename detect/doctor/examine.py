@@ -23,7 +23,11 @@ def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | 
     names = [name for name in dict.fromkeys((*SPLITS, *data.splits)) if has_split(data, name)]
     if not names:
         open_split(data, "train")  # says what was looked for
-    found = [Split.read(name, open_split(data, name), data.bad_boxes) for name in names if name != "test-dev"]
+    found = [
+        Split.read(name, open_split(data, name), data.bad_boxes, data.pseudo.learn)
+        for name in names
+        if name != "test-dev"
+    ]
     return DataSet(found, anchors, size)
 
 

@@ -8,8 +8,6 @@ from functools import partial
 from itertools import compress
 from typing import NamedTuple
 
-import numpy as np
-
 from detect.data.check_files import (
     CHUNK,
     READERS,
@@ -19,7 +17,6 @@ from detect.data.check_files import (
     size_problem,
     unreadable_image,
 )
-from detect.data.near_duplicates import perceptual_hash
 from detect.data.records import ImageRecord, ImageTable
 from detect.errors import UserError
 from detect.ops.image import read_image
@@ -29,14 +26,12 @@ from detect.ops.image_header import read_header
 class Look(NamedTuple):
     """What one image's file is.
 
-    problem: what is wrong with it;  is_turned: EXIF turns it;  digest: of its bytes, and hash: uint64 [2], of what it
-    looks like (`perceptual_hash`), if it was decoded.
+    problem: what is wrong with it;  is_turned: EXIF turns it;  digest: of its bytes, if it was decoded.
     """
 
     problem: Problem | None = None
     is_turned: bool = False
     digest: bytes = b""
-    hash: np.ndarray | None = None
 
 
 def look_at_all(images: ImageTable, thoroughly: bool) -> list[Look]:
@@ -68,7 +63,7 @@ def _look(record: ImageRecord, thoroughly: bool) -> Look:
     except UserError as error:
         return Look(unreadable_image(header, error), header.is_turned)
     height, width = image.shape[:2]
-    return Look(size_problem(record, width, height), header.is_turned, digest(record.path), perceptual_hash(image))
+    return Look(size_problem(record, width, height), header.is_turned, digest(record.path))
 
 
 def digest(path: str | os.PathLike[str]) -> bytes:

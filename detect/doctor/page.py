@@ -4,13 +4,14 @@ import base64
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from detect.doctor.checks import Example, Finding
-from detect.doctor.description import DataSet
+from detect.doctor.description import DataSet, objects_by_class
 from detect.doctor.table import described, summary
 from detect.errors import UserError
 from detect.files import printable
@@ -26,7 +27,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 0; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .2rem 1rem .2rem 0; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 section { border-top: 1px solid var(--line); padding: 1rem 0; }
-.severity { display: inline-block; min-width: 5rem; font-weight: 600; }
+.severity { margin-right: .6rem; font-weight: 600; }
 .error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); }
 code { font-size: .9em; overflow-wrap: anywhere; } .advice { margin: .3rem 0 .8rem; }
 .examples { display: flex; flex-wrap: wrap; gap: 1rem; }
@@ -38,23 +39,34 @@ figcaption .place { color: var(--quiet); }
 
 def page(data: DataSet, findings: Sequence[Finding], title: str) -> str:
     """The whole page; nothing in it is loaded from elsewhere."""
-    splits = "".join(
-        f"<li>{_text(described(s.name, len(s.images), int(s.is_object.sum()), len(s.categories), s.source))}</li>"
-        for s in data.splits
-    )
+    splits = "".join(f"<li>{_text(described(split))}</li>" for split in data.splits)
     rows = "".join(
         f'<tr><td class="{one.severity}">{one.severity}</td><td class="number">{one.count}</td>'
         f'<td><a href="#{_text(one.id)}"><code>{_text(one.id)}</code></a></td><td>{_text(one.says)}</td></tr>'
         for one in findings
     )
     table = f"<table><tr><th></th><th></th><th>id</th><th>what</th></tr>{rows}</table>" if findings else ""
-    sections = "".join(map(_section, findings))
+    sections = "".join(map(_section, findings)) + _classes(data)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>\n{STYLE}\n</style></head>\n<body><h1>{_text(title)}</h1>\n<ul>{splits}</ul>\n"
         f"<p><b>{_text(summary(findings))}</b></p>\n{table}\n{sections}\n</body></html>\n"
     )
+
+
+def _classes(data: DataSet) -> str:
+    """A table of the objects of each class in each split."""
+    counts = [objects_by_class([split]) for split in data.splits]
+    names = sorted(dict.fromkeys(name for one in counts for name in one), key=lambda name: -counts[0].get(name, 0))
+    heads = "".join(f"<th>{_text(split.name)}</th>" for split in data.splits)
+    rows = "".join(
+        f"<tr><td>{_text(name)}</td>"
+        + "".join(f'<td class="number">{one.get(name, "")}</td>' for one in counts)
+        + "</tr>"
+        for name in names
+    )
+    return f"<section><h2>Objects by class</h2><table><tr><th></th>{heads}</tr>{rows}</table></section>"
 
 
 def _section(finding: Finding) -> str:
@@ -67,8 +79,8 @@ def _section(finding: Finding) -> str:
 
 
 def _figure(example: Example) -> str:
-    picture = _thumbnail(example)
-    shown = f'<img alt="" src="data:image/jpeg;base64,{picture}">' if picture else ""
+    pictures = (_thumbnail(example), _thumbnail(Example(Path(), "", "", example.beside)))
+    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{picture}">' for picture in pictures if picture)
     return (
         f'<figure>{shown}<figcaption><span class="place"><code>{_text(example.place)}</code></span><br>'
         f"{_text(example.text)}</figcaption></figure>"

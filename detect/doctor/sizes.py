@@ -19,10 +19,9 @@ WORSE = 0.05  # mean IoU that fitted anchors must gain to be worth a word
     "fit anchors to the data with detect anchors and train with them",
 )
 def fit(data: DataSet) -> Iterator[Found]:
-    split = data.split("train")
-    if split is None or data.anchors is None or not data.size:
+    if not data.trains or data.anchors is None or not data.size:
         return
-    sides = input_sides(split, data.size)
+    sides = np.concatenate([input_sides(split, data.size) for split in data.trains])
     sizes = sample_of(sides[(sides > 0).all(axis=1)])
     if len(np.unique(sizes, axis=0)) <= len(data.anchors):
         return
@@ -32,4 +31,4 @@ def fit(data: DataSet) -> Iterator[Found]:
             f"{len(data.anchors)} anchors at {data.size} px: mean best IoU {own.mean_iou:.2f}, {own.recall:.0%} of the "
             f"boxes above 0.5; fitted to the data they would have {best.mean_iou:.2f} and {best.recall:.0%}"
         )
-        yield Found(1, [Example(split.source, "", text)])
+        yield Found(1, [Example(data.trains[0].source, "", text)])

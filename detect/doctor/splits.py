@@ -3,13 +3,14 @@
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
 
-from detect.data.near_duplicates import groups_of, near_pairs
+from detect.data.near_duplicates import Looks, groups_of, near_duplicates
 from detect.doctor.checks import SHOWN, Example, Found, check, image_example
-from detect.doctor.description import DataSet, Split
+from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.looks import digest
 
 ENDS = 4096  # bytes at either end of a file that are compared before the rest is
@@ -24,8 +25,8 @@ Key = TypeVar("Key", bound=Hashable)
     "nothing tells how good the training is: put some images into a split of their own, never the same as in train",
 )
 def no_val(data: DataSet) -> Iterator[Found]:
-    if not data.split("val") and (train := data.split("train")):
-        yield Found(1, [Example(train.source, "", f"has {len(train.images)} images, and there is no split 'val'")])
+    if data.trains and not data.split("val"):
+        yield Found(1, [Example(data.trains[0].source, "", "there is no split 'val' beside it")])
 
 
 @check(
@@ -35,7 +36,7 @@ def no_val(data: DataSet) -> Iterator[Found]:
     "there is nothing to learn from: name the split in data.splits, or lay the files out as data/README.md says",
 )
 def no_train(data: DataSet) -> Iterator[Found]:
-    if not data.split("train") and (other := next(iter(data.splits), None)):
+    if not data.trains and (other := next(iter(data.splits), None)):
         names = ", ".join(split.name for split in data.splits)
         yield Found(1, [Example(other.source, "", f"there is no split 'train'; there is {names}")])
 
@@ -72,14 +73,10 @@ def same(data: DataSet) -> Iterator[Found]:
 )
 def near(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
-        places = _hashed(split)
-        hashes = np.array([split.looks[place].hash for place in places], dtype=np.uint64).reshape(-1, 2)
-        pairs = near_pairs(hashes)
-        digests = [split.looks[place].digest for place in places]
-        pairs = pairs[[digests[one] != digests[other] for one, other in pairs.tolist()]] if len(pairs) else pairs
-        groups = groups_of(len(places), pairs)
-        later = np.flatnonzero(groups != np.arange(len(places)))
-        yield _repeated(split, {places[one]: places[groups[one]] for one in later.tolist()}, "looks like")
+        pairs = _near_pairs(split)
+        groups = groups_of(len(split.images), pairs)
+        later = np.flatnonzero(groups != np.arange(len(groups))).tolist()
+        yield _repeated(split, {place: int(groups[place]) for place in later}, "looks like")
 
 
 @check(
@@ -92,7 +89,7 @@ def duplicates(data: DataSet) -> Iterator[Found]:
     for train, other in _pairs_of_splits(data):
         twins = shared_images(train, other)
         examples = [
-            image_example(other, place, f"is {os.path.relpath(train.paths[twin], other.source.parent)} of train")
+            image_example(other, place, "is, in train,", train.paths[twin])
             for place, twin in list(twins.items())[:SHOWN]
         ]
         yield Found(len(twins), examples)
@@ -107,17 +104,11 @@ def duplicates(data: DataSet) -> Iterator[Found]:
 )
 def near_across(data: DataSet) -> Iterator[Found]:
     for train, other in _pairs_of_splits(data):
-        places, own = _hashed(train), _hashed(other)
-        looks = [*(train.looks[place] for place in places), *(other.looks[place] for place in own)]
-        pairs = near_pairs(np.array([look.hash for look in looks], dtype=np.uint64).reshape(-1, 2))
-        twins: dict[int, int] = {}
-        for one, two in pairs[(pairs[:, 0] < len(places)) & (pairs[:, 1] >= len(places))].tolist():
-            if looks[one].digest != looks[two].digest:
-                twins.setdefault(own[two - len(places)], places[one])
-        examples = [
-            image_example(other, place, f"looks like {train.paths[twin]}")
-            for place, twin in list(twins.items())[:SHOWN]
-        ]
+        first = len(train.images)
+        groups = groups_of(first + len(other.images), _near_pairs(train, other))[first:]
+        twins = {place: int(groups[place]) for place in np.flatnonzero(groups < first).tolist()}
+        shown = list(twins.items())[:SHOWN]
+        examples = [image_example(other, place, "looks like", train.paths[twin]) for place, twin in shown]
         yield Found(len(twins), examples)
 
 
@@ -189,15 +180,19 @@ def _repeated(split: Split, places: dict[int, int], relation: str) -> Found:
     examples = []
     for place, first in list(places.items())[:SHOWN]:
         is_same = split.paths[place] == split.paths[first]
-        examples.append(image_example(split, place, relation + ("" if is_same else f" {split.paths[first]}")))
+        examples.append(image_example(split, place, relation, None if is_same else split.paths[first]))
     return Found(len(places), examples)
 
 
-def _hashed(split: Split) -> list[int]:
-    return [place for place, look in enumerate(split.looks) if look.hash is not None]
+def _near_pairs(*splits: Split) -> np.ndarray:
+    """`near_duplicates` of splits one after the other, without those whose files have the same bytes."""
+    seen = [split.seen for split in splits if split.seen]
+    pairs = near_duplicates(Looks(*map(np.concatenate, zip(*seen, strict=True)))) if seen else np.zeros((0, 2), int)
+    digests = [look.digest for split in splits for look in split.looks]
+    differ = [digests[one] != digests[two] for one, two in pairs.tolist()]
+    return pairs[np.array(differ, dtype=bool)]
 
 
 def _pairs_of_splits(data: DataSet) -> Iterator[tuple[Split, Split]]:
-    train = data.split("train")
-    if train:
-        yield from ((train, split) for split in data.splits if split is not train)
+    """Every split that is trained on with every other one."""
+    yield from product(data.trains, (split for split in data.splits if split.name != TRAIN))

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from detect.doctor.checks import SEVERITIES, Finding
-from detect.doctor.description import DataSet
+from detect.doctor.description import DataSet, Split, objects_by_class
+from detect.files import printable
+
+CLASSES = 12  # that are told in a line
 
 
 def lines(data: DataSet, findings: Sequence[Finding]) -> Iterator[str]:
     """What was examined and what was found, for people."""
     for split in data.splits:
-        yield described(split.name, len(split.images), int(split.is_object.sum()), len(split.categories), split.source)
+        yield described(split)
+        yield f"  {class_counts(split)}"
     width = max((len(finding.id) for finding in findings), default=0)
     for finding in findings:
         yield ""
@@ -24,8 +28,19 @@ def lines(data: DataSet, findings: Sequence[Finding]) -> Iterator[str]:
     yield summary(findings)
 
 
-def described(name: str, images: int, objects: int, classes: int, source: object) -> str:
-    return f"{name}: {images} images, {objects} objects, {classes} classes: {source}"
+def described(split: Split) -> str:
+    """What a split holds, in a line."""
+    images, objects, classes = len(split.images), int(split.is_object.sum()), len(split.categories)
+    return f"{split.name}: {images:,} images, {objects:,} objects, {classes} classes: {printable(split.source)}"
+
+
+def class_counts(split: Split) -> str:
+    """Objects of each class, the most frequent first; of many classes the first and the last."""
+    counts = sorted(objects_by_class([split]).items(), key=lambda item: -item[1])
+    told = [f"{printable(name)} {count:,}" for name, count in counts]
+    if len(told) > CLASSES:
+        told = [*told[: CLASSES // 2], "...", *told[-CLASSES // 2 :]]
+    return ", ".join(told)
 
 
 def summary(findings: Sequence[Finding]) -> str:
@@ -44,7 +59,7 @@ def as_values(data: DataSet, findings: Sequence[Finding]) -> dict[str, Any]:
                 "source": str(split.source),
                 "images": len(split.images),
                 "objects": int(split.is_object.sum()),
-                "classes": _counts(split.names, split.class_counts.tolist()),
+                "classes": objects_by_class([split]),
             }
             for split in data.splits
         },
@@ -64,11 +79,3 @@ def as_values(data: DataSet, findings: Sequence[Finding]) -> dict[str, Any]:
             for finding in findings
         ],
     }
-
-
-def _counts(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
-    """Objects by class name; classes of one name together."""
-    by_name: dict[str, int] = {}
-    for name, count in zip(names, counts, strict=True):
-        by_name[name] = by_name.get(name, 0) + count
-    return by_name

@@ -519,7 +519,7 @@ def test_classes_that_cannot_be_learned_or_evaluated_are_said(squares, tmp_path)
         content["categories"].append({"id": 1, "name": "shapes" if split == "train" else "Shapes"})
 
     lines = "\n".join(DetectionTask(settings_of(changed(squares, tmp_path / "data", add))).describe())
-    assert "train: 2 of 4 classes have no box, so that they cannot be learned: 'shapes', 'blue'" in lines
+    assert "2 classes without a box in train (class.no_boxes: 'shapes' has no box, 'blue' has no box)" in lines
     assert "val.json: the model has no class of these names, so their objects cannot be found: 'Shapes'" in lines
     assert "are left out: 'shapes' (there is 'Shapes')" in lines
     assert "class of these" not in "\n".join(DetectionTask(settings_of(squares)).describe())
