@@ -36,7 +36,7 @@ def workplace(tmp_path_factory):
         video.write(image)
     video.release()
     for split in ("train", "val"):
-        write_split(folder / "mine", split, image)
+        write_split(folder / "mine", split, image if split == "train" else image[:, ::-1])
     (folder / "weights").symlink_to(ROOT / "weights")
     (folder / "configs").mkdir()
     shutil.copy(ROOT / "configs" / "csppelee_efm.yaml", folder / "configs")

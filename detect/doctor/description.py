@@ -1,6 +1,6 @@
 """One description of a data set that all checks look at: its splits as columns, and what it is to be trained with."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -135,12 +135,14 @@ class DataSet:
     """What a check is asked about.
 
     splits: in the order train, val, others; `TRAIN` several times where several sets are joined;  anchors: float64
-    [A, 2], width and height in px of the network's input, or None;  size: side of that input in px, or None.
+    [A, 2], width and height in px of the network's input, or None;  size: side of that input in px, or None;
+    accept: ids of checks that are not asked.
     """
 
     splits: Sequence[Split]
     anchors: np.ndarray | None = None
     size: int | None = None
+    accept: Collection[str] = ()
 
     @property
     def trains(self) -> list[Split]:

@@ -10,6 +10,7 @@ from detect.doctor import boxes, classes, files, sizes, splits  # noqa: F401 - t
 from detect.doctor.checks import CHECKS, SEVERITIES, Finding
 from detect.doctor.description import DataSet, Split
 from detect.doctor.faults import fault_findings
+from detect.errors import UserError, nearest
 
 SPLITS = ("train", "val", "test")  # that are looked for, beside those that the data's settings name
 
@@ -28,22 +29,30 @@ def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | 
         for name in names
         if name != "test-dev"
     ]
-    return DataSet(found, anchors, size)
+    return DataSet(found, anchors, size, data.accept)
 
 
 def examine(data: DataSet, thoroughly: bool = True, looks: bool = True) -> list[Finding]:
-    """All findings, the worst first.
+    """All findings, the worst first, without those of checks that the data's settings accept.
 
     Args:
         thoroughly: images are decoded and compared; else their headers are looked at.
         looks: without it, no image file is touched.
+
+    Raises:
+        UserError: there is no check of an id that is accepted.
     """
+    for check_id in data.accept:
+        if check_id not in CHECKS:
+            hint = nearest(check_id, CHECKS)
+            hint = hint if "did you mean" in hint else "; docs/check.md lists them"
+            raise UserError(f"data.accept: there is no check '{check_id}'{hint}")
     if looks:
         for split in data.splits:
             split.look(thoroughly)
     findings = list(fault_findings(data))
     for one in CHECKS.values():
-        if thoroughly or not one.is_thorough:
+        if one.id not in data.accept and (thoroughly or not one.is_thorough):
             finding = one.run(data)
             findings += [finding] if finding else []
     return sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count, finding.id))

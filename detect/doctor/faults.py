@@ -1,10 +1,13 @@
 """The faults that readers of annotations collect, as findings: what each id counts, how bad it is, what to do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from detect.data.reader import Fault
-from detect.doctor.checks import SHOWN, Example, Finding
+from detect.doctor.checks import SHOWN, Example, Finding, box_example
 from detect.doctor.description import DataSet, Split
 
 CORRECT = "correct the records in the labelling tool or the file"
@@ -73,4 +76,9 @@ def fault_findings(data: DataSet) -> Iterator[Finding]:
 
 
 def _example(split: Split, fault: Fault) -> Example:
-    return Example(split.source, fault.where, fault.sentence)
+    """With the box on its image, where there is one that has four numbers."""
+    bad = np.flatnonzero(split.reader.bad).tolist() if fault.is_bad_box else []
+    row = next((row for row in bad if split.reader.where(row) == fault.where), None)
+    if row is None:
+        return Example(split.source, fault.where, fault.sentence)
+    return replace(box_example(split, row, ""), text=fault.sentence)

@@ -20,20 +20,20 @@ from detect.ops.image import read_image
 
 SIDE = 320  # px of a thumbnail
 STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: #888; --error: #d33; --warning: #b70; --note: #27b; }
-@media (prefers-color-scheme: dark) { :root { --error: #f66; --warning: #fb4; --note: #6bf; } }
+:root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin: 0; }
 table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .2rem 1rem .2rem 0; text-align: left; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-section { border-top: 1px solid var(--line); padding: 1rem 0; }
+section { border-top: 1px solid #8884; padding: 1rem 0; }
 .severity { margin-right: .6rem; font-weight: 600; }
-.error { color: var(--error); } .warning { color: var(--warning); } .note { color: var(--note); }
+.error { color: #c22; } .warning { color: #a60; } .note { color: #16a; }
+@media (prefers-color-scheme: dark) { .error { color: #f66; } .warning { color: #fb4; } .note { color: #6bf; } }
 code { font-size: .9em; overflow-wrap: anywhere; } .advice { margin: .3rem 0 .8rem; }
 .examples { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; flex: 1 1 18rem; max-width: 22rem; font-size: .85rem; }
+figure { margin: 0; flex: 1 1 18rem; max-width: 22rem; font-size: .85rem; overflow-wrap: anywhere; }
 figure img { display: block; max-width: 100%; height: auto; border-radius: 4px; margin-bottom: .3rem; }
-figcaption .place { color: var(--quiet); }
+figcaption .place { color: #888; }
 """.strip()
 
 

@@ -9,7 +9,7 @@ from detect.doctor.boxes import input_sides
 from detect.doctor.checks import Example, Found, check
 from detect.doctor.description import DataSet
 
-WORSE = 0.05  # mean IoU that fitted anchors must gain to be worth a word
+WORSE, ENOUGH = 0.05, 0.75  # mean IoU that fitted anchors must gain, and with which anchors are good enough
 
 
 @check(
@@ -26,7 +26,7 @@ def fit(data: DataSet) -> Iterator[Found]:
     if len(np.unique(sizes, axis=0)) <= len(data.anchors):
         return
     own, best = fit_of(sizes, data.anchors), fit_of(sizes, fitted(sizes, len(data.anchors)))
-    if best.mean_iou - own.mean_iou >= WORSE:
+    if own.mean_iou < ENOUGH and best.mean_iou - own.mean_iou >= WORSE:
         text = (
             f"{len(data.anchors)} anchors at {data.size} px: mean best IoU {own.mean_iou:.2f}, {own.recall:.0%} of the "
             f"boxes above 0.5; fitted to the data they would have {best.mean_iou:.2f} and {best.recall:.0%}"

@@ -88,10 +88,7 @@ def near(data: DataSet) -> Iterator[Found]:
 def duplicates(data: DataSet) -> Iterator[Found]:
     for train, other in _pairs_of_splits(data):
         twins = shared_images(train, other)
-        examples = [
-            image_example(other, place, "is, in train,", train.paths[twin])
-            for place, twin in list(twins.items())[:SHOWN]
-        ]
+        examples = [_same_example(other, place, train.paths[twin]) for place, twin in list(twins.items())[:SHOWN]]
         yield Found(len(twins), examples)
 
 
@@ -174,6 +171,13 @@ def _ends_of(path: str) -> bytes:
             return start + file.read()
     except OSError:
         return b""
+
+
+def _same_example(other: Split, place: int, path: str) -> Example:
+    """The image of a split that train has too, as the file `path`."""
+    if path == other.paths[place]:
+        return image_example(other, place, "is listed in train, too")
+    return image_example(other, place, "is, in train,", path)
 
 
 def _repeated(split: Split, places: dict[int, int], relation: str) -> Found:

@@ -1,6 +1,6 @@
 """The quick checks at the start of a training: it stops at an error, and says how many warnings there are."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from detect.data.check_files import cannot_use
 from detect.doctor.checks import Finding
@@ -11,16 +11,13 @@ from detect.errors import UserError
 ALL = "python tools/check.py shows all that is wrong with the data"
 
 
-def stop_or_warn(data: DataSet, without: Collection[str] = ()) -> list[str]:
+def stop_or_warn(data: DataSet) -> list[str]:
     """Look at the headers of all images and ask the quick checks; returns lines on their warnings for the log.
-
-    Args:
-        without: ids of checks that do not matter to this training, or that it answers itself.
 
     Raises:
         UserError: images cannot be used, with a sentence for each of them in its `details`; or another error.
     """
-    findings = [finding for finding in examine(data, thoroughly=False) if finding.id not in without]
+    findings = examine(data, thoroughly=False)
     for split in data.splits:
         cannot_use(split.source, split.paths, [look.problem for look in split.looks])
     errors = [finding for finding in findings if finding.severity == "error"]
@@ -31,9 +28,10 @@ def stop_or_warn(data: DataSet, without: Collection[str] = ()) -> list[str]:
 
 def _stop(finding: Finding, others: int) -> UserError:
     first = finding.examples[0]
-    count = f", {finding.count} {finding.says}" if finding.count > 1 else ""
-    more = f" and {others} other errors" if others else ""
-    return UserError(f"{first.place}: {first.text}; {finding.advice} ({finding.id}{count}{more}; {ALL})")
+    count = f" (the first of {finding.count} {finding.says})" if finding.count > 1 else ""
+    more = f", and {others} other error{'s' if others > 1 else ''}" if others else ""
+    accept = f"if it is meant so, set data.accept=[{finding.id}]"
+    return UserError(f"{first.place}: {first.text}{count}{more}; {finding.advice}; {accept} ({ALL})")
 
 
 def _warnings(findings: Sequence[Finding]) -> list[str]:
@@ -41,4 +39,5 @@ def _warnings(findings: Sequence[Finding]) -> list[str]:
         return []
     texts = [", ".join(example.text for example in finding.examples) for finding in findings]
     told = [f"{one.count} {one.says} ({one.id}: {text})" for one, text in zip(findings, texts, strict=True)]
-    return [f"data: {len(findings)} warnings: {'; '.join(told)}; {ALL}"]
+    warnings = f"{len(findings)} warning{'s' if len(findings) > 1 else ''}"
+    return [f"data: {warnings}: {'; '.join(told)}; {ALL}"]

@@ -84,9 +84,10 @@ class DetectionTask(Task):
         """Ask the doctor's quick checks; returns lines for the log.  Raises UserError at an error."""
         with torch.device("meta"):
             anchors = build_network(self.settings, 1).head.all_anchors
-        described = DataSet(splits, np.array(anchors, dtype=np.float64), self.settings.input.size)
-        told = ["class.unknown"]  # by `matching_notes`
-        return stop_or_warn(described, [*told, "set.no_boxes"] if self.settings.train.teacher else told)
+        data, train = self.settings.data, self.settings.train
+        accept = {"class.unknown", *(check_id for one in (data, *data.beside) for check_id in one.accept)}
+        accept |= {"set.no_boxes"} if train.teacher else set()  # the other is told by `matching_notes`
+        return stop_or_warn(DataSet(splits, np.array(anchors, dtype=np.float64), self.settings.input.size, accept))
 
     def build(self) -> nn.Module:
         network = config.build_model(self.settings, len(self.categories))

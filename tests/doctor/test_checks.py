@@ -184,7 +184,7 @@ CASES = [  # what is spoilt, how it is examined, id, severity, count, words of t
     (listed_twice, {}, "image.listed_twice", "warning", 1, "a1.jpg: is listed more than once"),
     (same, {}, "image.same", "warning", 1, "a2.jpg: is a copy of "),
     (near, {}, "image.near", "note", 1, "a2.jpg: looks like "),
-    (shared_file, {}, "split.duplicates", "error", 1, "a3.jpg: is, in train, "),
+    (shared_file, {}, "split.duplicates", "error", 1, "a3.jpg: is listed in train, too"),
     (shared_bytes, {}, "split.duplicates", "error", 1, "b1.jpg: is, in train, "),
     (near_across, {}, "split.near", "warning", 1, "b1.jpg: looks like "),
     (no_val, {}, "split.no_val", "note", 1, "train.json: there is no split 'val'"),

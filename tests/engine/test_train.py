@@ -571,6 +571,7 @@ def test_one_image_can_be_overfitted(tmp_path):
         loss={"box": "ciou", "box_weight": 2, "iou_thresh": 0.4},
         steps=150, batch=1, burn_in=10, schedule="cosine", clip_norm=10, ema=0, evaluate_every=150,
     )  # fmt: skip
+    settings.data.accept = ["split.duplicates"]
     row = trained(settings, tmp_path / "run").history[-1]
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
 
