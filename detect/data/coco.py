@@ -1,23 +1,94 @@
-"""Where the COCO JSON of a split lies in a data folder, and COCO's lists of images without annotations."""
+"""Where the COCO JSON of each split lies in a data folder, and COCO's lists of images without annotations."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detect.data.coco_json import CocoReader
 from detect.data.records import ImageTable
+from detect.data.splits import named
 from detect.errors import UserError
 from detect.files import missing
 
 if TYPE_CHECKING:
-    from detect.config.schema import DataSettings
+    from detect.config.schema import SetSettings
 
-# where a split lies in a data folder, unless data.splits says otherwise (data/README.md)
+# JSON file and folder of images, unless data.splits says otherwise (data/README.md)
 LAYOUTS = (
-    ("annotations/instances_{split}2017.json", "{split}2017"),
+    ("annotations/instances_{split}2017.json", "{split}2017"),  # COCO as it is unpacked
+    ("annotations/instances_{split}2017.json", "images/{split}2017"),
+    ("annotations/instances_{split}.json", "images/{split}"),  # CVAT
+    ("annotations/instances_{split}.json", "images"),
     ("annotations/{split}.json", "images/{split}"),
     ("annotations/{split}.json", "images"),
+    ("{split}/_annotations.coco.json", "{split}"),  # Roboflow
 )
+LONE = ("annotations/*.json", "*.json")  # a file that is the only one: Label Studio's result.json, say
+NO_BOXES = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")  # COCO's other files
+LOOKED_FOR = ", ".join(f"{annotations} with {images}/" for annotations, images in LAYOUTS)
+
+
+def found(root: Path) -> bool:
+    """Whether the file or folder `root` looks like data in this format."""
+    return root.suffix == ".json" if os.path.isfile(root) else bool(_laid_out(root) or _lone(root))
+
+
+class Place(NamedTuple):
+    """A JSON file and the folder of its images; by_end: as of `ImageFiles`, for a tool's own idea of that folder."""
+
+    annotations: Path
+    images: Path
+    by_end: bool = False
+
+
+def places(data: "SetSettings") -> dict[str, Place]:
+    """The files of each split."""
+    root = Path(data.root)
+    if os.path.isfile(root):
+        return {"train": Place(root, _images_of(root.parent, root), by_end=True)}
+    own = {name: Place(root / split.annotations, root / split.images) for name, split in data.splits.items()}
+    return (_laid_out(root) or _lone(root)) | own
+
+
+def open_place(data: "SetSettings", place: Place) -> CocoReader:
+    """The reader of a split.  Raises UserError."""
+    return CocoReader.of_file(place.annotations, place.images, by_end=place.by_end)
+
+
+def _laid_out(root: Path) -> dict[str, Place]:
+    laid_out: dict[str, Place] = {}
+    taken: set[Path] = set()
+    for annotations, images in LAYOUTS:
+        for path, split in _matching(root, annotations):
+            folder = root / images.format(split=split)
+            if path not in taken and os.path.isdir(folder) and not split.startswith(NO_BOXES):
+                laid_out.setdefault(split, Place(path, folder))
+                taken.add(path)
+    return named(laid_out)
+
+
+def _matching(root: Path, pattern: str) -> Iterator[tuple[Path, str]]:
+    """The files of a layout, each with the name of its split."""
+    form = re.compile(re.escape(pattern).replace(r"\{split\}", "([^/]+)"))
+    for path in sorted(root.glob(pattern.replace("{split}", "*"))):
+        if match := form.fullmatch(path.relative_to(root).as_posix()):
+            yield path, match[1]
+
+
+def _lone(root: Path) -> dict[str, Place]:
+    for pattern in LONE:
+        files = [path for path in sorted(root.glob(pattern)) if not path.name.startswith(("notes.", *NO_BOXES))]
+        if len(files) == 1:
+            return {"train": Place(files[0], _images_of(root, files[0]), by_end=True)}
+    return {}
+
+
+def _images_of(root: Path, annotations: Path) -> Path:
+    """The folder of the images of a lone file of annotations."""
+    candidates = [root / "images" / "default", root / "images", annotations.parent]
+    return next(folder for folder in candidates if os.path.isdir(folder))
 
 
 def read_image_list(path: Path, folder: Path) -> tuple[ImageTable, list[dict[str, Any]]]:
@@ -32,34 +103,7 @@ def read_image_list(path: Path, folder: Path) -> tuple[ImageTable, list[dict[str
     return reader.images, reader.categories
 
 
-def has_split(data: "DataSettings", split: str) -> bool:
-    """Whether the data that `DataSettings` describe names or holds annotations of the split."""
-    files = [Path(data.root, annotations.format(split=split)) for annotations, _ in LAYOUTS]
-    return split in data.splits or any(map(os.path.isfile, files))
-
-
-def open_split(data: "DataSettings", split: str) -> CocoReader:
-    """The reader of a split of a data folder.  Raises UserError."""
-    return CocoReader.of_file(*split_paths(data, split))
-
-
-def split_paths(data: "DataSettings", split: str) -> tuple[Path, Path]:
-    """(annotations file, image folder) of a split of a data folder described by `DataSettings`.  Raises UserError."""
-    root = Path(data.root)
-    if not os.path.isdir(root):
-        raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says, or set data.root")
-    if split in data.splits:
-        return root / data.splits[split].annotations, root / data.splits[split].images
-    tried = []
-    for annotations, images in LAYOUTS:
-        annotations, images = root / annotations.format(split=split), root / images.format(split=split)
-        if os.path.isfile(annotations) and os.path.isdir(images):
-            return annotations, images
-        tried.append(f"{annotations.relative_to(root)} with {images.relative_to(root)}/")
-    raise UserError(f"{root}: no split '{split}'; looked for {', '.join(tried)}; name others in data.splits")
-
-
-def paths_of_test_dev(data: "DataSettings") -> tuple[Path, Path]:
+def paths_of_test_dev(data: "SetSettings") -> tuple[Path, Path]:
     """(image list, image folder) of COCO's test-dev in the data that `DataSettings` describe.  Raises UserError."""
     if "test-dev" in data.splits:
         split = data.splits["test-dev"]

@@ -36,24 +36,30 @@ class CocoReader(Reader):
         folder: the images' folder, which no file name may leave.
         source: the file that the content is of.
         has_annotations: False for a list of images (test-dev's): no annotations, categories if there are any.
+        by_end: as of `ImageFiles`.
     """
 
     def __init__(
-        self, content: dict[str, Any], folder: Path, source: Path | None = None, has_annotations: bool = True
+        self,
+        content: dict[str, Any],
+        folder: Path,
+        source: Path | None = None,
+        has_annotations: bool = True,
+        by_end: bool = False,
     ) -> None:
         super().__init__(source or folder)
         self.content, self.has_annotations = content, has_annotations
-        self.files = ImageFiles(folder)
+        self.files = ImageFiles(folder, by_end)
         self._places: dict[int, int | None] = {}  # by image id; None for a record with a fault
         self._numbers = np.zeros(0, np.int32)  # of the annotations, in the file's list
 
     @classmethod
-    def of_file(cls, path: Path, folder: Path, has_annotations: bool = True) -> "CocoReader":
+    def of_file(cls, path: Path, folder: Path, **options: bool) -> "CocoReader":
         """Of a file.  Raises UserError when it is no JSON object or `folder` is not there."""
         content = read_object(path)
         if not os.path.isdir(folder):
             raise missing(folder)
-        return cls(content, folder, path, has_annotations)
+        return cls(content, folder, path, **options)
 
     def release(self) -> None:
         """See `Reader`; it is gigabytes, for COCO's."""
@@ -74,6 +80,7 @@ class CocoReader(Reader):
         self.notes += self.files.notes(self.source)
         if self.has_annotations:
             yield from self._read_annotations()
+            self._leave_out_root()
 
     def _records(self, key: str, *required: str) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
         """Yield the faults in the form of the records under `key`; return the other records, numbered."""
@@ -149,6 +156,20 @@ class CocoReader(Reader):
             scores.append(math.nan if score is None else score)
         self._numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)
         self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool), scores)
+
+    def _leave_out_root(self) -> None:
+        """Take out a class without boxes whose only use is to stand above all others, as Roboflow writes one."""
+        records = [record for record in self.content.get("categories", ()) if isinstance(record, dict)]
+        above = {str(record.get("supercategory")) for record in records}
+        for label, category in enumerate(self.categories):
+            is_root = above == {category["name"], "none"} and len(records) > 1
+            own = [record for record in records if record.get("id") == category["id"]]
+            if is_root and own[0].get("supercategory") == "none" and label not in self.annotations.labels:
+                others = self.annotations.labels
+                self.annotations = self.annotations._replace(labels=others - (others > label))
+                del self.categories[label]
+                self.notes.append(f"{self.source}: the class '{category['name']}' stands above the others; left out")
+                return
 
     def _annotation_faults(self, number: int, record: dict[str, Any], labels: dict[int, int]) -> list[Fault]:
         """What makes it useless to everyone; images and categories are looked up where there are any."""

@@ -103,11 +103,10 @@ class Dataset(DetectionData):
         for fault in reader.faults():
             if not fault.is_bad_box:
                 raise UserError(reader.message(fault))
-            if bad_boxes == "stop":
-                others = int(reader.bad.sum()) - 1
-                more = f" (and {others} more like it)" if others else ""
-                raise UserError(f"{reader.message(fault)}{more}; remove it, or set data.bad_boxes=drop")
             bad.append(fault)
+        if bad and bad_boxes == "stop":
+            more = f" (and {len(bad) - 1} more like it)" if len(bad) > 1 else ""
+            raise UserError(f"{reader.message(bad[0])}{more}; remove it, or set data.bad_boxes=drop")
         if bad:
             first = reader.message(bad[0]).removeprefix(f"{printable(self.source)}: ")
             self.notes.append(f"{self.source}: dropped {len(bad)} bad boxes, the first: {first}")

@@ -10,6 +10,7 @@ import numpy as np
 from detect import config
 from detect.data.dataset import Dataset
 from detect.data.formats import has_split
+from detect.data.formats import is_data_set as is_known
 from detect.errors import UserError
 from detect.files import printable
 from detect.inference.sources import find_items
@@ -70,4 +71,4 @@ def sample_photos() -> list[Path]:
 
 def is_data_set(data: AnyPath) -> bool:
     """Whether `data` is a data folder or data YAML, and not a folder of images."""
-    return Path(data).suffix in (".yaml", ".yml") or (Path(data) / "annotations").is_dir()
+    return Path(data).suffix in (".yaml", ".yml") or is_known(Path(data))

@@ -8,8 +8,9 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from detect.config.schema import DataSettings, SplitSettings
-from detect.data.coco import split_paths
+from detect.data.coco import Place, places
 from detect.data.dataset import Dataset
+from detect.data.formats import open_split
 from detect.errors import UserError
 from detect.ops.image import write_image
 
@@ -281,16 +282,16 @@ def test_the_usual_layouts_are_found(tmp_path, annotations, images):
     (tmp_path / annotations).parent.mkdir()
     (tmp_path / annotations).touch()
     data = DataSettings(root=str(tmp_path))
-    assert split_paths(data, "val") == (tmp_path / annotations, tmp_path / images)
-    message = error_of(split_paths, data, "train")
-    assert message.startswith(f"{tmp_path}: no split 'train'; looked for annotations/instances_train2017.json with ")
+    assert places(data) == {"val": Place(tmp_path / annotations, tmp_path / images)}
+    message = error_of(open_split, data, "train")
+    assert message == f"{tmp_path}: no split 'train' (coco); there is val; name others in data.splits"
 
 
 def test_other_layouts_are_named_by_the_user(tmp_path):
     data = DataSettings(root=str(tmp_path), splits={"val": SplitSettings(images="p", annotations="a.json")})
-    assert split_paths(data, "val") == (tmp_path / "a.json", tmp_path / "p")
+    assert places(data) == {"val": Place(tmp_path / "a.json", tmp_path / "p")}
     missing = DataSettings(root=str(tmp_path / "nowhere"))
-    assert error_of(split_paths, missing, "val").startswith(f"data.root: no such folder {tmp_path / 'nowhere'}")
+    assert error_of(open_split, missing, "val").startswith(f"data.root: no such folder {tmp_path / 'nowhere'}")
 
 
 def test_coco3k_is_read(shared):
