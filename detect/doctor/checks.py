@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from detect.data.text_reader import TextReader
 from detect.doctor.description import DataSet, Split
 from detect.files import printable
 
@@ -35,8 +36,10 @@ class Example:
 
     @property
     def place(self) -> str:
-        """File and record in a few words."""
-        return printable(self.file) + (f" {self.where}" if self.where else "")
+        """File and record in a few words, as editors understand them where it is a line."""
+        if not self.where:
+            return printable(self.file)
+        return printable(self.file) + (f":{self.where}" if self.where.isdigit() else f" {self.where}")
 
 
 class Found(NamedTuple):
@@ -108,13 +111,20 @@ def box_example(split: Split, row: int, text: str, others: Sequence[int] = ()) -
     """The `Example` of annotation `row`, shown with `others` of the same image."""
     rows, image = [row, *others], Path(split.paths[split.places[row]])
     return Example(
-        split.source,
-        split.reader.where(row),
+        *located(split, split.reader.where(row)),
         f"in {image.name} {text}",
         image,
         split.cut[rows].tolist(),
         [split.names[split.labels[one]] for one in rows],
     )
+
+
+def located(split: Split, where: str) -> tuple[Path, str]:
+    """File of the annotations, and record or line in it, of what a reader calls `where`."""
+    if not isinstance(split.reader, TextReader):
+        return split.source, where
+    file, _, line = where.rpartition(":")
+    return (Path(file), line) if file and line.isdigit() else (Path(where), "")
 
 
 def images_found(split: Split, places: Sequence[int], text: Callable[[int], str]) -> Found:

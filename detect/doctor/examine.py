@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from detect.config.schema import DataSettings
-from detect.data.formats import has_split, open_split
+from detect.data.formats import open_split, splits_of
 from detect.doctor import boxes, classes, files, sizes, splits  # noqa: F401 - they fill the register
 from detect.doctor.checks import CHECKS, SEVERITIES, Finding
-from detect.doctor.description import DataSet, Split
+from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.faults import fault_findings
 from detect.errors import UserError, nearest
 
-SPLITS = ("train", "val", "test")  # that are looked for, beside those that the data's settings name
+SPLITS = (TRAIN, "val", "test")  # are told first
 
 
 def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | None = None) -> DataSet:
@@ -21,9 +21,10 @@ def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | 
     Raises:
         UserError: there is no split, or a file cannot be read at all.
     """
-    names = [name for name in dict.fromkeys((*SPLITS, *data.splits)) if has_split(data, name)]
-    if not names:
-        open_split(data, "train")  # says what was looked for
+    there = splits_of(data)
+    if not there:
+        open_split(data, TRAIN)  # says what was looked for
+    names = sorted(there, key=lambda name: (*SPLITS, name).index(name))
     found = [
         Split.read(name, open_split(data, name), data.bad_boxes, data.pseudo.learn)
         for name in names

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detect.data.reader import Fault
-from detect.doctor.checks import SHOWN, Example, Finding, box_example
+from detect.doctor.checks import SHOWN, Example, Finding, box_example, located
 from detect.doctor.description import DataSet, Split
 
 CORRECT = "correct the records in the labelling tool or the file"
@@ -39,21 +39,30 @@ FAULTS = {
     ),
     "box.tiny": Kind("boxes of less than 0.01 px within their image", REMOVE),
     "box.width": Kind("boxes of width 0 or less", REMOVE),
+    "box.pixels": Kind(
+        "boxes in px where the format has shares of the image's sides", "a line is: class x y w h, in 0..1"
+    ),
     "category.form": Kind("classes that are no objects", CORRECT),
     "category.id": Kind("classes whose id is no whole number", IDS),
     "category.name": Kind("classes without a name", "give every class a name"),
+    "category.name_twice": Kind("class names that are listed twice", "join the two classes or rename one"),
     "category.twice": Kind("class ids that occur twice", "give every class an id of its own"),
     "image.file_name": Kind("images whose file_name leads to no file within the folder", "correct the names"),
     "image.form": Kind("image records that are no objects", CORRECT),
     "image.height": Kind("images without a height", "write the height of the upright image in px"),
     "image.id": Kind("images whose id is no whole number", IDS),
-    "image.size": Kind("images whose recorded size is none", "give whole px from 1 on"),
+    "image.size": Kind(
+        "images without a size", "record whole px from 1 on; where none is recorded, the file must tell it"
+    ),
     "image.twice": Kind("image ids that occur twice", "give every image an id of its own"),
     "image.width": Kind("images without a width", "write the width of the upright image in px"),
     "annotations.list": Kind("files without a list of annotations", LISTS),
     "categories.empty": Kind("files without a class", "list the classes in 'categories'"),
     "categories.list": Kind("files without a list of classes", LISTS),
     "images.empty": Kind("files without an image", "list the images in 'images'"),
+    "csv.form": Kind("tables without the columns that are needed", "name filename, class and the box in the first row"),
+    "labels.form": Kind("files of labels that cannot be read", "export them again"),
+    "xml.form": Kind("XML files that cannot be read", "export them again"),
     "images.list": Kind("files without a list of images", LISTS),
 }
 OTHER = Kind("records that cannot be used", CORRECT)
@@ -80,5 +89,5 @@ def _example(split: Split, fault: Fault) -> Example:
     bad = np.flatnonzero(split.reader.bad).tolist() if fault.is_bad_box else []
     row = next((row for row in bad if split.reader.where(row) == fault.where), None)
     if row is None:
-        return Example(split.source, fault.where, fault.sentence)
+        return Example(*located(split, fault.where), fault.sentence)
     return replace(box_example(split, row, ""), text=fault.sentence)

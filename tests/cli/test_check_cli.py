@@ -64,7 +64,7 @@ def test_anchors_are_fitted_and_written(made, tmp_path):
     [
         (["check"], "error: give the data folder or data YAML to examine"),
         (["check", "{set}x"], "error: no such file or folder {set}x; did you mean 'set'?"),
-        (["check", "{set}/images"], "error: {set}/images: no split 'train'"),
+        (["check", "{set}/images"], "error: {set}/images: holds no annotations that are known"),
         (["check", "{set}", "--config", "a.yaml", "--weights", "w.pt"], "error: give a configuration or weights"),
         (["check", "{set}", "--fix", "{set}"], "error: {set}: holds something already; name a new folder"),
         (
