@@ -152,6 +152,7 @@ class CocoReader(Reader):
             boxes.extend(box)
             areas.append(box[2] * box[3] if area is None else area)
             crowds.append(bool(record.get("iscrowd")))
+            self.outlines += bool(record.get("segmentation"))
             score = record.get("score")
             scores.append(math.nan if score is None else score)
         self._numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # `LOOKED_FOR`, words for the user.
 FORMATS: dict[str, Any] = {"coco": coco, "yolo": yolo, "voc": voc, "csv": csv_boxes}
 
+USUAL = ("train", "val", "test", "trainval")
+
 
 def format_of(data: "SetSettings") -> str:
     """The name of the format that the data are in.
@@ -42,13 +44,14 @@ def is_data_set(root: Path) -> bool:
 
 
 def splits_of(data: "SetSettings") -> list[str]:
-    """Names of the splits of the data.  Raises UserError: there are no data."""
-    return list(FORMATS[format_of(data)].places(data))
+    """Names of the splits of the data: the usual ones, if there are any.  Raises UserError: there are no data."""
+    names = list(FORMATS[format_of(data)].places(data))
+    return [name for name in names if name in USUAL or name in data.splits] or names
 
 
 def has_split(data: "SetSettings", split: str) -> bool:
     """Whether the data have that split.  Raises UserError: there are no data."""
-    return split in splits_of(data)
+    return split in FORMATS[format_of(data)].places(data)
 
 
 def open_split(data: "SetSettings", split: str) -> Reader:

@@ -74,6 +74,7 @@ class Reader(ABC):
         annotations: `Annotations`.
         bad: bool [n], the annotations nothing can be learned from; crowds are not among them.
         notes: sentences on what was taken otherwise than it is written.
+        outlines: number of annotations that have an outline, of which no reader takes more than the box.
     """
 
     def __init__(self, source: Path) -> None:
@@ -83,6 +84,7 @@ class Reader(ABC):
         self.annotations = NO_ANNOTATIONS
         self.bad = np.zeros(0, bool)
         self.notes: list[str] = []
+        self.outlines = 0
 
     def faults(self) -> Iterator[Fault]:
         """Read all, yielding every fault: what cannot be used at all, then bad boxes."""

@@ -41,9 +41,8 @@ def read_lines(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> list[str
 
 
 def read_names(path: Path) -> list[str]:
-    """The classes of a file with one name a line; lines that are empty or begin with # are none.  Raises UserError."""
-    lines = (line.strip() for line in read_lines(path, MAX_LABEL_BYTES))
-    return [line for line in lines if line and not line.startswith("#")]
+    """The classes of a file with one name a line; empty lines are none.  Raises UserError."""
+    return [name for line in read_lines(path, MAX_LABEL_BYTES) if (name := line.strip())]
 
 
 class TextReader(Reader):

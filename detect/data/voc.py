@@ -1,6 +1,7 @@
 """Where the splits of data in Pascal VOC's format lie: ImageSets, folders of splits, or XML files beside images."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ LOOKED_FOR = (
     "Annotations/*.xml with JPEGImages/ or images/ (and ImageSets/Main/*.txt), here or in a folder of it; or XML files "
     "beside the images, here or in train/, valid/, test/"
 )
+OF_A_CLASS = re.compile(r"\s(-1|0|1)\s*$")  # a line of aeroplane_train.txt: whether the class is in that image
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
 IMAGE_FOLDERS = ("JPEGImages", "images", "Images", ".", ANNOTATIONS)
 SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")
@@ -75,8 +77,8 @@ def _of_base(base: Path) -> dict[str, VocSplit]:
     splits = {}
     for path in sorted((base / SETS).glob("*.txt")):
         lines = read_lines(path, MAX_LABEL_BYTES)
-        words = next((line.split() for line in lines if line.strip()), [""])
-        if len(words) == 1:  # else it says for each image whether a class is in it
+        first = next((line for line in lines if line.strip()), "")
+        if not OF_A_CLASS.search(first) or "_" not in path.stem:
             files, missing = _listed(path, lines, annotations)
             splits[path.stem] = VocSplit(path, files, everything, folders, names, missing)
     return splits or {"train": VocSplit(annotations, everything, everything, folders, names)}
@@ -125,7 +127,8 @@ def _names(base: Path) -> list[str] | None:
     for name in NAMES_FILES:
         if os.path.isfile(base / name):
             names = read_names(base / name)
-            if name == "labelmap.txt":  # CVAT's, with "name:colour:parts:actions" and one for the background
-                names = [name for name in (line.split(":")[0] for line in names) if name != "background"]
+            if name == "labelmap.txt":  # CVAT's: "name:colour:parts:actions", one for the background, comments
+                own = (line.split(":")[0] for line in names if not line.startswith("#"))
+                return [name for name in own if name != "background"]
             return names
     return None

@@ -26,7 +26,7 @@ LOOKED_FOR = (
 YAML_SUFFIXES = (".yaml", ".yml")
 IS_DESCRIPTION = (re.compile(r"^names\s*:", re.M), re.compile(r"^(train|val|test)\s*:", re.M))
 NAMES_FILES = ("classes.txt", "obj.names", "labels.names", "predefined_classes.txt")
-NOT_SPLITS = ("path", "names", "nc", "kpt_shape", "backup", "classes")
+SPLITS = ("train", "val", "valid", "test", "trainval")
 LABEL_FOLDERS = ("images", "JPEGImages")  # whose place a folder `labels` may take in a label file's path
 
 
@@ -131,13 +131,13 @@ def _data_yaml(path: Path) -> Description:
         else:
             notes.append(f"{path}: its path {printable(values['path'])} is not here; took {path.parent} instead")
     splits = {}
-    for name in values.keys() & {"train", "val", "valid", "test"}:
+    for name in values.keys() & set(SPLITS):
         entries = values[name] if isinstance(values[name], list) else [values[name]]
         splits[name] = [str(entry) for entry in entries if entry not in (None, "")]
     shape = values.get("kpt_shape")
     is_shape = isinstance(shape, list) and len(shape) == 2 and all(type(n) is int and 0 < n < 1000 for n in shape)
     keypoints = shape[0] * shape[1] if isinstance(shape, list) and is_shape else 0
-    order = [name for name in ("train", "val", "valid", "test") if splits.get(name)]
+    order = [name for name in SPLITS if splits.get(name)]
     return Description(path, root, _names(path, values), {name: splits[name] for name in order}, keypoints, notes)
 
 

@@ -33,7 +33,6 @@ class YoloReader(TextReader):
         super().__init__(source)
         self._images, self._labels, self._names = images, labels, names
         self._unlisted, self._keypoints = unlisted, keypoints
-        self._polygons = 0
 
     def _read(self) -> Iterator[Fault]:
         yield from self.name_classes(self._names, 0, str(self.source))
@@ -54,8 +53,8 @@ class YoloReader(TextReader):
             self.notes.append(
                 f"{self.source}: {unlabelled} of {len(self._labels)} images have no label file: no objects"
             )
-        if self._polygons:
-            self.notes.append(f"{self.source}: {self._polygons} polygons became the boxes around them")
+        if self.outlines:
+            self.notes.append(f"{self.source}: {self.outlines} polygons became the boxes around them")
 
     def _read_labels(self, path: str, size: tuple[int, int]) -> Iterator[Fault]:
         try:
@@ -95,7 +94,7 @@ class YoloReader(TextReader):
                 f"has the value {max(values, key=abs):g}; YOLO's are shares of the image's sides, 0 to 1",
             )
         if len(values) > 4:
-            self._polygons += 1
+            self.outlines += 1
         self.add_box(file, line, len(self.images) - 1, int(label), _to_px(values, size), score=score)
         return "", ""
 
