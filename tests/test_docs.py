@@ -13,6 +13,7 @@ import torch
 import detect
 from detect import config
 from detect.config import document
+from detect.doctor.document import table
 from detect.models.registry import NECKS
 from detect.weights import zoo
 
@@ -131,6 +132,11 @@ def test_every_page_with_python_is_run():
 def test_the_page_of_settings_is_what_the_schema_says():
     written_anew_by = "python tools/settings.py > docs/configuration.md"
     assert text_of("docs/configuration.md") == document.page(), written_anew_by
+
+
+def test_the_page_on_checks_lists_all_that_is_found():
+    _, _, listed = text_of("docs/check.md").partition("\n| id | severity |")
+    assert f"| id | severity |{listed}".rstrip("\n") == table(), "python tools/check.py --list prints the table"
 
 
 @pytest.mark.parametrize("page", ["docs/configuration.md", "docs/parts.md"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from detect import config
-from detect.config.schema import DarknetSettings
+from detect.config.schema import DarknetSettings, Settings
 from detect.doctor.anchors import NEAR, Fit
 from detect.errors import UserError
 from detect.files import printable, write_text
@@ -67,9 +67,7 @@ def _has_parent(configuration: AnyPath) -> bool:
     return "base" in yaml.safe_load(Path(configuration).read_text(encoding="utf-8"))
 
 
-def _whole(
-    settings: "config.read.AnySettings", anchors: Sequence[Sequence[Sequence[int]]], size: int, data: str
-) -> str:
+def _whole(settings: Settings, anchors: Sequence[Sequence[Sequence[int]]], size: int, data: str) -> str:
     """All the settings as YAML, with other anchors, input size and data."""
     settings.model.head["anchors"] = [[list(pair) for pair in scale] for scale in anchors]
     settings.input.size = size

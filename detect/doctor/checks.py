@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from detect.data.text_reader import TextReader
 from detect.doctor.description import DataSet, Split
@@ -42,7 +41,8 @@ class Example:
         return printable(self.file) + (f":{self.where}" if self.where.isdigit() else f" {self.where}")
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """What a check found in one split: how often, and the first `SHOWN` of them at least."""
 
     count: int

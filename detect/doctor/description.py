@@ -49,7 +49,8 @@ class Split:
         self.bad_boxes, self.learn = bad_boxes, learn
         self.places, self.labels, self.boxes, self.areas, self.crowds, self.scores = reader.annotations
         self.looks: list[Look] = []  # at the images' files, once `look` was called
-        self.seen: Looks | None = None  # how they look, once it was called thoroughly
+        self.seen: Looks | None = None  # how those at the places `sound` look, once it was called thoroughly
+        self.sound = np.zeros(0, dtype=np.int64)
 
     @classmethod
     def read(cls, name: str, reader: Reader, bad_boxes: str = "stop", learn: float = 0.5) -> "Split":
@@ -127,7 +128,8 @@ class Split:
         """Look at the images' files: at their headers, or at all that they hold."""
         self.looks = look_at_all(self.images, thoroughly)
         if thoroughly:
-            self.seen = look_at("" if look.problem else path for path, look in zip(self.paths, self.looks, strict=True))
+            self.sound = np.array([place for place, look in enumerate(self.looks) if not look.problem], dtype=np.int64)
+            self.seen = look_at(self.paths[place] for place in self.sound.tolist())
 
 
 @dataclass

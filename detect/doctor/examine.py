@@ -13,6 +13,7 @@ from detect.doctor.faults import fault_findings
 from detect.errors import UserError, nearest
 
 SPLITS = (TRAIN, "val", "test")  # are told first
+NO_SET = "images.list"  # the fault of a JSON file in the folder of the annotations that is something else
 
 
 def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | None = None) -> DataSet:
@@ -30,6 +31,8 @@ def read_set(data: DataSettings, anchors: np.ndarray | None = None, size: int | 
         for name in names
         if name != "test-dev"
     ]
+    named = {*SPLITS, *data.splits}
+    found = [split for split in found if split.name in named or NO_SET not in split.faults]
     return DataSet(found, anchors, size, data.accept)
 
 

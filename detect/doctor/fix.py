@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -135,7 +135,7 @@ class Copy:
         if count:
             self.changes.append(Change(self.split.name, what, count, list(islice(first, SHOWN))))
 
-    def _told(self, rows: Sequence[int]) -> Iterator[str]:
+    def _told(self, rows: Iterable[int]) -> Iterator[str]:
         return (f"{self.split.reader.where(int(row))}" for row in rows)
 
     def _names(self, places: Sequence[int]) -> Iterator[str]:

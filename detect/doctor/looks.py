@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from detect.data.check_files import (
     CHUNK,
+    MISSING,
     READERS,
     Problem,
     header_problem,
-    missing_file,
     size_problem,
     unreadable_image,
 )
@@ -40,15 +40,16 @@ def look_at_all(images: ImageTable, thoroughly: bool) -> list[Look]:
     looks: list[Look] = []
     with ThreadPoolExecutor(min(READERS, 2 * (os.cpu_count() or 1))) as readers:
         for start in range(0, len(images), CHUNK):
-            chunk = images[start : start + CHUNK]
-            is_there = [os.path.isfile(record.path) for record in chunk]
-            found = readers.map(look, compress(chunk, is_there))
-            looks += [next(found) if there else _missing(one) for one, there in zip(chunk, is_there, strict=True)]
+            places = range(start, min(start + CHUNK, len(images)))
+            paths = [images.paths[place] for place in places]
+            is_there = [os.path.isfile(path) for path in paths]
+            found = readers.map(look, (images[place] for place in compress(places, is_there)))
+            looks += [next(found) if there else _missing(path) for path, there in zip(paths, is_there, strict=True)]
     return looks
 
 
-def _missing(record: ImageRecord) -> Look:
-    return Look(missing_file(record.path, with_hint=False))
+def _missing(path: str) -> Look:
+    return Look(Problem(MISSING, f"{path}: is not there"))
 
 
 def _look(record: ImageRecord, thoroughly: bool) -> Look:

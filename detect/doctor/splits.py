@@ -191,7 +191,11 @@ def _repeated(split: Split, places: dict[int, int], relation: str) -> Found:
 def _near_pairs(*splits: Split) -> np.ndarray:
     """`near_duplicates` of splits one after the other, without those whose files have the same bytes."""
     seen = [split.seen for split in splits if split.seen]
-    pairs = near_duplicates(Looks(*map(np.concatenate, zip(*seen, strict=True)))) if seen else np.zeros((0, 2), int)
+    if not seen:
+        return np.zeros((0, 2), dtype=np.int64)
+    firsts = np.cumsum([0, *(len(split.images) for split in splits[:-1])])
+    places = np.concatenate([split.sound + first for split, first in zip(splits, firsts, strict=True)])
+    pairs = places[near_duplicates(Looks(*map(np.concatenate, zip(*seen, strict=True))))]
     digests = [look.digest for split in splits for look in split.looks]
     differ = [digests[one] != digests[two] for one, two in pairs.tolist()]
     return pairs[np.array(differ, dtype=bool)]
