@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.reader import box_problems
+from detect.data.reader import BAD_BOXES, box_problems
 from detect.doctor.boxes import are_corners, beyond_rows, twins
 from detect.doctor.checks import SHOWN
 from detect.doctor.classes import joined_classes
@@ -145,7 +145,7 @@ class Copy:
 
     def _leave_out_records(self) -> None:
         """What the reader could not use is in none of its columns."""
-        lost = [faults for faults in self.split.faults.values() if not faults.first[0].is_bad_box]
+        lost = [faults for fault_id, faults in self.split.faults.items() if fault_id not in BAD_BOXES]
         first = (f"{fault.where}" for faults in lost for fault in faults.first)
         self._change("records left out that cannot be used", sum(faults.count for faults in lost), first)
 

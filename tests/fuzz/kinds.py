@@ -4,6 +4,7 @@ import io
 import json
 import random
 import struct
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +15,17 @@ import torch
 from PIL import Image
 
 from detect import config
-from detect.config.schema import ClassifierSettings, Settings
+from detect.config.schema import ClassifierSettings, DataSettings, Settings, SplitSettings
 from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
 from detect.data.coco import read_image_list
+from detect.data.coco_json import read_object
 from detect.data.dataset import Dataset
+from detect.doctor import examine as doctor
+from detect.doctor.fix import write_copy
+from detect.doctor.page import page
+from detect.doctor.table import as_values, lines
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
@@ -302,6 +308,20 @@ def read_set(path: Path) -> None:
             assert sample.boxes.shape == (len(sample.labels), 4) and np.isfinite(sample.boxes).all()
 
 
+def examine_set(path: Path) -> None:
+    """All that the doctor does; what it can copy can be trained on."""
+    splits = {"train": SplitSettings(images=".", annotations=path.name)}
+    data = doctor.read_set(DataSettings(root=str(path.parent), splits=splits), np.array([[9.0, 9.0], [30, 20]]), 64)
+    findings = doctor.examine(data)
+    assert "\x1b" not in "".join([*lines(data, findings), json.dumps(as_values(data, findings))])
+    page(data, findings, "x")
+    with tempfile.TemporaryDirectory() as out:
+        write_copy(data, out)
+        annotations = Path(out, "annotations", "train.json")
+        if all(read_object(annotations)[key] for key in ("images", "categories")):
+            Dataset.of_coco(annotations, Path(out, "images", "train"))
+
+
 def encoded(suffix: str, mode: str = "RGB", **options: Any) -> Callable[[Path], bytes]:
     """What makes a small image with edges and noise in that format."""
 
@@ -402,6 +422,7 @@ KINDS = {
     "onnx": Kind(".onnx", onnx, run_onnx, (of_bytes,), 60),
     "folded": Kind(".npz", folded, read_folded, (of_bytes,), 100),
     "annotations": Kind(".json", coco, read_set, (of_json, of_json, of_bytes), 400),
+    "examined": Kind(".json", coco, examine_set, (of_json, of_json, of_bytes), 150),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
     "labels": Kind(".json", coco, lambda p: checked_out(p, overwrite=False), (of_json, of_bytes), 60),
     "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, LARGEST),
