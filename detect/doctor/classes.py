@@ -1,14 +1,16 @@
 """Checks of the classes: their names, whether there is something of each to learn, and whether the splits agree."""
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from detect.darknet.names import modern
 from detect.doctor.checks import SHOWN, Example, Found, check
 from detect.doctor.description import TRAIN, DataSet, Split, objects_by_class
 from detect.errors import nearest
 
+SHORT, LONG = 5, 60  # letters of names that may be one of another by a slip of the pen
 UNEVEN = 100  # times as many boxes as the rarest class has
 
 
@@ -49,8 +51,8 @@ def _empty_example(split: Split, says: str) -> Example:
 )
 def same_name(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
-        joined = joined_classes(split)
-        yield _classes_found(split, [label for label, first in enumerate(joined) if label != first], joined)
+        pairs = [(first, label) for label, first in enumerate(joined_classes(split)) if label != first]
+        yield classes_found(split, pairs, partial(_same_name_text, split))
 
 
 def joined_classes(split: Split) -> list[int]:
@@ -59,14 +61,9 @@ def joined_classes(split: Split) -> list[int]:
     return [first.setdefault(name, label) for label, name in enumerate(split.names)]
 
 
-def _classes_found(split: Split, labels: Sequence[int], joined: Sequence[int]) -> Found:
-    ids = [category["id"] for category in split.categories]
-    texts = [
-        f"'{split.names[label]}' is the name of the ids {ids[joined[label]]} ({split.class_counts[joined[label]]} "
-        f"boxes) and {ids[label]} ({split.class_counts[label]} boxes)"
-        for label in labels
-    ]
-    return _names_found(split, texts)
+def _same_name_text(split: Split, pair: tuple[int, int]) -> str:
+    one, other = (f"{split.categories[label]['id']} ({split.class_counts[label]} boxes)" for label in pair)
+    return f"'{split.names[pair[0]]}' is the name of the ids {one} and {other}"
 
 
 @check(
@@ -80,8 +77,11 @@ def similar(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
         pairs = [pair for pair in similar_pairs(sorted(set(split.names))) if pair not in told]
         told.update(pairs)
-        counts = objects_by_class([split])
-        yield _names_found(split, [f"'{a}' ({counts[a]} boxes) and '{b}' ({counts[b]} boxes)" for a, b in pairs])
+        yield classes_found(split, pairs, partial(_similar_text, objects_by_class([split])))
+
+
+def _similar_text(counts: Mapping[str, int], pair: tuple[str, str]) -> str:
+    return " and ".join(f"'{name}' ({counts[name]} boxes)" for name in pair)
 
 
 def similar_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -89,12 +89,11 @@ def similar_pairs(names: Sequence[str]) -> list[tuple[str, str]]:
 
     Names that differ by their numbers ("cell 1", "cell 2") are not similar.
     """
-    plain = {name: re.sub(r"[\W_]+", "", name.casefold()) for name in names}
     by_plain: dict[str, list[str]] = {}
     for name in names:
-        by_plain.setdefault(plain[name], []).append(name)
-    pairs = [pair for alike in by_plain.values() for pair in combinations(alike, 2)]
-    longer = sorted((word for word in by_plain if len(word) >= 5), key=len)
+        by_plain.setdefault(re.sub(r"[\s_.-]+", "", name.casefold()) or name, []).append(name)
+    pairs = [(alike[0], other) for alike in by_plain.values() for other in alike[1:]]
+    longer = sorted((word for word in by_plain if SHORT <= len(word) <= LONG), key=len)
     spellings: dict[str, str] = {}  # of each word without one of its letters
     for word in longer:
         for spelling in {word, *(word[:i] + word[i + 1 :] for i in range(len(word)))}:
@@ -122,7 +121,7 @@ def without_boxes(data: DataSet) -> Iterator[Found]:
     counts = objects_by_class(data.trains)
     if any(counts.values()):
         names = [name for name, count in counts.items() if not count]
-        yield _names_found(data.trains[0], [f"'{name}' has no box" for name in names])
+        yield classes_found(data.trains[0], names, "'{}' has no box".format)
 
 
 @check(
@@ -133,9 +132,14 @@ def without_boxes(data: DataSet) -> Iterator[Found]:
 )
 def unknown(data: DataSet) -> Iterator[Found]:
     for split in data.splits if data.trains else ():
-        known = data.trains[0].names
-        names = [name for name in split.names if modern(name) not in set(map(modern, known))]
-        yield _names_found(split, [f"'{name}' is no class of train{_near(name, known)}" for name in names])
+        known = set(map(modern, data.trains[0].names))
+        names = [name for name in split.names if modern(name) not in known]
+        yield classes_found(split, names, partial(_unknown_text, data.trains[0].names))
+
+
+def _unknown_text(known: Sequence[str], name: str) -> str:
+    hint = nearest(name, known)
+    return f"'{name}' is no class of train{hint if 'did you mean' in hint else ''}"
 
 
 @check(
@@ -149,7 +153,7 @@ def absent(data: DataSet) -> Iterator[Found]:
     if val and val.is_object.any():
         there = {modern(name) for name, count in objects_by_class([val]).items() if count}
         names = [name for name, count in objects_by_class(data.trains).items() if count and modern(name) not in there]
-        yield _names_found(val, [f"'{name}' has no box" for name in names])
+        yield classes_found(val, names, "'{}' has no box".format)
 
 
 @check(
@@ -162,16 +166,10 @@ def uneven(data: DataSet) -> Iterator[Found]:
     counts = sorted((count, name) for name, count in objects_by_class(data.trains).items() if count)
     if counts:
         most, frequent = counts[-1]
-        rare = [f"'{name}' has {count} boxes, '{frequent}' {most}" for count, name in counts if count * UNEVEN < most]
-        yield _names_found(data.trains[0], rare)
+        rare = [(name, count) for count, name in counts if count * UNEVEN < most]
+        yield classes_found(data.trains[0], rare, lambda one: f"'{one[0]}' has {one[1]} boxes, '{frequent}' {most}")
 
 
-def _names_found(split: Split, texts: Sequence[str]) -> Found:
-    """`Found` for classes, a text for each."""
-    return Found(len(texts), [Example(split.source, "categories", text) for text in texts[:SHOWN]])
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    """The nearest of `names`, if one is near."""
-    hint = nearest(name, names)
-    return hint if "did you mean" in hint else ""
+def classes_found(split: Split, classes: Sequence[Any], text: Callable[[Any], str]) -> Found:
+    """`Found` for classes, or pairs of them; `text` says what is wrong with one."""
+    return Found(len(classes), [Example(split.source, "categories", text(one)) for one in classes[:SHOWN]])

@@ -71,12 +71,8 @@ def _images_of_others(data: DataSet, split: Split) -> list[int]:
     """The images of train that another split has too, unless that are all: then nobody can say where they belong."""
     if split.name != "train":
         return []
-    shared: set[int] = set()
-    for other in data.splits:
-        if other is not split:
-            files = set(shared_images(split, other).values())
-            contents = {split.paths[place] for place in files}
-            shared |= {place for place, path in enumerate(split.paths) if path in contents}
+    others = (other for other in data.splits if other is not split)
+    shared = {place for other in others for ours, _ in shared_images(split, other) for place in ours}
     return sorted(shared) if len(shared) < len(split.images) else []
 
 

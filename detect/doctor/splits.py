@@ -2,8 +2,8 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from itertools import product
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from itertools import chain, product
 from typing import TypeVar
 
 import numpy as np
@@ -87,9 +87,9 @@ def near(data: DataSet) -> Iterator[Found]:
 )
 def duplicates(data: DataSet) -> Iterator[Found]:
     for train, other in _pairs_of_splits(data):
-        twins = shared_images(train, other)
-        examples = [_same_example(other, place, train.paths[twin]) for place, twin in list(twins.items())[:SHOWN]]
-        yield Found(len(twins), examples)
+        twins = {place: ours[0] for ours, theirs in shared_images(train, other) for place in theirs}
+        shown = sorted(twins.items())[:SHOWN]
+        yield Found(len(twins), [_same_example(other, place, train.paths[twin]) for place, twin in shown])
 
 
 @check(
@@ -124,36 +124,35 @@ def same_bytes(split: Split) -> dict[int, int]:
     return {place: first for place, first in found.items() if split.paths[place] != split.paths[first]}
 
 
-def shared_images(train: Split, other: Split) -> dict[int, int]:
-    """{place in `other`: place in `train`} of the images that both have: one file, or two with the same bytes.
+def shared_images(train: Split, other: Split) -> list[tuple[list[int], list[int]]]:
+    """Images that both splits have, as one file or as several with the same bytes: places in `train`, in `other`.
 
-    Bytes are compared where the sizes of two files and their ends are the same, so that few files are read whole.
+    Bytes are compared where the sizes of files and their ends are the same, so that few files are read whole.
     """
-    by_path = {path: place for place, path in reversed(list(enumerate(train.paths)))}
-    shared = {place: by_path[path] for place, path in enumerate(other.paths) if path in by_path}
-    rest = [(other, place) for place in range(len(other.paths)) if place not in shared]
-    groups = _still_alike([[*((train, place) for place in range(len(train.paths))), *rest]], _bytes_of, train)
-    groups = _still_alike(groups, _ends_of, train)
-    for group in _still_alike(groups, digest, train):
-        first = next(place for split, place in group if split is train)
-        shared.update({place: first for split, place in group if split is other})
-    return dict(sorted(shared.items()))
+    places: dict[str, tuple[list[int], list[int]]] = {}  # of each file, in both splits
+    for side, split in enumerate((train, other)):
+        for place, path in enumerate(split.paths):
+            places.setdefault(path, ([], []))[side].append(place)
+    groups = [list(places)]
+    for key_of in (_bytes_of, _ends_of, digest):
+        groups = [same for group in groups for same in _alike(group, key_of) if all(_sides(same, places))]
+    copied = {path for group in groups for path in group}
+    groups += [[path] for path, sides in places.items() if all(sides) and path not in copied]
+    return [_sides(group, places) for group in groups]
 
 
-Image = tuple[Split, int]  # an image of a split, by its place
+def _alike(paths: Sequence[str], key_of: Callable[[str], Hashable]) -> list[list[str]]:
+    """Those of the files that have the same key as others, in groups; an empty key is none."""
+    by_key = defaultdict(list)
+    for path in paths:
+        by_key[key_of(path)].append(path)
+    return [same for key, same in by_key.items() if key and len(same) > 1]
 
 
-def _still_alike(groups: list[list[Image]], key_of: Callable[[str], Hashable], train: Split) -> list[list[Image]]:
-    """The groups cut into such of the same key, of which those with images of train and of another split are kept."""
-    alike = []
-    for group in groups:
-        by_key = defaultdict(list)
-        for split, place in group:
-            by_key[key_of(split.paths[place])].append((split, place))
-        alike += [
-            same for key, same in by_key.items() if key and 0 < sum(split is train for split, _ in same) < len(same)
-        ]
-    return alike
+def _sides(paths: Sequence[str], places: Mapping[str, tuple[list[int], list[int]]]) -> tuple[list[int], list[int]]:
+    """The places of several files in both splits."""
+    ours, theirs = zip(*(places[path] for path in paths), strict=True)
+    return sorted(chain(*ours)), sorted(chain(*theirs))
 
 
 def _bytes_of(path: str) -> int:

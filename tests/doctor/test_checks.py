@@ -342,6 +342,8 @@ def test_every_fault_of_a_reader_is_in_the_table(made):
         (["class1", "class2"], []),
         (["bear", "teddy bear"], []),
         (["fork", "form"], []),
+        (["+", "-", "C", "C++"], []),
+        (["a" * 100_000, "a" * 99_999], []),
     ],
 )
 def test_similar_names(names, pairs):

@@ -55,6 +55,11 @@ def cleaned(made, out):
     return findings, settings, changes
 
 
+def copies_of_an_image_of_val(made):
+    for name in ("a2.jpg", "a3.jpg"):
+        shutil.copy(made.images / "b1.jpg", made.images / name)
+
+
 CASES = [  # what is spoilt, the change that is told, images and boxes left in train (of 4 and 12)
     (missing, "images left out whose files cannot be used as they are recorded: 1 (photo_a1.jpg)", 3, 9),
     (corrupt, "images left out whose files cannot be used as they are recorded: 1 (a1.jpg)", 3, 9),
@@ -66,6 +71,7 @@ CASES = [  # what is spoilt, the change that is told, images and boxes left in t
     (same, "images joined with the first of the same: 1 (a2.jpg)", 3, 12),
     (shared_bytes, "images left out that another split has: 1 (a3.jpg)", 3, 9),
     (shared_file, "images left out that another split has: 1 (a3.jpg)", 3, 9),
+    (copies_of_an_image_of_val, "images left out that another split has: 2 (a2.jpg; a3.jpg)", 2, 6),
     (corners, "boxes read as [left, top, right, bottom]: 12", 4, 12),
     (beyond, "boxes cut at the border of their image: 1 (annotations[2])", 4, 12),
     (twice, "boxes left out that were drawn twice: 1 (annotations[12])", 4, 14),
