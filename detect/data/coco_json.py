@@ -181,7 +181,8 @@ class CocoReader(Reader):
 
     def _leave_out_root(self) -> None:
         """Take out a class without boxes whose only use is to stand above all others, as Roboflow writes one."""
-        records = [record for record in self.content.get("categories", ()) if isinstance(record, dict)]
+        listed = self.content.get("categories")
+        records = [record for record in listed if isinstance(record, dict)] if isinstance(listed, list) else []
         above = {str(record.get("supercategory")) for record in records}
         for label, category in enumerate(self.categories):
             is_root = above == {category["name"], "none"} and len(records) > 1

@@ -55,7 +55,7 @@ def write_copy(data: DataSet, out: str | os.PathLike[str]) -> list[Change]:
         copy = Copy(split, _images_of_others(data, split))
         changes += copy.changes
         root = Path(os.path.commonpath([Path(path).parent for path in split.paths] or [split.source.parent]))
-        write_text(folder / "annotations" / f"{split.name}.json", json.dumps(copy.content(root), ensure_ascii=False))
+        write_text(folder / "annotations" / f"{split.name}.json", json.dumps(copy.content(root)))
         _link(folder / "images" / split.name, root)
     return changes
 

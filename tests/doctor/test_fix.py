@@ -119,6 +119,13 @@ def test_a_sound_set_is_copied_unchanged(made, tmp_path):
         assert content["images"] == getattr(made, split)["images"]
 
 
+def test_names_that_are_broken_unicode_are_kept(made, tmp_path):
+    made.train["categories"][0]["name"] = made.val["categories"][0]["name"] = "Schr\ud800ube"
+    cleaned(made, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "annotations" / "train.json").read_text())
+    assert content["categories"] == made.train["categories"]
+
+
 def test_what_nobody_can_mend_is_left(made, tmp_path):
     made.val = made.train
     findings, _, changes = cleaned(made, tmp_path / "out")
