@@ -108,7 +108,10 @@ def test_the_page_on_python_detects_trains_evaluates_and_exports(workplace, pyth
 def test_the_page_on_python_says_what_is_returned(python_page):
     """Keys of what train, evaluate, export and label return, and of a result as plain values."""
     text, names = python_page
-    for returned in (*(names[n] for n in ("trained", "report", "exported", "labelled")), names["result"].to_dict()):
+    for returned in (
+        *(names[n] for n in ("checked", "trained", "report", "exported", "labelled")),
+        names["result"].to_dict(),
+    ):
         assert not [key for key in returned if f"`{key}`" not in text]
 
 
