@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from detect.data.reader import BAD_BOXES, box_problems
 from detect.doctor.boxes import are_corners, beyond_rows, twins
 from detect.doctor.checks import SHOWN
 from detect.doctor.classes import joined_classes
-from detect.doctor.description import DataSet, Split
+from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.splits import repeats, same_bytes, shared_images
 from detect.errors import UserError
 from detect.files import cannot_write, made_folder, printable, write_text
@@ -52,7 +52,7 @@ def write_copy(data: DataSet, out: str | os.PathLike[str]) -> list[Change]:
     made_folder(folder / "images")
     changes = []
     for split in data.splits:
-        copy = Copy(split, _images_of_others(data, split))
+        copy = Copy(split, _images_of_others(data, split), data.accept)
         changes += copy.changes
         root = Path(os.path.commonpath([Path(path).parent for path in split.paths] or [split.source.parent]))
         write_text(folder / "annotations" / f"{split.name}.json", json.dumps(copy.content(root)))
@@ -69,7 +69,7 @@ def _link(place: Path, folder: Path) -> None:
 
 def _images_of_others(data: DataSet, split: Split) -> list[int]:
     """The images of train that another split has too, unless that are all: then nobody can say where they belong."""
-    if split.name != "train":
+    if split.name != TRAIN or "split.duplicates" in data.accept:
         return []
     others = (other for other in data.splits if other is not split)
     shared = {place for other in others for ours, _ in shared_images(split, other) for place in ours}
@@ -79,12 +79,18 @@ def _images_of_others(data: DataSet, split: Split) -> list[int]:
 class Copy:
     """A split without what its checks found, as far as that is certain.
 
+    Args:
+        of_others: images that are left out because another split has them.
+        accept: ids of checks that find no mistakes in this set.
+
     Attributes:
         changes: what was done.
     """
 
-    def __init__(self, split: Split, of_others: Sequence[int] = ()) -> None:
-        self.split, self.changes = split, list[Change]()
+    def __init__(self, split: Split, of_others: Sequence[int] = (), accept: Collection[str] = ()) -> None:
+        self.split, self.changes, self.accept = split, list[Change](), accept
+        self.has_corners = "box.corners" not in accept and are_corners(split)
+        self.joined = np.arange(len(split.names)) if "class.same_name" in accept else np.array(joined_classes(split))
         self.boxes, self.labels, self.places = split.corners.copy(), split.labels.copy(), split.places.copy()
         self.keeps_image = np.ones(len(split.images), dtype=bool)
         self.keeps_box = np.ones(len(split.labels), dtype=bool)
@@ -100,7 +106,6 @@ class Copy:
         """COCO's JSON of what is kept; file names are relative to `root`."""
         split, ids = self.split, self.split.images.ids.tolist()
         category_ids = [category["id"] for category in split.categories]
-        joined = joined_classes(split)
         images = [
             {"id": ids[place], "file_name": Path(os.path.relpath(split.paths[place], root)).as_posix()}
             | dict(zip(("width", "height"), split.sizes[place].tolist(), strict=True))
@@ -119,7 +124,7 @@ class Copy:
             annotations.append(
                 annotation | ({} if np.isnan(split.scores[row]) else {"score": split.scores[row].item()})
             )
-        kept = [category for label, category in enumerate(split.categories) if joined[label] == label]
+        kept = [category for label, category in enumerate(split.categories) if self.joined[label] == label]
         return {"images": images, "annotations": annotations, "categories": kept}
 
     def _area(self, row: int, box: Sequence[float]) -> float:
@@ -146,14 +151,13 @@ class Copy:
         self._change("records left out that cannot be used", sum(faults.count for faults in lost), first)
 
     def _join_classes(self) -> None:
-        joined = np.array(joined_classes(self.split), dtype=np.int64)
-        others = np.flatnonzero(joined != np.arange(len(joined)))
-        self.labels = joined[self.labels]
+        others = np.flatnonzero(self.joined != np.arange(len(self.joined)))
+        self.labels = self.joined.astype(np.int64)[self.labels]
         names = (printable(self.split.names[label]) for label in others)
         self._change("classes joined with the first of their name", len(others), names)
 
     def _read_corners(self) -> None:
-        if are_corners(self.split):
+        if self.has_corners:
             self.boxes = self.split.boxes.astype(np.float32)  # they are xyxy already
             self._change("boxes read as [left, top, right, bottom]", len(self.boxes), iter(()))
 
@@ -164,7 +168,7 @@ class Copy:
         bad = (box_problems(sides, split.limits) >= 0) & ~split.crowds
         self.keeps_box &= ~bad
         self._change("boxes left out that nothing can be learned from", int(bad.sum()), self._told(np.flatnonzero(bad)))
-        if not are_corners(split):
+        if not self.has_corners:
             cut = beyond_rows(split)
             self._change("boxes cut at the border of their image", len(cut), self._told(cut))
         kept = ~split.crowds
@@ -183,8 +187,9 @@ class Copy:
     def _join_images(self) -> None:
         """Images that are listed twice, or are copies of others, give their boxes to the first."""
         split = self.split
-        first = repeats(split.paths)
-        for place, one in same_bytes(split).items():
+        first = {} if "image.listed_twice" in self.accept else repeats(split.paths)
+        copies = {} if "image.same" in self.accept else same_bytes(split)
+        for place, one in copies.items():
             first.setdefault(place, first.get(one, one))
         joined = {place: one for place, one in first.items() if self.keeps_image[place] and self.keeps_image[one]}
         targets = np.arange(len(split.images))
@@ -194,6 +199,8 @@ class Copy:
         self._change("images joined with the first of the same", len(joined), self._names(list(joined)))
 
     def _leave_out_twins(self) -> None:
+        if "box.twice" in self.accept:
+            return
         rows = np.flatnonzero(self.keeps_box & ~self.split.crowds)
         pairs = twins(self.places[rows], self.labels[rows], self.boxes[rows])
         later = rows[np.unique(pairs[:, 1])]

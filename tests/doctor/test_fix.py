@@ -119,6 +119,20 @@ def test_a_sound_set_is_copied_unchanged(made, tmp_path):
         assert content["images"] == getattr(made, split)["images"]
 
 
+def test_what_is_accepted_is_no_mistake_that_is_mended(made, tmp_path):
+    for spoil in (twice, listed_twice, same, shared_bytes, same_name):
+        spoil(made)
+    described = made.read()
+    described.accept = ["box.twice", "image.listed_twice", "image.same", "split.duplicates", "class.same_name"]
+    assert [finding for finding in examine(described) if finding.severity != "note"] == []
+    assert write_copy(described, tmp_path / "out") == []
+    corners(made)
+    described = made.read()
+    described.accept = ["box.corners"]
+    examine(described)
+    assert not any("right, bottom" in str(change) for change in write_copy(described, tmp_path / "corners"))
+
+
 def test_names_that_are_broken_unicode_are_kept(made, tmp_path):
     made.train["categories"][0]["name"] = made.val["categories"][0]["name"] = "Schr\ud800ube"
     cleaned(made, tmp_path / "out")
