@@ -53,10 +53,6 @@ class TextReader(Reader):
         self.files = Paths()  # of annotations
         self._columns = [array(code) for code in "iiiiddbd"]  # file, line, place, label, box, area, crowd, score
 
-    def release(self) -> None:
-        self._columns.clear()
-        self.files = Paths()
-
     def message(self, fault: Fault) -> str:
         return f"{fault.where}: {fault.sentence}"
 
