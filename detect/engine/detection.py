@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from torch import Tensor, nn
 from detect import config
 from detect.config.schema import DataSettings, Settings
 from detect.darknet.names import modern
+from detect.data.cache import image_cache
 from detect.data.check_files import check_files
 from detect.data.coco import CocoDataset, has_split
 from detect.data.detection import DetectionData
 from detect.data.joined import JoinedDataset
-from detect.data.loader import training_batches
+from detect.data.loader import DetectionImages, stream_of, training_batches
 from detect.data.sample import Batch
+from detect.data.stream import Stream
 from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
@@ -76,8 +79,20 @@ def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
 def _described(name: str, images: DetectionData) -> Iterator[str]:
     """Lines on a set of images for the log."""
     counts = [len(image.objects) for image in images.images]
-    yield f"{name}: {len(images)} images ({counts.count(0)} empty), {sum(counts)} boxes: {images.source}"
+    yield f"{name}: {len(images)} images ({counts.count(0)} without objects), {sum(counts)} boxes: {images.source}"
     yield from images.notes
+
+
+def _told_of_rare(stream: Stream, threshold: float) -> Iterator[str]:
+    """A line on the images that are taken more often, if any are."""
+    if stream.factors is None:
+        return
+    more, passes = stream.factors[stream.factors > 1], stream.turns.sum() / len(stream)
+    yield (
+        f"train: {len(more)} of {len(stream)} images hold classes that fewer than {threshold:.2%} of the images have; "
+        f"they are taken up to {stream.factors.max():.1f} times as often, so that all have had a turn after "
+        f"{passes:.2f} epochs"
+    )
 
 
 class DetectionTask(Task):
@@ -102,6 +117,7 @@ class DetectionTask(Task):
             check_boxes(self.train_set)
         for images in filter(None, (*sets_of(self.train_set), self.val_set)):
             check_files(images.source, images.images)
+        self.cache = image_cache(self.train_set, settings)
 
     def build(self) -> nn.Module:
         network = config.build_model(self.settings, len(self.categories))
@@ -134,7 +150,8 @@ class DetectionTask(Task):
             raise UserError(f"train.teacher: {weights.path} {error}") from error
 
     def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
-        return training_batches(self.train_set, self.settings, total_steps, stride, start)
+        images = partial(DetectionImages, cache=self.cache)
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, images)
 
     def loss(self, outputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         device = outputs[0].device
@@ -170,6 +187,9 @@ class DetectionTask(Task):
         else:
             yield from _described("train", self.train_set)
         yield from _classes_without_boxes(self.train_set)
+        yield from _told_of_rare(stream_of(self.train_set, self.settings), self.settings.data.repeat_rare)
+        if self.cache:
+            yield self.cache.describe()
         if self.val_set:
             yield from _described("val", self.val_set)
             yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)

@@ -13,6 +13,7 @@ from detect import config
 from detect.data.loader import loader_failure
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
+from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
@@ -75,6 +76,7 @@ class Trainer:
         self.sums = {}  # terms summed over the steps since the last row of the history
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
+        self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
 
@@ -187,6 +189,8 @@ class Trainer:
 
         seconds = time.monotonic() - started
         self.pace.add(train.batch, seconds, waiting)
+        if line := self.loader_watch.add(train.batch, seconds, waiting):
+            log.say(line)
         self.sums["steps"] = self.sums.get("steps", 0) + 1
         for name, value in total.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
