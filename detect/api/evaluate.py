@@ -9,7 +9,7 @@ from detect import config
 from detect.api.load import AnyPath, open_detector
 from detect.api.say import Say, quiet
 from detect.config.schema import ClassifierSettings, Settings
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.image_folder import ImageFolder
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
@@ -67,9 +67,9 @@ def evaluate(
         if split == "test-dev" and described:
             return report_test_dev(opened.predictor, described, opened.categories, folder, name, batch, log)
         if annotations and images:
-            dataset = CocoDataset(annotations, images, bad_boxes="drop")
+            dataset = Dataset.of_coco(annotations, images, bad_boxes="drop")
         else:
-            dataset = CocoDataset.of_split(described, split)
+            dataset = Dataset.of_split(described, split)
         return report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples)
 
 

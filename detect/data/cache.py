@@ -3,6 +3,7 @@
 import hashlib
 import mmap
 import multiprocessing
+import os
 import struct
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -147,12 +148,12 @@ class DiskCache(ImageCache):
                 file.write(np.ascontiguousarray(image).data)
 
     def _file(self, index: int) -> Path:
-        name = f"{self.dataset.images[index].path.resolve()}\0{self.longest}".encode(errors="surrogateescape")
+        name = f"{os.path.abspath(self.dataset.images.paths[index])}\0{self.longest}".encode(errors="surrogateescape")
         digest = hashlib.sha256(name).hexdigest()[:32]
         return self.folder / digest[:2] / digest
 
     def _stamp(self, index: int) -> bytes:
-        about = self.dataset.images[index].path.stat()
+        about = os.stat(self.dataset.images.paths[index])
         return STAMP.pack(about.st_size, about.st_mtime_ns)
 
     def _is_whole(self, index: int) -> bool:

@@ -1,4 +1,4 @@
-"""Training a detector: COCO data, the YOLO loss, AP."""
+"""Training a detector: images with boxes, the YOLO loss, AP."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,9 @@ from detect.config.schema import DataSettings, Settings
 from detect.darknet.names import modern
 from detect.data.cache import image_cache
 from detect.data.check_files import check_files
-from detect.data.coco import CocoDataset, has_split
+from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
+from detect.data.formats import has_split
 from detect.data.joined import JoinedDataset
 from detect.data.loader import DetectionImages, stream_of, training_batches
 from detect.data.sample import Batch
@@ -37,10 +38,10 @@ from detect.weights.start import by_name
 
 def training_set(data: DataSettings) -> DetectionData:
     """The split `train` of a set, or of it and those beside it as one."""
-    first = CocoDataset.of_split(data, "train")
+    first = Dataset.of_split(data, "train")
     if not data.beside:
         return first
-    sets = [first, *(CocoDataset.of_split(one, "train") for one in data.beside)]
+    sets = [first, *(Dataset.of_split(one, "train") for one in data.beside)]
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares)
 
@@ -52,9 +53,9 @@ def sets_of(images: DetectionData) -> Sequence[DetectionData]:
 
 def check_boxes(images: DetectionData) -> None:
     """Raise UserError if there is no box to learn from."""
-    if any(len(image.objects) for image in images.images):
+    regions = len(images.images.boxes)
+    if images.images.object_counts.any():
         return
-    regions = sum(len(image.boxes) for image in images.images)
     notes = " ".join(f" ({note})" for note in images.notes)
     raise UserError(
         f"{images.source}: holds no box to learn from: {len(images)} images with {regions} ignore regions and no "
@@ -64,9 +65,8 @@ def check_boxes(images: DetectionData) -> None:
 
 def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
     """A line on the classes that nothing can be learned of, if there are any."""
-    counts = np.zeros(len(images.categories), dtype=np.int64)
-    for image in images.images:
-        np.add.at(counts, image.labels[image.objects], 1)
+    is_object = images.images.weights > 0
+    counts = np.bincount(images.images.labels[is_object], minlength=len(images.categories))
     names = [f"'{printable(images.categories[label]['name'])}'" for label in np.flatnonzero(counts == 0)]
     if names:
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
@@ -78,8 +78,8 @@ def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
     """Lines on a set of images for the log."""
-    counts = [len(image.objects) for image in images.images]
-    yield f"{name}: {len(images)} images ({counts.count(0)} without objects), {sum(counts)} boxes: {images.source}"
+    counts = images.images.object_counts
+    yield f"{name}: {len(images)} images ({(counts == 0).sum()} without objects), {counts.sum()} boxes: {images.source}"
     yield from images.notes
 
 
@@ -110,7 +110,7 @@ class DetectionTask(Task):
         self.yolo_loss = None  # made with the model, whose anchors it takes; so is what compares it with a teacher
         self.teacher = self.teacher_loss = None
         if has_split(settings.data, "val"):
-            self.val_set: DetectionData = CocoDataset.of_split(settings.data, "val")
+            self.val_set: DetectionData = Dataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
             self.ground_truth = indexed(self.val_set.ground_truth())
         if not settings.train.teacher:

@@ -1,7 +1,7 @@
 """A detector evaluated on a set of images: detections of every image, then the referee."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from detect.darknet.names import modern
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageRecord
 from detect.errors import UserError
 from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
 from detect.files import printable
@@ -46,7 +47,7 @@ def evaluate_dataset(
 
 def detect_images(
     predictor: "Predictor",
-    records: list[ImageRecord],
+    records: Sequence[ImageRecord],
     category_ids: list[int | None],
     batch: int = 16,
     show_progress: bool = False,
@@ -60,18 +61,18 @@ def detect_images(
         batch: images given to the predictor at a time.
     """
     results = []
-    chunks = [records[i : i + batch] for i in range(0, len(records), batch)]
+    chunks = [range(i, min(i + batch, len(records))) for i in range(0, len(records), batch)]
     with ThreadPoolExecutor(max_workers=4) as readers:
         pending = []
         bar = tqdm(total=len(records), unit="image", disable=not show_progress, leave=None)
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
-                pending.append([readers.submit(record.read) for record in ahead])
+                pending.append([readers.submit(records[i].read) for i in ahead])
             images = [future.result() for future in pending.pop(0)]
-            for record, found in zip(chunk, predictor.detect_batch(images), strict=True):
+            for i, found in zip(chunk, predictor.detect_batch(images), strict=True):
                 ids = [category_ids[label] for label in found.labels.tolist()]
-                keep = [i for i, category_id in enumerate(ids) if category_id is not None]
-                results += to_coco_results(record.id, found.boxes[keep], found.scores[keep], [ids[i] for i in keep])
+                keep = [k for k, category_id in enumerate(ids) if category_id is not None]
+                results += to_coco_results(records[i].id, found.boxes[keep], found.scores[keep], [ids[k] for k in keep])
             bar.update(len(chunk))
         bar.close()
     return results

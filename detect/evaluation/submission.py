@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from detect.data.coco_json import short
+from detect.data.reader import short
 from detect.errors import UserError
 from detect.evaluation.coco import Detection
 from detect.files import replacing, write_text

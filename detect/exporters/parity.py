@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset
@@ -96,7 +96,7 @@ def agreeing(path: Path, weights: Weights, runtime: TorchRuntime, request: Reque
             raise cannot_write(path, error) from error
         best = _check(made, runtime, images, request)
         if dataset and best:
-            dataset.images = dataset.images[: request.check]
+            dataset.images = dataset.images.take(range(min(request.check, len(dataset))))
             before, after = (average_precision(each, weights, dataset) for each in (runtime, best))
             where = f"{len(dataset.images)} images of {dataset.source}"
             request.log(f"AP on {where}: PyTorch {before:.4f}, {best!r} {after:.4f}")
@@ -169,9 +169,9 @@ def require(agreement: Agreement, tolerance: Tolerance, tested: ExportedRuntime)
         )
 
 
-def average_precision(runtime: Runtime, weights: Weights, dataset: CocoDataset) -> float:
+def average_precision(runtime: Runtime, weights: Weights, dataset: Dataset) -> float:
     """AP on those images that `dataset.images` still lists."""
-    ids = {image.id for image in dataset.images}
+    ids = set(dataset.images.ids.tolist())
     truth = dataset.ground_truth()
     truth["annotations"] = [of for of in truth["annotations"] if of["image_id"] in ids]
     predictor = Predictor(runtime, nms=weights.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from detect.config.schema import AugmentSettings, DataSettings, InputSettings, Settings, TrainSettings
 from detect.data import cache as caching
 from detect.data.cache import STAMP, DiskCache, RAMCache, image_cache
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.joined import JoinedDataset
 from detect.errors import UserError
 from detect.ops.image import write_image
@@ -40,7 +40,7 @@ def dataset(tmp_path):
     annotations = [{"image_id": 0, "category_id": 1, "bbox": [9, 6, 30, 24], "iscrowd": crowd} for crowd in (0, 1)]
     content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
     (tmp_path / "set.json").write_text(json.dumps(content))
-    return CocoDataset(tmp_path / "set.json", tmp_path / "images")
+    return Dataset.of_coco(tmp_path / "set.json", tmp_path / "images")
 
 
 def assert_same(one, other):

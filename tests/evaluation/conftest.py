@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.evaluation.coco import indexed
 
 
@@ -15,6 +15,6 @@ def ground_truth_from(tmp_path_factory):
 
     def ground_truth_from(content):
         (folder / "val.json").write_text(json.dumps(content))
-        return indexed(CocoDataset(folder / "val.json", folder, bad_boxes="drop").ground_truth())
+        return indexed(Dataset.of_coco(folder / "val.json", folder, bad_boxes="drop").ground_truth())
 
     return ground_truth_from

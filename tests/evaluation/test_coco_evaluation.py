@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.evaluation.coco import (
     METRICS,
@@ -83,7 +83,7 @@ def by_pycocotools(annotations_file, detections, image_ids=None):
 
 
 def load(annotations_file):
-    dataset = CocoDataset(annotations_file, annotations_file.parent, bad_boxes="drop")
+    dataset = Dataset.of_coco(annotations_file, annotations_file.parent, bad_boxes="drop")
     return indexed(dataset.ground_truth())
 
 

@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.darknet.names import COCO as OLDER
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS
@@ -42,7 +42,7 @@ def coco_files(root, count=5, categories=CATEGORIES):
             annotations.append(record | {"area": box[2] * box[3], "iscrowd": 0})
     content = {"images": images, "annotations": annotations, "categories": categories[::-1]}
     (root / "val.json").write_text(json.dumps(content))
-    return CocoDataset(root / "val.json", root / "images")
+    return Dataset.of_coco(root / "val.json", root / "images")
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_batch_size_changes_nothing_on_real_photos(shared, tmp_path):
     ids = {image["id"] for image in content["images"]}
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
     (tmp_path / "val.json").write_text(json.dumps(content))
-    dataset = CocoDataset(tmp_path / "val.json", folder / "images", bad_boxes="drop")
+    dataset = Dataset.of_coco(tmp_path / "val.json", folder / "images", bad_boxes="drop")
     predictor = random_predictor(len(dataset.categories), 96)
     (one, of_one), (many, of_many) = (
         evaluate_dataset(predictor, dataset, dataset.categories, batch) for batch in (1, 16)
