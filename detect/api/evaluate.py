@@ -32,6 +32,7 @@ def evaluate(
     names: AnyPath | None = None,
     batch: int = 16,
     resamples: int = 0,
+    fast: bool = False,
     log: Say = quiet,
     warn: Say = quiet,
     **options: Any,
@@ -46,11 +47,13 @@ def evaluate(
         name: of the method in test-dev files.
         out: folder for the files; the run's folder by default, else a new one in `runs`.
         resamples: of the images, for "intervals" in which 95% of their APs lie (a bootstrap).
+        fast: take the numbers of the evaluator in NumPy, which are the same, instead of waiting for pycocotools.
         log: called with each line of the report.
         warn: called with each note on the weights.
 
     Returns:
-        The twelve metrics by name, "per_class", and the numbers of "images" and "detections"; "file": the detections.
+        The twelve metrics by name, "per_class", and the numbers of "images" and "detections"; "file": the detections;
+        "evaluator": "pycocotools" or "NumPy".
 
     Raises:
         UserError: weights or data cannot be used, or the file cannot be written.
@@ -70,7 +73,7 @@ def evaluate(
             dataset = Dataset.of_coco(annotations, images, bad_boxes="drop")
         else:
             dataset = Dataset.of_split(described, split)
-        return report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples)
+        return report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples, fast)
 
 
 def evaluate_classifier(

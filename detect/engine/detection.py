@@ -24,8 +24,8 @@ from detect.data.stream import Stream
 from detect.engine.log import save_images
 from detect.engine.task import Task
 from detect.errors import UserError
-from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
+from detect.evaluation.tables import GroundTruth
 from detect.files import printable
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
@@ -106,13 +106,13 @@ class DetectionTask(Task):
         self.train_set = training_set(settings.data)
         self.source = self.train_set.source
         self.categories = self.train_set.categories
-        self.ground_truth = None
+        self.truth: GroundTruth | None = None
         self.yolo_loss = None  # made with the model, whose anchors it takes; so is what compares it with a teacher
         self.teacher = self.teacher_loss = None
         if has_split(settings.data, "val"):
             self.val_set: DetectionData = Dataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
-            self.ground_truth = indexed(self.val_set.ground_truth())
+            self.truth = GroundTruth.of(self.val_set.ground_truth())
         if not settings.train.teacher:
             check_boxes(self.train_set)
         for images in filter(None, (*sets_of(self.train_set), self.val_set)):
@@ -170,14 +170,11 @@ class DetectionTask(Task):
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-        report, _ = evaluate_dataset(
-            predictor,
-            self.val_set,
-            self.categories,
-            show_progress=sys.stderr.isatty(),
-            ground_truth=self.ground_truth,
+        show_progress = sys.stderr.isatty()
+        evaluation = evaluate_dataset(
+            predictor, self.val_set, self.categories, show_progress=show_progress, truth=self.truth
         )
-        return report.metrics
+        return evaluation.report.metrics
 
     def describe(self) -> Iterator[str]:
         if isinstance(self.train_set, JoinedDataset):
@@ -193,6 +190,7 @@ class DetectionTask(Task):
         if self.val_set:
             yield from _described("val", self.val_set)
             yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)
+            yield "AP is computed in NumPy, with pycocotools' results"
         train = self.settings.train
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"

@@ -1,4 +1,4 @@
-"""A detector evaluated on a set of images: detections of every image, then the referee."""
+"""A detector evaluated on a set of images: detections of every image, and what they are worth."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from detect.darknet.names import modern
 from detect.data.detection import DetectionData
 from detect.data.records import ImageRecord
 from detect.errors import UserError
-from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
+from detect.evaluation.fast import Evaluation, evaluate
+from detect.evaluation.tables import Detections, GroundTruth
 from detect.files import printable
 
 if TYPE_CHECKING:
@@ -30,19 +30,18 @@ def evaluate_dataset(
     categories: list[dict[str, Any]],
     batch: int = 16,
     show_progress: bool = False,
-    ground_truth: COCO | None = None,
-) -> tuple[CocoReport, list[Detection]]:
-    """Detect on every image of a set -> (`CocoReport`, detections in COCO's results format).
+    truth: GroundTruth | None = None,
+) -> Evaluation:
+    """Detect on every image of a set, and evaluate; `detect.evaluation.coco` has the referee's word on the same.
 
     Args:
         predictor: `Predictor` made with `EVALUATION_THRESHOLDS`.
         categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
-        ground_truth: the set's, if it is `indexed` already.
+        truth: the set's, if it was read already.
     """
     category_ids = match_categories(categories, dataset.categories, dataset.source)
-    ground_truth = ground_truth or indexed(dataset.ground_truth())
-    detections = detect_images(predictor, dataset.images, category_ids, batch, show_progress)
-    return evaluate_detections(ground_truth, detections), detections
+    truth = truth or GroundTruth.of(dataset.ground_truth())
+    return evaluate(truth, detect_images(predictor, dataset.images, category_ids, batch, show_progress))
 
 
 def detect_images(
@@ -51,8 +50,8 @@ def detect_images(
     category_ids: list[int | None],
     batch: int = 16,
     show_progress: bool = False,
-) -> list[Detection]:
-    """Detections of image files in COCO's results format.
+) -> Detections:
+    """Detections of image files, rounded as files of results are.
 
     Args:
         records: the images.
@@ -60,7 +59,7 @@ def detect_images(
             (its detections are left out).
         batch: images given to the predictor at a time.
     """
-    results = []
+    parts = []
     chunks = [range(i, min(i + batch, len(records))) for i in range(0, len(records), batch)]
     with ThreadPoolExecutor(max_workers=4) as readers:
         pending = []
@@ -72,10 +71,11 @@ def detect_images(
             for i, found in zip(chunk, predictor.detect_batch(images), strict=True):
                 ids = [category_ids[label] for label in found.labels.tolist()]
                 keep = [k for k, category_id in enumerate(ids) if category_id is not None]
-                results += to_coco_results(records[i].id, found.boxes[keep], found.scores[keep], [ids[k] for k in keep])
+                kept = (found.boxes[keep], found.scores[keep], [ids[k] for k in keep])
+                parts.append(Detections.in_image(records[i].id, *kept))
             bar.update(len(chunk))
         bar.close()
-    return results
+    return Detections.joined(parts)
 
 
 def match_categories(

@@ -10,7 +10,8 @@ from detect.data.coco_json import CocoReader
 from detect.data.dataset import Dataset
 from detect.data.reader import box_problems
 from detect.errors import UserError
-from detect.evaluation.coco import evaluate_detections, indexed
+from detect.evaluation.coco import evaluate_detections
+from detect.evaluation.tables import Detections, GroundTruth
 
 
 def valid():
@@ -186,7 +187,8 @@ def test_ids_of_64_bits_are_kept_to_the_last_digit(tmp_path, number):
         for a in dataset.ground_truth()["annotations"]
     ]
     assert {a["image_id"] for a in found} == {number}
-    assert evaluate_detections(indexed(dataset.ground_truth()), found).metrics["AP"] == 1
+    truth = GroundTruth.of(dataset.ground_truth())
+    assert evaluate_detections(truth, Detections.of(found)).metrics["AP"] == 1
 
 
 @pytest.mark.parametrize("box", [[0.1, 0.2, 0.3, 0.4], [0.9, 0.9, 0.3, 1.0], [0.5, 0.5, 0.001, 0.002]])
