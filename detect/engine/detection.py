@@ -87,10 +87,13 @@ def _told_of_rare(stream: Stream, threshold: float) -> Iterator[str]:
     """A line on the images that are taken more often, if any are."""
     if stream.factors is None:
         return
-    more, passes = stream.factors[stream.factors > 1], stream.turns.sum() / len(stream)
+    more, passes = (stream.factors > 1).sum(), stream.turns.sum() / len(stream)
+    if not more:
+        yield f"train: no class is in fewer than {threshold:.2%} of the images, so data.repeat_rare changes nothing"
+        return
     yield (
-        f"train: {len(more)} of {len(stream)} images hold classes that fewer than {threshold:.2%} of the images have; "
-        f"they are taken up to {stream.factors.max():.1f} times as often, so that all have had a turn after "
+        f"train: {more} of {len(stream)} images hold classes that fewer than {threshold:.2%} of the images have; they "
+        f"are taken up to {stream.factors.max():.1f} times as often, so that all have had a turn after "
         f"{passes:.2f} epochs"
     )
 

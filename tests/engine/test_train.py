@@ -167,6 +167,9 @@ def test_with_a_cache_tiles_and_rare_classes_a_run_resumes_exactly_too(squares, 
         "train: 5 of 8 images hold classes that fewer than 90.00% of the images have; they are taken up to 1.9 times "
         "as often, so that all have had a turn after 1.38 epochs"
     )
+    settings.data.repeat_rare = 0.2
+    nothing = "train: no class is in fewer than 20.00% of the images, so data.repeat_rare changes nothing"
+    assert nothing in list(DetectionTask(settings).describe())
     assert any(line.startswith("cache: 8 images of their own size need 0.00 GB of ") for line in lines)
     assert "train: 8 images (3 without objects), 7 boxes: " in "\n".join(lines)
 
