@@ -20,9 +20,7 @@ from detect.ops.image import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
 
-LOOKED_FOR = (
-    "data.yaml with names and train, a .data file, or a classes.txt with text files beside images or in labels/"
-)
+LOOKED_FOR = "data.yaml with names and train, a .data file, or classes.txt with text files beside images or in labels/"
 YAML_SUFFIXES = (".yaml", ".yml")
 IS_DESCRIPTION = (re.compile(r"^names\s*:", re.M), re.compile(r"^(train|val|test)\s*:", re.M))
 NAMES_FILES = ("classes.txt", "obj.names", "labels.names", "predefined_classes.txt")
