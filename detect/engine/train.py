@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ import torch
 
 from detect import config
 from detect.data.loader import loader_failure
+from detect.engine.album import Album
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
 from detect.engine.loader_watch import LoaderWatch
@@ -19,13 +21,16 @@ from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, held
 from detect.models.detector import as_input
+from detect.report.events import Events
+from detect.report.progress import results_figure
 from detect.weights.files import write_checkpoint
 from detect.weights.start import load_matching
 
+BATCHES_SHOWN = 3
 NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 
 
@@ -42,7 +47,8 @@ class Trainer:
         state: a checkpoint's mapping to go on from, or None.
 
     Raises:
-        UserError: weights do not fit, an image cannot be read, a loss is not finite, memory or disk is full.
+        UserError: TensorBoard is asked for and not installed, weights do not fit, an image cannot be read, a loss is
+            not finite, memory or disk is full.
     """
 
     def __init__(
@@ -79,6 +85,7 @@ class Trainer:
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
+        self.events = Events(self.folder, self.step) if train.tensorboard else None
 
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
@@ -112,7 +119,8 @@ class Trainer:
             Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
-        log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
+        log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
+        self.album = Album(self.folder, log.say)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
         keep_freed_memory()
@@ -120,6 +128,8 @@ class Trainer:
             with held() as stops:
                 if self.step == 0:
                     self.save()
+                    for name, draw in self.task.drawings().items():
+                        self.album.add(name, draw)
                 if self.is_due:
                     self._end_of_period(log)
                 while self.step < until:
@@ -164,8 +174,8 @@ class Trainer:
                 raise
             image_ids += batch.image_ids
             waiting += time.monotonic() - asked
-            if self.step == 0 and not total:
-                self.task.save_image(batch, self.folder / "train_batch.jpg")
+            if self.step < BATCHES_SHOWN and not total:
+                self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
             terms = self._forward(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
@@ -231,21 +241,26 @@ class Trainer:
         }
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
-            metrics = self.evaluate()
+            evaluated = self.evaluate()
+            metrics = evaluated.metrics
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
             leading = self.task.leading
             if metrics[leading] >= max((r[leading] for r in self.history if leading in r), default=-1.0):
-                write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
+                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))  # of equals the last
                 line += "  (best so far)"
             row |= metrics
+            for name, draw in evaluated.drawings.items():
+                self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
+        terms = [name for name in self.sums if name != "steps"]
         self.sums, self.pace, self.is_due = {}, Pace(), False
         log.results(self.history)
+        self.album.add("results.png", partial(results_figure, self.history, terms, self.task.shown))
         self.save()
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics by name of the averaged weights on split val."""
+    def evaluate(self) -> Evaluated:
+        """The averaged weights on split val."""
         return self.task.evaluate(self.ema.average if self.ema else self.network, self.device)
 
     def save(self) -> None:
@@ -264,13 +279,15 @@ class Trainer:
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
 
-    def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+    def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         network = self.ema.average if self.ema else self.network
+        thresholds = evaluated.thresholds if evaluated else None
         return {
             "config": config.to_dict(self.settings),
             "categories": self.task.categories,
             "model": network.state_dict(),
-            "metrics": metrics,
+            "metrics": evaluated.metrics if evaluated else None,
+            "thresholds": thresholds.to_dict() if thresholds else None,
         }
 
     def _cuda_random(self) -> torch.Tensor | None:

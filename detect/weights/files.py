@@ -27,6 +27,7 @@ from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.files import cannot_read, cannot_write, missing, replacing
 from detect.inference.engines import is_exported
+from detect.inference.thresholds import Thresholds
 from detect.ops.letterbox import GREY
 from detect.weights.fit import misfit
 from detect.weights.mask import with_trained_mask
@@ -49,6 +50,7 @@ class Weights:
     categories: list[Category]
     tensors: dict[str, Tensor]  # of the network, by name; the averaged ones where there is an average
     notes: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None  # that suited each class best
     training: Mapping[str, Any] | None = None
     _network: nn.Module | None = field(default=None, repr=False)
 
@@ -124,15 +126,20 @@ def read(
         raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
     training = None
     if path.suffix == ".safetensors":
-        values, categories, tensors = _read_safetensors(path)
+        values, categories, tensors, thresholds = _read_safetensors(path)
     else:
         training = read_checkpoint(path)
         if not _is_plain(training["config"]):
             raise UserError(f"{path}: its config is damaged")
         values, categories, tensors = training["config"], training["categories"], _tensors_of(path, training)
+        thresholds = training.get("thresholds")
     categories = _checked_categories(path, categories)
+    try:
+        thresholds = Thresholds.of(thresholds, len(categories))
+    except ValueError as error:
+        raise UserError(f"{path}: its thresholds {error}; train or evaluate it again") from error
     settings = config.from_dict(values, None, path, overrides, settings_type, override_name)
-    return Weights(path, settings, categories, tensors, training=training)
+    return Weights(path, settings, categories, tensors, thresholds=thresholds, training=training)
 
 
 def weights_file(path: AnyPath) -> Path:
@@ -214,13 +221,14 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
-    """(config, categories, tensors) of a `.safetensors` file."""
+def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor], Any]:
+    """(config, categories, tensors, thresholds or None) of a `.safetensors` file."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
-        return json.loads(metadata["config"]), json.loads(metadata["categories"]), tensors
+        thresholds = json.loads(metadata.get("thresholds", "null"))
+        return json.loads(metadata["config"]), json.loads(metadata["categories"]), tensors, thresholds
     except (KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: has no config and class names in its metadata; not released by this tool") from error
     except Exception as error:
@@ -256,6 +264,36 @@ def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
         raise cannot_write(path, error) from error
 
 
+def keeping_file(path: AnyPath) -> Path:
+    """The file that `write_thresholds` writes to.  Raises UserError where there is none."""
+    if not os.path.lexists(path) and str(path) in known_names():
+        raise UserError(
+            f"{path}: released weights stay as they are; export them to a file of your own, and evaluate that"
+        )
+    path = weights_file(path)
+    if path.suffix not in (".pt", ".safetensors"):
+        raise UserError(
+            f"{path}: cannot keep thresholds; a .pt and a .safetensors can, and what is exported takes them"
+        )
+    return path
+
+
+def write_thresholds(path: AnyPath, thresholds: Thresholds) -> Path:
+    """Write thresholds into a `.pt` or `.safetensors` file that is there, or a run folder's; returns the file's path.
+
+    All else in it stays as it is.  Raises UserError.
+    """
+    path = keeping_file(path)
+    if path.suffix == ".pt":
+        write_checkpoint(path, read_checkpoint(path) | {"thresholds": thresholds.to_dict()})
+        return path
+    _, _, tensors, _ = _read_safetensors(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    _save(path, tensors, metadata | {"thresholds": json.dumps(thresholds.to_dict())})
+    return path
+
+
 def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> None:
     """Write `weights` as a file to release: tensors, and config, categories and geometry in the metadata.
 
@@ -266,6 +304,8 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     values["train"]["init"] = values["train"]["teacher"] = None
     size = weights.settings.input.size
     metadata = {"config": values, "categories": weights.categories}
+    if weights.thresholds:
+        metadata["thresholds"] = weights.thresholds.to_dict()
     if isinstance(weights.settings, ClassifierSettings):
         resize = weights.settings.input.resize or size
         metadata["centre_crop"] = {"size": size, "resize": resize, "scale": "short side"}
@@ -278,8 +318,12 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
     if too_large:
         raise UserError(f"{path}: {too_large[0]} holds numbers beyond 16 bits or not finite; write it in 32 bits")
+    _save(path, tensors, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def _save(path: AnyPath, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+            save_file(tensors, temporary, metadata)
     except SafetensorError as error:
         raise cannot_write(path, error) from error

@@ -96,4 +96,4 @@ def test_a_state_of_wrong_types_or_shapes_is_refused(stopped, change):
 def test_what_a_state_writes_is_what_it_reads(stopped):
     state = read_checkpoint(stopped / "last.pt")
     names = TrainingState.__dataclass_fields__
-    assert state.keys() == {*names, "config", "categories", "metrics"}
+    assert state.keys() == {*names, "config", "categories", "metrics", "thresholds"}

@@ -20,6 +20,7 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
+from detect.api.load import predictor_of
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine import loader_watch
@@ -584,7 +585,10 @@ def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_p
 
 def test_a_run_folder_holds_what_it_promises(squares, tmp_path):
     trained(settings_of(squares, steps=3), tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"best.pt", "last.pt", "log.txt", "results.csv", "train_batch.jpg"}
+    batches = {f"train_batch{number}.jpg" for number in range(3)}
+    files = {"best.pt", "last.pt", "log.txt", "results.csv", "results.png", "labels.png"}
+    shown = {"val_labels.jpg", "val_predictions.jpg"}
+    assert {p.name for p in tmp_path.iterdir()} == files | batches | shown
     header, row = (tmp_path / "results.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True)).keys() >= {"epoch", "step", "box", "obj", "AP"}
     assert read(tmp_path).categories == [{"id": 2 + 3 * i, "name": n} for i, n in enumerate(("red", "green", "blue"))]
@@ -605,6 +609,10 @@ def test_one_image_can_be_overfitted(tmp_path):
     )  # fmt: skip
     row = trained(settings, tmp_path / "run").history[-1]
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
+    kept = read(tmp_path / "run").thresholds  # of four objects, so one for all classes
+    assert kept.data == "1 images of val.json" and len(kept.scores) == 3 and len(set(kept.scores)) == 1
+    predictor = predictor_of(read(tmp_path / "run"), min_score="auto", device="cpu")
+    assert len(predictor(tmp_path / "images" / "val" / "0.png")) == len(objects)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import random
 import struct
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +36,7 @@ from detect.exporters.graph import description, reference, write_onnx
 from detect.inference.exported import Exported
 from detect.inference.labels import checked_out
 from detect.inference.sources import find_items, read_frames
+from detect.inference.thresholds import Thresholds
 from detect.models.registry import BACKBONES
 from detect.ops.image import MAX_PIXELS, read_image
 from detect.weights.files import Weights, read, write_checkpoint, write_safetensors
@@ -192,20 +194,22 @@ TENSORS = (
 
 def trained() -> Weights:
     settings = config.from_dict({"model": MODEL, "input": {"size": 64}})
-    return Weights.of(config.build_model(settings, 2).eval(), settings, CATEGORIES, Path("run"))
+    weights = Weights.of(config.build_model(settings, 2).eval(), settings, CATEGORIES, Path("run"))
+    return replace(weights, thresholds=Thresholds((0.25, 0.5), 0.5, "9 images of val.json"))
 
 
 def checkpoint(folder: Path) -> bytes:
     weights = trained()
     state = {"model": weights.network.state_dict(), "config": config.to_dict(weights.settings)}
-    write_checkpoint(folder / "good.pt", state | {"categories": CATEGORIES, "metrics": None, "ema": None})
+    state |= {"categories": CATEGORIES, "metrics": None, "ema": None, "thresholds": weights.thresholds.to_dict()}
+    write_checkpoint(folder / "good.pt", state)
     return (folder / "good.pt").read_bytes()
 
 
 def of_checkpoint(data: bytes, rng: random.Random) -> bytes:
     """A checkpoint with some of its values or tensors replaced."""
     state = torch.load(io.BytesIO(data), weights_only=True)
-    part = rng.choice(("model", "config", "categories", None))
+    part = rng.choice(("model", "config", "categories", "thresholds", None))
     odd = VALUES + TENSORS
     if part is None:
         state = of_tree(state, rng, odd)
@@ -228,7 +232,7 @@ def of_safetensors_header(data: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     about = header["__metadata__"]
-    what = rng.choice(("config", "categories", "header"))
+    what = rng.choice(("config", "categories", "thresholds", "header"))
     if what == "header":
         header = of_tree(header, rng)
     else:
