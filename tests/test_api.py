@@ -16,7 +16,8 @@ from detect import config
 from detect.inference.thresholds import Thresholds
 from detect.inference.tiling import Tiling
 from detect.ops.image import write_image
-from detect.weights.files import Weights, write_checkpoint, write_safetensors
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, write_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -23,11 +24,11 @@ from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
-from detect.interrupt import Interrupted, held
+from detect.interrupt import Interrupted, heard, held
 from detect.models.detector import as_input
 from detect.report.events import Events
 from detect.report.progress import results_figure
-from detect.weights.files import write_checkpoint
+from detect.weights.checkpoint import write_checkpoint
 from detect.weights.start import load_matching
 
 BATCHES_SHOWN = 3
@@ -80,6 +81,7 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
+        self.saved = 0  # the step that last.pt was written after
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
         self.loader_watch = LoaderWatch(self.settings)
@@ -149,7 +151,7 @@ class Trainer:
                 stops.clear()  # nothing is left to stop
         except torch.OutOfMemoryError as error:
             raise UserError(self._out_of_memory()) from error
-        except RuntimeError as error:
+        except (RuntimeError, UserError) as error:  # UserError: a file that could not be written, say
             if failure := loader_failure(error):
                 raise failure from error
             raise
@@ -166,12 +168,7 @@ class Trainer:
             group["lr"] = lr
         for _ in range(train.accumulate):
             asked = time.monotonic()
-            try:
-                batch = next(batches)
-            except UserError:
-                if not total:
-                    self.save()  # an image that cannot be read costs no step
-                raise
+            batch = self._next_of(batches, is_first=not total)
             image_ids += batch.image_ids
             waiting += time.monotonic() - asked
             if self.step < BATCHES_SHOWN and not total:
@@ -206,6 +203,23 @@ class Trainer:
             self.sums[name] = self.sums.get(name, 0.0) + value
         epoch = self.schedule.epoch(self.step)
         log.step(self.step, epoch, total, lr, train.batch / seconds, waiting / seconds)
+
+    def _next_of(self, batches: Iterator[Any], is_first: bool) -> Any:
+        """The next batch. If none comes for the first part of a step, last.pt is written, so that no step is lost.
+
+        Raises:
+            UserError: an image cannot be read, or the loader processes failed.
+            Interrupted: a signal came, and no batch.
+        """
+        try:
+            with heard() if is_first else nullcontext():
+                return next(batches)
+        except (UserError, KeyboardInterrupt) as error:
+            if is_first:
+                self.save()
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(self.saved, self.folder, *error.args) from None
+            raise
 
     def _forward(self, batch: Any) -> dict[str, torch.Tensor]:
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
@@ -278,6 +292,7 @@ class Trainer:
             random={"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
+        self.saved = self.step
 
     def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         network = self.ema.average if self.ema else self.network
@@ -311,6 +326,7 @@ class Trainer:
         if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
             self.scaler.load_state_dict(state.scaler)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
+        self.saved = self.step
         torch.set_rng_state(state.random["cpu"])
         if self.device.type == "cuda" and state.random["cuda"] is not None:
             torch.cuda.set_rng_state(state.random["cuda"], self.device)

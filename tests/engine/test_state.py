@@ -9,7 +9,7 @@ import torch
 from detect.api.train import train
 from detect.engine.state import StateError, TrainingState
 from detect.errors import UserError
-from detect.weights.files import read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
 from tests.engine.test_train import settings_of, squares, trained  # noqa: F401  squares is a fixture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")

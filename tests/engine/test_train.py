@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +31,8 @@ from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.interrupt import Interrupted
 from detect.ops.image import write_image
-from detect.weights.files import read, read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
+from detect.weights.files import read
 from tests.small_nets import conv, net, section
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
@@ -343,6 +345,43 @@ def test_a_signal_finishes_the_step_and_saves(squares, tmp_path, number):
     resumed = Trainer(DetectionTask(settings), tmp_path, state=state)
     resumed.run()
     assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
+
+
+class Freezing(TrainingLog):
+    """A log that stops the loader processes after a step, as SIGSTOP does, and sends a signal a second later."""
+
+    def __init__(self, folder, number):
+        super().__init__(folder, 99, start=0)
+        self.number = number
+
+    def step(self, step, *rest):
+        super().step(step, *rest)
+        if step == 2:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGSTOP)
+            threading.Timer(1, os.kill, (os.getpid(), self.number)).start()
+
+
+@pytest.mark.parametrize(("number", "accumulate"), [(signal.SIGINT, 1), (signal.SIGTERM, 1)])
+def test_a_signal_is_heard_while_stopped_loader_processes_are_waited_for(squares, tmp_path, number, accumulate):
+    settings = settings_of(squares, steps=99, workers=2, batch=2, accumulate=accumulate, evaluate_every=99)
+    trainer = Trainer(DetectionTask(settings), tmp_path)
+    with pytest.raises(Interrupted) as caught:
+        trainer.run(log=Freezing(tmp_path, number))
+    state = read_checkpoint(tmp_path / "last.pt")
+    assert (caught.value.step, caught.value.number) == (state["step"], number)
+    assert 2 <= state["step"] < 99
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_loader_process_is_named_whatever_was_being_written(squares, tmp_path, monkeypatch):
+    def save(*_):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(torch, "save", save)
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=1, workers=0)), tmp_path)
+    with pytest.raises(UserError, match=r"^the loader processes failed \(DataLoader worker \(pid 7\) is killed"):
+        trainer.run()
 
 
 class Killing(TrainingLog):

@@ -14,7 +14,8 @@ from detect.models.classifier import Classifier
 from detect.models.detector import build_detector
 from detect.ops.image import read_image, write_image
 from detect.report.mosaics import GAP, TILE
-from detect.weights.files import read, read_checkpoint, write_safetensors
+from detect.weights.checkpoint import read_checkpoint
+from detect.weights.files import read, write_safetensors
 from detect.weights.start import load_matching
 
 pytestmark = pytest.mark.usefixtures("one_thread")

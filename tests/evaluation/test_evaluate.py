@@ -294,3 +294,15 @@ def test_tiles_find_what_is_too_small_in_large_images(tmp_path):
         for tiling in (None, Tiling(128, 0.25))
     )
     assert whole == 0 and tiled > 0.99
+
+
+def test_names_that_differ_by_the_thousand_are_counted_and_few_of_them_compared(monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        "detect.evaluation.evaluate.difflib.get_close_matches", lambda name, *_, **__: compared.append(name) or []
+    )
+    ours = [{"id": i, "name": f"number {i}"} for i in range(65_536)]
+    theirs = [{"id": i, "name": f"number {i}{'x' * (i > 0)}"} for i in range(65_536)]
+    first, second = matching_notes(ours, theirs, "val.json")
+    assert len(compared) == 4
+    assert first.endswith(" and 65525 more") and second.endswith(" and 65525 more")

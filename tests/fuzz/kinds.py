@@ -38,13 +38,15 @@ from detect.inference.labels import checked_out
 from detect.inference.sources import find_items, read_frames
 from detect.inference.thresholds import Thresholds
 from detect.models.registry import BACKBONES
-from detect.ops.image import MAX_PIXELS, read_image
-from detect.weights.files import Weights, read, write_checkpoint, write_safetensors
+from detect.ops.image import read_image
+from detect.ops.image_cost import MAX_MEMORY, MAX_PIXELS
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, read, write_safetensors
 from detect.weights.pplcnet import read_folded
 from tests.fuzz.mutations import VALUES, Mutation, of_bytes, of_json, of_lines, of_tree, of_yaml
 from tests.small_nets import conv, make, net, section, yolo
 
-LARGEST = 12 * MAX_PIXELS  # bytes that an image may take by what its header says
+FRAME = 12 * MAX_PIXELS  # bytes that a frame of a video may take by what its header says
 
 
 class Kind(NamedTuple):
@@ -496,14 +498,14 @@ KINDS = {
     "csv": Kind(".csv", in_format(CSV), read_described, (of_lines, of_bytes), 150),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
     "labels": Kind(".json", coco, lambda p: checked_out(p, overwrite=False), (of_json, of_bytes), 60),
-    "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, LARGEST),
-    "png of 16 bits": Kind(".png", encoded("png", "I;16"), read_image, (of_bytes,), 80, LARGEST),
-    "png with a palette": Kind(".png", encoded("png", "P"), read_image, (of_bytes,), 80, LARGEST),
-    "jpg": Kind(".jpg", encoded("jpeg", exif=TURNED), read_image, (of_bytes,), 120, LARGEST),
-    "bmp": Kind(".bmp", encoded("bmp"), read_image, (of_bytes,), 80, LARGEST),
-    "tif": Kind(".tif", encoded("tiff", compression="tiff_lzw"), read_image, (of_bytes,), 120, LARGEST),
-    "webp": Kind(".webp", encoded("webp"), read_image, (of_bytes,), 80, LARGEST),
-    "gif": Kind(".gif", encoded("gif", "P"), read_image, (of_bytes,), 80, LARGEST),
-    "avi": Kind(".avi", video(".avi", "MJPG"), watch, (of_bytes,), 60, LARGEST),
-    "mp4": Kind(".mp4", video(".mp4", "mp4v"), watch, (of_bytes,), 60, LARGEST),
+    "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "png of 16 bits": Kind(".png", encoded("png", "I;16"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "png with a palette": Kind(".png", encoded("png", "P"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "jpg": Kind(".jpg", encoded("jpeg", exif=TURNED), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "bmp": Kind(".bmp", encoded("bmp"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "tif": Kind(".tif", encoded("tiff", compression="tiff_lzw"), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "webp": Kind(".webp", encoded("webp"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "gif": Kind(".gif", encoded("gif", "P"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "avi": Kind(".avi", video(".avi", "MJPG"), watch, (of_bytes,), 60, FRAME),
+    "mp4": Kind(".mp4", video(".mp4", "mp4v"), watch, (of_bytes,), 60, FRAME),
 }

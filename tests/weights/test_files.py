@@ -23,11 +23,10 @@ from detect.errors import UserError
 from detect.files import replacing, write_text
 from detect.inference.thresholds import Thresholds
 from detect.models.detector import build_detector
+from detect.weights.checkpoint import read_checkpoint, write_checkpoint
 from detect.weights.files import (
     Weights,
     read,
-    read_checkpoint,
-    write_checkpoint,
     write_safetensors,
     write_thresholds,
 )
