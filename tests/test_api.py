@@ -14,6 +14,7 @@ from torch.testing import assert_close
 import detect
 from detect import config
 from detect.inference.thresholds import Thresholds
+from detect.inference.tiling import Tiling
 from detect.ops.image import write_image
 from detect.weights.checkpoint import write_checkpoint
 from detect.weights.files import Weights, write_safetensors
@@ -158,10 +159,11 @@ def test_auto_without_thresholds_is_one_sentence(weights):
 def test_arguments_of_load_are_heard(weights, image):
     assert detect.load(weights).min_score == 0.25
     assert detect.load(weights).size == 64
-    model = detect.load(weights, size=96, min_score=0.3, overlap="diou", threshold=0.2, batch=2, device="cpu")
+    model = detect.load(weights, size=96, min_score=0.3, nms="diou", nms_threshold=0.2, batch=2, device="cpu")
     assert (model.size, model.min_score, model.batch, model.runtime.device.type) == (96, 0.3, 2, "cpu")
     assert model.nms["overlap"] == "diou" and model.nms["threshold"] == 0.2
-    few, many = (detect.load(weights, min_score=0.1, threshold=t)(image) for t in (0.1, 0.9))
+    assert detect.load(weights, tile=640).tiling == Tiling(640, 0.2)
+    few, many = (detect.load(weights, min_score=0.1, nms_threshold=t)(image) for t in (0.1, 0.9))
     assert len(few) < len(many)
 
 
@@ -175,12 +177,14 @@ def test_arguments_of_load_are_heard(weights, image):
         ({"min_score": float("nan")}, "min_score"),
         ({"batch": 0}, "batch"),
         ({"device": "gpu"}, "gpu"),
-        ({"overlap": "soft"}, "soft"),
+        ({"nms": "soft"}, "soft"),
         ({"min_score": "low"}, "min_score"),
-        ({"threshold": None}, "threshold"),
+        ({"tile": 8}, "8: a tile's side is a whole number of px from 32 on"),
+        ({"tile": 64, "overlap": 0.9}, "from 0 to below 0.9"),
+        ({"nms_threshold": None}, "threshold"),
         ({"batch": True}, "batch"),
         ({"max_detections": 0}, "max_detections"),
-        ({"treshold": 0.5}, "did you mean 'threshold'"),
+        ({"nms_treshold": 0.5}, "did you mean 'nms_threshold'"),
     ],
 )
 def test_a_wrong_argument_is_one_sentence(weights, arguments, words):
@@ -188,7 +192,7 @@ def test_a_wrong_argument_is_one_sentence(weights, arguments, words):
         detect.load(weights, **arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"size": 0}, {"threshold": 7}, {"threshold": float("nan")}])
+@pytest.mark.parametrize("arguments", [{"size": 0}, {"nms_threshold": 7}, {"nms_threshold": float("nan")}])
 def test_a_number_out_of_range_is_refused(weights, arguments):
     with pytest.raises(detect.UserError):
         detect.load(weights, **arguments)

@@ -3,16 +3,19 @@
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from detect.errors import UserError
+from detect.errors import UserError, nearest
 from detect.files import printable
 from detect.inference.engines import ENGINES, is_exported, open_exported
 from detect.inference.predictor import Predictor
 from detect.inference.thresholds import Thresholds
+from detect.inference.tiling import AT_ONCE, OVERLAP, Tiling
 from detect.weights import zoo
 
 if TYPE_CHECKING:
     from detect.weights.files import Weights
 
+# arguments of `load`, as in the section `predict` of a configuration -> of `detect.ops.nms.nms`
+NMS_ARGUMENTS = {"nms": "overlap", "nms_threshold": "threshold", "nms_beta": "beta", "per_class": "per_class"}
 RELEASED = zoo.RELEASED[0].path  # what is loaded where no weights are named
 AnyPath = str | PathLike[str]
 
@@ -39,6 +42,8 @@ def load(
     engine: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    tile: int | None = None,
+    overlap: float = OVERLAP,
     **nms: Any,
 ) -> Predictor:
     """A `Predictor` with the detector in `weights`::
@@ -63,13 +68,18 @@ def load(
         precision: what an exported file is computed in: f32, bf16, f16; auto takes the fastest on this machine, which
             is measured once. f32 gives PyTorch's results to the last digits.
         threads: how many compute; all cores that this process may use by default.
-        nms: `overlap`, `threshold`, `beta`, `per_class` of `detect.ops.nms.nms`, instead of the configured.
+        tile: images larger than so many px are also looked at in square tiles of this side, each as large for the
+            network as a whole image is, to find small objects; None for never.
+        overlap: of neighbouring tiles, at the least, as a share of their side.
+        nms: `nms`, `nms_threshold`, `nms_beta`, `per_class` as in the section `predict` of a configuration, instead of
+            what the weights' says.
 
     Raises:
         UserError: the weights cannot be used or fetched, or an argument is out of range.
     """
     options: dict[str, Any] = {"size": size, "min_score": min_score, "max_detections": max_detections}
     options |= {"device": device, "batch": batch, "engine": engine, "precision": precision, "threads": threads}
+    options |= {"tile": tile, "overlap": overlap}
     return open_detector(weights, cfg, names, **options, **nms).predictor
 
 
@@ -132,9 +142,10 @@ def _exported(
     batch: int = 1,
     **options: Any,
 ) -> Opened:
+    at_once = max(batch, AT_ONCE) if options.get("tile") else batch
     if device not in (None, "cpu"):
         raise UserError(f"{device}: exported files run on the CPU here", argument="device")
-    runtime = open_exported(path, engine, precision, threads, images=batch)
+    runtime = open_exported(path, engine, precision, threads, images=at_once)
     if size not in (None, runtime.size):
         raise UserError(f"{size}: {printable(path)} was exported for {runtime.size} px; export it anew", "size")
     exported = runtime.exported
@@ -146,7 +157,7 @@ def _exported(
 def _predictor(
     runtime: Any, configured: dict[str, Any], thresholds: Thresholds | None, given: dict[str, Any]
 ) -> Predictor:
-    """With what the weights' configuration says, but for what is given beside: `Predictor`'s and `nms`'s arguments."""
+    """With what the weights' configuration says, but for what is given beside: arguments of `load`."""
     own = {name: given.pop(name, None) for name in ("min_score", "max_detections", "batch")}
     if own["min_score"] == "auto":
         if thresholds is None:
@@ -156,5 +167,10 @@ def _predictor(
                 argument="min_score",
             )
         own["min_score"] = thresholds.scores
+    tile, overlap = given.pop("tile", None), given.pop("overlap", OVERLAP)
+    for name in given:
+        if name not in NMS_ARGUMENTS:
+            raise UserError(f"there is no argument '{name}'{nearest(name, NMS_ARGUMENTS)}")
     chosen = configured | {name: value for name, value in own.items() if value is not None}
-    return Predictor(runtime, **chosen | {"nms": configured["nms"] | given})
+    chosen["nms"] = configured["nms"] | {NMS_ARGUMENTS[name]: value for name, value in given.items()}
+    return Predictor(runtime, **chosen, tiling=None if tile is None else Tiling(tile, overlap))

@@ -147,6 +147,13 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the NMS")
     sub.add_argument("--nms-threshold", type=number(-1, 1), help="overlap above which a detection is left out")
     sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"images at once ({default_batch})")
+    sub.add_argument(
+        "--tile",
+        type=whole(32, 100_000),
+        metavar="PX",
+        help="look at larger images in tiles of this side too (no tiles)",
+    )
+    sub.add_argument("--overlap", type=number(0, 0.89), help="of tiles, at the least, as a share of their side (0.2)")
     device_option(sub)
     sub.add_argument("--engine", choices=ENGINES, default="auto", help="that runs the file (the fastest installed)")
     sub.add_argument(
@@ -160,8 +167,10 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
 
 def predictor_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """What `predictor_options` and `darknet_options` were given, as arguments of `detect.load`."""
-    nms = {"overlap": args.nms, "threshold": args.nms_threshold}
-    given = {name: value for name, value in nms.items() if value is not None}
+    if args.overlap is not None and args.tile is None:
+        raise UserError("--overlap is of tiles; give --tile PX with it")
+    optional = ("nms", "nms_threshold", "tile", "overlap")
+    given = {name: getattr(args, name) for name in optional if getattr(args, name) is not None}
     same = ("size", "device", "batch", "cfg", "names", "engine", "precision", "threads")
     return {name: getattr(args, name) for name in same} | given
 

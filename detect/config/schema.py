@@ -150,6 +150,19 @@ class DataSettings(SetSettings):
     """Images with boxes: a mapping, a YAML file that holds it, a folder, or a list of such (all are learned from; the
     first gives the classes and is evaluated on)."""
 
+    repeat_rare: float = setting(
+        "share of the images; classes that fewer hold are rare, images with them are taken sqrt(this / theirs) times "
+        "as often (LVIS: 0.001); 0: all as often",
+        0.0,
+        low=0,
+        high=1,
+    )
+    cache: str = setting(
+        "where images are kept while training, shrunk to the largest input size (at their own size with augment.tile), "
+        "so that they are decoded once: in RAM, in files that the next training uses too, or not at all",
+        "none",
+        choices=("none", "ram", "disk"),
+    )
     beside: list[SetSettings] = setting("the others of a list of sets, mappings like this one", [])
 
 
@@ -174,8 +187,15 @@ class ColourSettings:
 class AugmentSettings(ColourSettings):
     """Random changes of a training image."""
 
+    tile: float = setting(
+        "probability of a part of the image, as large as the network's input and not scaled, instead of all of it: for "
+        "small objects in large images",
+        0.0,
+        low=0,
+        high=1,
+    )
     mosaic: float = setting("probability of four images in one", 0.0, low=0, high=1)
-    mosaic_off: float = setting("last share of the training that sees whole images only", 0.1, low=0, high=1)
+    mosaic_off: float = setting("last share of the training that sees no mosaics", 0.1, low=0, high=1)
     jitter: float = setting("share of a side by which it is cut or padded at the most", 0.3, low=0, high=0.49)
     zoom: float = setting(
         "by how much the image is cut or padded beside jitter, each edge by its own (Darknet's resize): at the most by "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from detect.data.sample import Sample
-from detect.ops.boxes import area
+from detect.ops.boxes import area, clip
 from detect.ops.letterbox import GREY
 
 if TYPE_CHECKING:
@@ -44,6 +44,26 @@ class Augment:
         # nothing is scaled; of ignore regions stays all that is seen
         keep = (area(boxes) >= area(sample.boxes[left]) * MIN_VISIBILITY) | (weights == 0)
         return Sample(changed["image"], boxes[keep], labels[keep], weights[keep], sample.image_id)
+
+
+def cut_out(sample: Sample, boxes: np.ndarray, image: np.ndarray) -> Sample:
+    """`image`, uint8 RGB [h, w, 3] that shows a part of a `Sample`, as one, with the boxes of which enough is seen.
+
+    Args:
+        boxes: [n, 4] xyxy, those of the sample in px of `image`, not cut yet.
+    """
+    cut = clip(boxes, image.shape[1], image.shape[0])
+    least = np.where(sample.weights > 0, area(boxes) * MIN_VISIBILITY, 0)  # of ignore regions all that is seen
+    keep = area(cut) >= np.maximum(least, MIN_AREA)
+    return Sample(image, cut[keep], sample.labels[keep], sample.weights[keep], sample.image_id)
+
+
+def random_tile(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
+    """A part of at most size x size px of a `Sample`, anywhere in it, at the image's own resolution."""
+    height, width = sample.image.shape[:2]
+    left, top = (int(rng.integers(max(side - size, 0) + 1)) for side in (width, height))
+    moved = sample.boxes - np.array([left, top] * 2, dtype=np.float32)
+    return cut_out(sample, moved, np.ascontiguousarray(sample.image[top : top + size, left : left + size]))
 
 
 def flip_and_colour(settings: "ColourSettings") -> list[Any]:

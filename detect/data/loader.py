@@ -4,7 +4,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
-from detect.data.augment import Augment
+from detect.data.augment import Augment, random_tile
+from detect.data.cache import ImageCache
 from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
 from detect.data.joined import JoinedDataset
 from detect.data.mosaic import mosaic
+from detect.data.rare import repeat_factors
 from detect.data.sample import Batch, ClassifiedBatch, Sample
 from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
@@ -77,7 +79,7 @@ class TrainingImages:
     def __init__(self, dataset: Sized, settings: "AnySettings") -> None:
         self.dataset = dataset
         self.settings = settings
-        self.stream = stream_of(dataset, settings.train.seed)
+        self.stream = self.make_stream()
 
     def __getitem__(self, plan: Plan) -> Batch | ClassifiedBatch | UserError:
         try:
@@ -95,17 +97,29 @@ class TrainingImages:
     def batch(self, plan: Plan) -> Batch | ClassifiedBatch:
         raise NotImplementedError
 
+    def make_stream(self) -> Stream:
+        """The order of the images."""
+        return Stream([len(self.dataset)], seed=self.settings.train.seed)
+
     def rng(self, position: int) -> np.random.Generator:
         """The random generator of the image at `position` in the endless stream."""
         return np.random.default_rng((self.settings.train.seed, 2, position))
 
 
 class DetectionImages(TrainingImages):
-    """`Plan` -> `Batch` of letterboxed images and mosaics."""
+    """`Plan` -> `Batch` of letterboxed images, tiles of images and mosaics of both.
 
-    def __init__(self, dataset: DetectionData, settings: "Settings") -> None:
+    Args:
+        cache: where images are taken from instead of their files.
+    """
+
+    def __init__(self, dataset: DetectionData, settings: "Settings", cache: ImageCache | None = None) -> None:
         super().__init__(dataset, settings)
+        self.images = cache or dataset
         self.augment = Augment(settings.augment)
+
+    def make_stream(self) -> Stream:
+        return stream_of(self.dataset, self.settings)
 
     def batch(self, plan: Plan) -> Batch:
         samples = [self._sample(index, position, plan) for index, position in plan.images]
@@ -123,12 +137,17 @@ class DetectionImages(TrainingImages):
 
     def _sample(self, index: int, position: int, plan: Plan) -> Sample:
         rng = self.rng(position)
-        sample = self.dataset.sample(index)
+        sample = self._read(index, plan, rng)
         is_mosaic = self.takes_mosaics(plan) and rng.random() < self.settings.augment.mosaic
         if is_mosaic:
             others = self.stream.draw(rng, 3)
-            sample = mosaic([sample, *(self.dataset.sample(int(i)) for i in others)], plan.size, rng)
+            sample = mosaic([sample, *(self._read(int(i), plan, rng) for i in others)], plan.size, rng)
         return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
+
+    def _read(self, index: int, plan: Plan, rng: np.random.Generator) -> Sample:
+        """An image, or a tile of it."""
+        sample, tile = self.images.sample(index), self.settings.augment.tile
+        return random_tile(sample, plan.size, rng) if tile and rng.random() < tile else sample
 
     def takes_mosaics(self, plan: Plan) -> bool:
         """Whether images may become mosaics yet: the last part of a training sees whole images only."""
@@ -152,11 +171,13 @@ class ClassificationImages(TrainingImages):
         return ClassifiedBatch(pixels, labels, [self.dataset.names[index] for index in indices])
 
 
-def stream_of(dataset: Sized, seed: int) -> Stream:
+def stream_of(dataset: DetectionData, settings: "Settings") -> Stream:
     """The `Stream` of the images of a set, or of several joined sets with their shares."""
+    threshold = settings.data.repeat_rare if settings.data else 0
+    factors = repeat_factors(dataset.images, len(dataset.categories), threshold) if threshold else None
     if isinstance(dataset, JoinedDataset):
-        return Stream(dataset.sizes, dataset.shares, seed)
-    return Stream([len(dataset)], seed=seed)
+        return Stream(dataset.sizes, dataset.shares, settings.train.seed, factors)
+    return Stream([len(dataset)], seed=settings.train.seed, factors=factors)
 
 
 def training_batches(
@@ -165,12 +186,12 @@ def training_batches(
     total_steps: int,
     stride: int,
     start: int = 0,
-    images: type[TrainingImages] = DetectionImages,
+    images: Callable[..., TrainingImages] = DetectionImages,
 ) -> Iterator[Batch | ClassifiedBatch]:
     """Iterate over the training's batches from step `start` on, read by `train.workers` processes.
 
     Args:
-        dataset: what `images`, a class of `TrainingImages`, reads from.
+        dataset: what `images`, which makes `TrainingImages` of it and the settings, reads from.
 
     Raises:
         UserError: an image cannot be read or does not agree with its record, or the loader processes are killed, find

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from detect.data.augment import MIN_AREA, MIN_VISIBILITY
+from detect.data.augment import cut_out
 from detect.data.sample import Sample
-from detect.ops.boxes import area, clip
 from detect.ops.letterbox import GREY
 
 SCALES = (0.4, 1.0)  # long side of an image as share of the mosaic's side
@@ -24,7 +23,7 @@ def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sa
     """
     canvas = np.full((size, size, 3), GREY, dtype=np.uint8)
     centre_x, centre_y = (int(size * rng.uniform(*CENTRES)) for _ in range(2))
-    boxes, labels, weights = [], [], []
+    parts = []
     for corner, sample in enumerate(samples):
         height, width = sample.image.shape[:2]
         scale = size * rng.uniform(*SCALES) / max(height, width)
@@ -40,10 +39,8 @@ def mosaic(samples: Sequence[Sample], size: int, rng: np.random.Generator) -> Sa
 
         factors = np.array([new_width / width, new_height / height] * 2, dtype=np.float32)
         moved = sample.boxes * factors + np.array([left, top] * 2, dtype=np.float32)
-        cut = clip(moved, size, size)
-        least = np.where(sample.weights > 0, area(moved) * MIN_VISIBILITY, 0)  # of ignore regions all that is seen
-        keep = area(cut) >= np.maximum(least, MIN_AREA)
-        boxes.append(cut[keep])
-        labels.append(sample.labels[keep])
-        weights.append(sample.weights[keep])
-    return Sample(canvas, *map(np.concatenate, (boxes, labels, weights)), samples[0].image_id)
+        parts.append(cut_out(sample, moved, canvas))
+    boxes, labels, weights = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "labels", "weights")
+    )
+    return Sample(canvas, boxes, labels, weights, samples[0].image_id)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,14 @@ from detect import config
 from detect.config.build import build_network
 from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
+from detect.data.cache import image_cache
 from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
 from detect.data.formats import has_split, open_split
 from detect.data.joined import JoinedDataset
-from detect.data.loader import training_batches
+from detect.data.loader import DetectionImages, stream_of, training_batches
 from detect.data.sample import Batch
+from detect.data.stream import Stream
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
 from detect.engine.task import Evaluated, Task
@@ -58,8 +61,23 @@ def joined(sets: Sequence[Dataset], data: DataSettings) -> DetectionData:
 def _described(name: str, images: DetectionData) -> Iterator[str]:
     """Lines on a set of images for the log."""
     counts = images.images.object_counts
-    yield f"{name}: {len(images)} images ({(counts == 0).sum()} empty), {counts.sum()} boxes: {images.source}"
+    yield f"{name}: {len(images)} images ({(counts == 0).sum()} without objects), {counts.sum()} boxes: {images.source}"
     yield from images.notes
+
+
+def _told_of_rare(stream: Stream, threshold: float) -> Iterator[str]:
+    """A line on the images that are taken more often, if any are."""
+    if stream.factors is None:
+        return
+    more, passes = (stream.factors > 1).sum(), stream.turns.sum() / len(stream)
+    if not more:
+        yield f"train: no class is in fewer than {threshold:.2%} of the images, so data.repeat_rare changes nothing"
+        return
+    yield (
+        f"train: {more} of {len(stream)} images hold classes that fewer than {threshold:.2%} of the images have; they "
+        f"are taken up to {stream.factors.max():.1f} times as often, so that all have had a turn after "
+        f"{passes:.2f} epochs"
+    )
 
 
 class DetectionTask(Task):
@@ -84,6 +102,7 @@ class DetectionTask(Task):
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
             self.truth = GroundTruth.of(self.val_set.ground_truth())
         self.warnings = self._check(splits)
+        self.cache = image_cache(self.train_set, settings)
 
     def _check(self, splits: Sequence[Split]) -> list[str]:
         """Ask the doctor's quick checks; returns lines for the log.  Raises UserError at an error."""
@@ -125,7 +144,8 @@ class DetectionTask(Task):
             raise UserError(f"train.teacher: {weights.path} {error}") from error
 
     def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
-        return training_batches(self.train_set, self.settings, total_steps, stride, start)
+        images = partial(DetectionImages, cache=self.cache)
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, images)
 
     def loss(self, outputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         device = outputs[0].device
@@ -161,6 +181,9 @@ class DetectionTask(Task):
                 yield from _described(f"train, {share:.1%} of it", images)
         else:
             yield from _described("train", self.train_set)
+        yield from _told_of_rare(stream_of(self.train_set, self.settings), self.settings.data.repeat_rare)
+        if self.cache:
+            yield self.cache.describe()
         if self.val_set:
             yield from _described("val", self.val_set)
             yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)

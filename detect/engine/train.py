@@ -16,6 +16,7 @@ from detect.data.loader import loader_failure
 from detect.engine.album import Album
 from detect.engine.ema import ExponentialMovingAverage
 from detect.engine.freeze import freeze
+from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import keep_freed_memory
 from detect.engine.precision import autocast_dtype
@@ -83,6 +84,7 @@ class Trainer:
         self.saved = 0  # the step that last.pt was written after
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
+        self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
         self.events = Events(self.folder, self.step) if train.tensorboard else None
@@ -194,6 +196,8 @@ class Trainer:
 
         seconds = time.monotonic() - started
         self.pace.add(train.batch, seconds, waiting)
+        if line := self.loader_watch.add(train.batch, seconds, waiting):
+            log.say(line)
         self.sums["steps"] = self.sums.get("steps", 0) + 1
         for name, value in total.items():
             self.sums[name] = self.sums.get(name, 0.0) + value

@@ -6,6 +6,7 @@ import numbers
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from typing import Any, overload
 
 import numpy as np
@@ -16,6 +17,7 @@ from detect.files import printable
 from detect.inference.result import Result
 from detect.inference.runtime import Runtime
 from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames, say_nothing
+from detect.inference.tiling import AT_ONCE, Tiling, View
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Candidates, nms
 
@@ -33,6 +35,7 @@ class Predictor:
         nms: keyword arguments for `detect.ops.nms.nms`: overlap, threshold, beta, per_class.
         max_detections: per image.
         batch: images that are read and go through the network together; live sources always go one by one.
+        tiling: larger images go through the network in these tiles too, each at the network's size; None for never.
 
     Raises:
         UserError: an argument is out of its range.
@@ -45,16 +48,19 @@ class Predictor:
         nms: Mapping[str, Any] | None = None,
         max_detections: int = 100,
         batch: int = 1,
+        tiling: Tiling | None = None,
     ) -> None:
         self.runtime = runtime
         self.min_score = min_score
         self.max_detections = max_detections
         self.batch = batch
+        self.tiling = tiling
         self.nms = dict(nms or {})
         self._check()
 
     def __repr__(self) -> str:
-        return f"<Predictor of {len(self.names)} classes at {self.size} px, {self.runtime!r}>"
+        tiles = f" in tiles of {self.tiling.tile} px" if self.tiling else ""
+        return f"<Predictor of {len(self.names)} classes at {self.size} px{tiles}, {self.runtime!r}>"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,10 +144,30 @@ class Predictor:
         """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px.
 
         Raises:
-            UserError: the network puts out boxes that are no finite numbers.
+            UserError: the network puts out boxes that are no finite numbers, or an image makes too many tiles.
         """
-        if not images:
-            return []
+        views = [self._views(image) for image in images]
+        parts = [view.cut(image) for image, of_one in zip(images, views, strict=True) for view in of_one]
+        at_once = max(len(images), self.batch, AT_ONCE)
+        found = (
+            one for start in range(0, len(parts), at_once) for one in self._detect_views(parts[start : start + at_once])
+        )
+        return [self._merged(list(islice(found, len(of_one))), of_one) for of_one in views]
+
+    def _views(self, image: np.ndarray) -> list[View]:
+        height, width = image.shape[:2]
+        return self.tiling.views(width, height) if self.tiling else [View(0, 0, width, height)]
+
+    def _merged(self, found: list[Candidates], views: list[View]) -> Candidates:
+        """What is found in the views of an image -> of the image: pieces joined, and one NMS over all of it."""
+        if len(views) == 1 or not self.tiling:
+            return found[0]
+        corners = (np.array([view.left, view.top] * 2, dtype=np.float32) for view in views)
+        placed = [of._replace(boxes=of.boxes + corner) for of, corner in zip(found, corners, strict=True)]
+        return nms(self.tiling.merged(placed, views), limit=self.max_detections, **self.nms)
+
+    def _detect_views(self, images: Sequence[np.ndarray]) -> list[Candidates]:
+        """`detect_batch` of one image or more as they are, through the network at once."""
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
         squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
         found = []

@@ -22,7 +22,11 @@ def few_images(monkeypatch):
 
 
 def assert_is_training(measured):
-    assert measured["images_per_second"] > 0 and 0 <= measured["loader_share"] <= 1
+    assert (
+        measured["images_per_second"] > 0
+        and measured["loader_images_per_second"] > 0
+        and 0 <= measured["loader_share"] <= 1
+    )
 
 
 def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
@@ -30,7 +34,7 @@ def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
     settings = config.from_dict(copy.deepcopy({"model": MODEL, "input": {"size": 64}, "train": TRAIN}))
     before = config.to_dict(settings)
     measured = benchmark_training(settings, 64, batch=2, steps=1)
-    assert measured.keys() == {"images_per_second", "loader_share"}
+    assert measured.keys() == {"images_per_second", "loader_share", "loader_images_per_second"}
     assert_is_training(measured)
     assert config.to_dict(settings) == before
     assert not list(tmp_path.iterdir())
@@ -59,7 +63,8 @@ def test_the_command_measures_every_configuration(recipe):
     for measured in result["training"]:
         assert (measured["model"], measured["size"], measured["batch"]) == ("small", 64, 2)
         assert_is_training(measured)
-    assert "waiting for the loader" in detect(*arguments).out
+    out = detect(*arguments).out
+    assert "waiting for the loader" in out and "loader alone, images/s" in out
 
 
 def test_only_configurations_are_trained(foreign_xml):

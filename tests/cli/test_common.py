@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from detect.cli import settings
-from detect.cli.common import with_option
+from detect.cli.common import predictor_arguments, with_option
 from detect.cli.main import VERBS, main, parser
 from detect.errors import UserError
 
@@ -73,6 +73,22 @@ def test_what_the_console_cannot_show_is_escaped(monkeypatch, encoding, shown):
 
 def test_an_error_before_the_arguments_are_known_is_told_as_it_is():
     assert with_option(UserError("x", "data"), None) == "x"
+
+
+@pytest.mark.parametrize("command", ["predict --source a.jpg", "evaluate w.pt", "label --weights w --source a --out o"])
+def test_options_of_tiling_and_nms_reach_the_detector(command):
+    given = predictor_arguments(parser().parse_args([*command.split(), "--tile", "640", "--overlap", "0.3"]))
+    assert (given["tile"], given["overlap"], "nms" in given) == (640, 0.3, False)
+    given = predictor_arguments(parser().parse_args([*command.split(), "--nms", "diou", "--nms-threshold", "0.6"]))
+    assert (given["nms"], given["nms_threshold"], "tile" in given) == ("diou", 0.6, False)
+    with pytest.raises(UserError, match=r"^--overlap is of tiles; give --tile PX with it$"):
+        predictor_arguments(parser().parse_args([*command.split(), "--overlap", "0.3"]))
+
+
+@pytest.mark.parametrize(("option", "value"), [("--tile", "31"), ("--tile", "a"), ("--overlap", "0.9")])
+def test_a_tiling_that_cannot_be_is_one_sentence(option, value):
+    with pytest.raises(UserError, match=rf"argument {option}: '{value}' is no"):
+        parser().parse_args(["predict", "--source", "a.jpg", option, value])
 
 
 def strings_of(path):

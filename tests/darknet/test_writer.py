@@ -78,17 +78,18 @@ def test_opencv_gets_the_same_boxes_from_a_written_model(name, tmp_path):
 
 @pytest.mark.parametrize("released", RELEASED, ids=lambda released: released.name)
 def test_a_released_model_finds_the_same_objects_as_its_darknet_files(released, tmp_path):
-    from detect.api.load import predictor_of
+    from detect.api.load import NMS_ARGUMENTS, predictor_of
     from detect.weights.files import read
 
     model = read(released.path)
     path, cfg, names = write_darknet(tmp_path / "net.weights", model, Request())
     image = np.random.default_rng(0).integers(0, 255, (200, 320, 3), np.uint8)
     options = {"min_score": 1e-5, "max_detections": 50, "device": "cpu"}  # there is nothing in the image
-    (ours,) = predictor_of(model, **options, **model.settings.predict.nms_options()).detect_batch([image])
+    options |= {name: getattr(model.settings.predict, name) for name in NMS_ARGUMENTS}
+    (ours,) = predictor_of(model, **options).detect_batch([image])
     other = read(path, cfg=cfg, names=names)
     assert other.names == model.names
-    (theirs,) = predictor_of(other, **options | model.settings.predict.nms_options()).detect_batch([image])
+    (theirs,) = predictor_of(other, **options).detect_batch([image])
     assert len(ours.boxes) > 5
     assert_close(torch.as_tensor(theirs.scores), torch.as_tensor(ours.scores), rtol=1e-3, atol=1e-6)
 

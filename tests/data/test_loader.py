@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from itertools import islice
 from textwrap import dedent
 
@@ -18,10 +19,12 @@ from detect.config.schema import (
     AugmentSettings,
     ClassifierSettings,
     CropSettings,
+    DataSettings,
     InputSettings,
     Settings,
     TrainSettings,
 )
+from detect.data.cache import image_cache
 from detect.data.dataset import Dataset
 from detect.data.image_folder import ImageFolder
 from detect.data.loader import STEPS_PER_SIZE, ClassificationImages, DetectionImages, plans, training_batches
@@ -30,11 +33,14 @@ from detect.errors import UserError
 from detect.ops.image import write_image
 
 
-def settings_of(size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, **train):
+def settings_of(
+    size=64, train_sizes=None, mosaic=0.0, mosaic_off=0.1, tile=0.0, repeat_rare=0.0, cache="none", **train
+):
     return Settings(
         model=None,
         input=InputSettings(size, train_sizes),
-        augment=AugmentSettings(mosaic=mosaic, mosaic_off=mosaic_off),
+        data=DataSettings("x", repeat_rare=repeat_rare, cache=cache),
+        augment=AugmentSettings(mosaic=mosaic, mosaic_off=mosaic_off, tile=tile),
         train=TrainSettings(**train),
     )
 
@@ -163,6 +169,60 @@ def test_a_resumed_run_sees_the_same_images(dataset):
     for a, b in zip(whole[5:], rest, strict=True):
         assert_array_equal(a.images.numpy(), b.images.numpy())
         assert_close(a.boxes, b.boxes, rtol=0, atol=0)
+
+
+def cached_batches(dataset, settings, steps, start=0):
+    images = partial(DetectionImages, cache=image_cache(dataset, settings))
+    return list(training_batches(dataset, settings, steps, 32, start, images))
+
+
+def assert_batches_same(first, second):
+    assert len(first) == len(second) > 0
+    for a, b in zip(first, second, strict=True):
+        assert a.image_ids == b.image_ids
+        for field in ("images", "boxes", "labels", "weights"):
+            assert_close(getattr(a, field), getattr(b, field), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+@pytest.mark.parametrize("tile", [0, 0.5])
+def test_with_tiles_rare_classes_and_a_cache_any_start_and_workers_give_the_same(
+    dataset, cache, tile, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CSP_DETECT_CACHE", str(tmp_path / "cache"))
+    options = {"mosaic": 0.5, "tile": tile, "repeat_rare": 1.0, "cache": cache, "batch": 4, "train_sizes": [32, 64]}
+    whole = cached_batches(dataset, settings_of(**options, workers=0), 8)
+    assert_batches_same(cached_batches(dataset, settings_of(**options, workers=2), 8), whole)
+    assert_batches_same(cached_batches(dataset, settings_of(**options, workers=0), 8, start=5), whole[5:])
+    if tile:  # images are kept at their own size then
+        assert_batches_same(cached_batches(dataset, settings_of(**options | {"cache": "none"}, workers=0), 8), whole)
+
+
+def test_tiles_are_taken_with_their_probability_until_the_end(dataset):
+    """Of images with sides of 42 to 90 px, letterboxed to 32 px, the whole has a rim of grey, a tile has none."""
+    shares = {}
+    for tile in (0, 0.5, 1):
+        settings = settings_of(size=32, tile=tile, batch=6, workers=0)
+        settings.augment.jitter = settings.augment.hue = 0
+        settings.augment.saturation = settings.augment.exposure = 1
+        images = np.concatenate([b.images.numpy() for b in training_batches(dataset, settings, 30, 32)])
+        assert_array_equal(images.shape, (180, 3, 32, 32))
+        shares[tile] = 1 - (images == 114).all(axis=(1, 2)).any(axis=1).mean()  # columns of grey
+        shares[tile] -= (images == 114).all(axis=(1, 3)).any(axis=1).mean()
+    assert shares[0] < 0.1 and 0.35 < shares[0.5] < 0.65 and shares[1] == 1
+
+
+def test_images_with_rare_classes_come_more_often(dataset):
+    """Class 1 is in three images, class 2 in two, one image is empty: factors sqrt(2), sqrt(3), 1 for a share of 1."""
+    settings = settings_of(batch=6, repeat_rare=1.0)
+    images = DetectionImages(dataset, settings)
+    np.testing.assert_allclose(images.stream.factors, np.sqrt([2, 3, 2, 3, 2, 1]))
+    taken = Counter(index for plan in plans(images.stream, settings, 2000, 32) for index, _ in plan.images)
+    assert sum(taken.values()) == 12_000
+    assert taken[1] / taken[5] == pytest.approx(3**0.5, rel=0.05) and taken[0] / taken[5] == pytest.approx(
+        2**0.5, rel=0.05
+    )
+    assert DetectionImages(dataset, settings_of()).stream.factors is None
 
 
 @pytest.mark.parametrize("workers", [0, 2])

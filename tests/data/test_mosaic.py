@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from detect.data.mosaic import MIN_AREA, mosaic
+from detect.data.augment import MIN_AREA
+from detect.data.mosaic import mosaic
 from detect.data.sample import Sample
 from detect.ops.letterbox import GREY
 

@@ -24,6 +24,7 @@ from detect import config
 from detect.api.load import predictor_of
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
+from detect.engine import loader_watch
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
 from detect.engine.train import Trainer
@@ -151,6 +152,29 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     assert_same(*(read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "parts")))
     assert_same(whole.history, parts.history, "history")
     assert len(whole.history) == 2 and whole.ema.updates == 6
+
+
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+def test_with_a_cache_tiles_and_rare_classes_a_run_resumes_exactly_too(squares, tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("CSP_DETECT_CACHE", str(tmp_path / "cache"))
+    settings = settings_of(squares, augment={"mosaic": 0.5, "tile": 0.5}, steps=6, input={"size": 64})
+    settings.data.cache, settings.data.repeat_rare = cache, 0.9
+    whole = trained(settings, tmp_path / "whole")
+    trained(settings, tmp_path / "parts", until=4)
+    parts = trained(settings, tmp_path / "parts", resume=True)
+    assert_same(*(read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts")))
+    lines = list(parts.summary())
+    assert lines == [line.replace("whole", "parts").replace("step 0", "step 6") for line in whole.summary()]
+    (rare,) = [line for line in lines if "hold classes" in line]
+    assert rare == (
+        "train: 5 of 8 images hold classes that fewer than 90.00% of the images have; they are taken up to 1.9 times "
+        "as often, so that all have had a turn after 1.38 epochs"
+    )
+    settings.data.repeat_rare = 0.2
+    nothing = "train: no class is in fewer than 20.00% of the images, so data.repeat_rare changes nothing"
+    assert nothing in list(DetectionTask(settings).describe())
+    assert any(line.startswith("cache: 8 images of their own size need 0.00 GB of ") for line in lines)
+    assert "train: 8 images (3 without objects), 7 boxes: " in "\n".join(lines)
 
 
 def test_resuming_restores_the_random_numbers(squares, tmp_path):
@@ -573,6 +597,14 @@ def test_files_of_every_set_are_looked_at_before_the_first_step(squares, tmp_pat
         (root / "images" / "train" / "0.png").unlink()
         sets = {"root": str(squares), "beside": [{"root": str(root)}]}
         DetectionTask(config.from_dict(config.to_dict(settings_of(squares)) | {"data": sets}))
+
+
+def test_waiting_for_images_is_told_once_with_what_helps(squares, tmp_path, monkeypatch):
+    monkeypatch.setattr(loader_watch, "WINDOW", 0.001)
+    monkeypatch.setattr(loader_watch, "BOUND", 0.001)
+    trained(settings_of(squares, augment={"mosaic": 0.5}), tmp_path / "run")
+    told = [line for line in (tmp_path / "run" / "log.txt").read_text().splitlines() if "loader-bound" in line]
+    assert len(told) == 1 and "data.cache=ram" in told[0] and "augment.mosaic below 0.5" in told[0]
 
 
 def test_half_precision_needs_cuda(squares, tmp_path):

@@ -18,10 +18,12 @@ from detect.evaluation.coco import METRICS, evaluate_detections
 from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
+from detect.inference.tiling import Tiling
 from detect.inference.torch_runtime import TorchRuntime
 from detect.models.detector import build_detector
 from detect.ops.image import write_image
 from detect.ops.nms import Candidates
+from tests.inference.seer import Seer, scene
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -269,6 +271,29 @@ def test_broken_weights_are_said_instead_of_finding_nothing(dataset):
             last.bias.view(-1, 8)[:, :4] = float("nan")  # x, y, w, h of each anchor; then objectness and three classes
     with pytest.raises(UserError, match=r"no finite number; .* look for NaN in training"):
         evaluated(predictor, dataset, CATEGORIES)
+
+
+def test_tiles_find_what_is_too_small_in_large_images(tmp_path):
+    """A detector of 128 px that sees nothing below 6 px, on images of 640x480 px with objects of 10 to 25 px."""
+    rng, images, annotations = np.random.default_rng(0), [], []
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        corners = [(50 * x + int(rng.integers(25)), 50 * y + 7) for y in range(9) for x in range(12)][::4]
+        boxes = [(x, y, x + int(rng.integers(10, 26)), y + int(rng.integers(10, 26))) for x, y in corners]
+        write_image(tmp_path / "images" / f"{number}.png", scene(640, 480, boxes))
+        images.append({"id": number, "file_name": f"{number}.png", "width": 640, "height": 480})
+        for shade, (left, top, right, bottom) in enumerate(boxes):
+            box = [left, top, right - left, bottom - top]
+            annotations.append({"image_id": number, "category_id": shade % 8, "bbox": box})
+    categories = [{"id": label, "name": name} for label, name in enumerate(Seer.names)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    dataset = Dataset.of_coco(tmp_path / "val.json", tmp_path / "images")
+    whole, tiled = (
+        evaluated(Predictor(Seer(128, least=6), min_score=0.001, tiling=tiling), dataset, categories)[0].metrics["AP"]
+        for tiling in (None, Tiling(128, 0.25))
+    )
+    assert whole == 0 and tiled > 0.99
 
 
 def test_names_that_differ_by_the_thousand_are_counted_and_few_of_them_compared(monkeypatch):
