@@ -50,6 +50,7 @@ ONNX = ["onnxruntime>=1.20"]
 EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-image"]
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
+TRACK = ["trackers>=2.5"]  # ByteTrack, Apache-2.0; brings supervision
 EXTRAS = {
     "openvino": OPENVINO,
     "onnx": ONNX,
@@ -60,6 +61,7 @@ EXTRAS = {
     "timm": ["timm>=1.0"],
     "plot": ["matplotlib"],
     "supervision": ["supervision"],
+    "track": TRACK,
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
         *EXPORT,
@@ -73,7 +75,7 @@ EXTRAS = {
         "types-tqdm",
         "timm>=1.0",
         "matplotlib",
-        "supervision",
+        *TRACK,
         "opencv-python<5",
         "opencv-python-headless<5",
     ],

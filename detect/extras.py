@@ -16,6 +16,7 @@ EXTRAS = {
     "onnxscript": "export",
     "nncf": "export",
     "matplotlib": "plot",
+    "trackers": "track",
 }
 
 

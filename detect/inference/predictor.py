@@ -4,7 +4,9 @@ import glob
 import math
 import numbers
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, overload
 
@@ -13,9 +15,10 @@ from PIL import Image
 
 from detect.errors import UserError, nearest
 from detect.files import printable
+from detect.inference.reading import read_frames
 from detect.inference.result import Result
 from detect.inference.runtime import Runtime
-from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames, say_nothing
+from detect.inference.sources import Frame, Item, find_items, raise_error, say_nothing
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Candidates, nms
 
@@ -114,20 +117,44 @@ class Predictor:
         pattern of which something is left out.
         """
         on_error = on_error or raise_error
-        return self.predict_items(find_items(source, on_error, on_note), on_error)
+        return self.predict_items(find_items(source, on_error, on_note), on_error, on_note)
 
     def predict_items(
-        self, items: Iterable[Item], on_error: Callable[[UserError], Any] = raise_error
+        self,
+        items: Iterable[Item],
+        on_error: Callable[[UserError], Any] = raise_error,
+        on_note: Callable[[str], Any] = say_nothing,
     ) -> Generator[Result, None, None]:
         """`stream` for sources that `find_items` has found."""
-        with closing(read_frames(items, on_error)) as frames:
-            waiting: list[Frame] = []
-            for frame in frames:
-                waiting.append(frame)
-                if len(waiting) >= self.batch or frame.medium == "live":
-                    yield from self._results(waiting)
-                    waiting = []
-            yield from self._results(waiting)
+        with closing(read_frames(items, on_error, on_note)) as frames:
+            yield from self.predict_frames(frames)
+
+    def predict_frames(self, frames: Iterable[Frame]) -> Generator[Result, None, None]:
+        """The `Result` of each frame, in order.
+
+        While the network computes some, the next ones are made ready and the last ones looked through, in threads; a
+        frame of a live source is waited for before the next one is asked for, which is the newest then.
+        """
+        at_once = getattr(self.runtime, "calls", 1)
+        running: deque[tuple[list[Frame], Future[list[Candidates]]]] = deque()
+        with ThreadPoolExecutor(at_once, thread_name_prefix="detect") as pool:
+            for batch in self._batches(frames):
+                running.append((batch, pool.submit(self.detect_batch, [frame.image for frame in batch])))
+                while len(running) > (0 if batch[-1].medium == "live" else at_once):
+                    yield from self._results(*running.popleft())
+            while running:
+                yield from self._results(*running.popleft())
+
+    def _batches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        """The frames that go through the network together."""
+        waiting: list[Frame] = []
+        for frame in frames:
+            waiting.append(frame)
+            if len(waiting) >= self.batch or frame.medium == "live":
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
 
     def detect_batch(self, images: Sequence[np.ndarray]) -> list[Candidates]:
         """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px.
@@ -147,8 +174,8 @@ class Predictor:
             found.append(kept._replace(boxes=frame.undo(kept.boxes)))
         return found
 
-    def _results(self, frames: list[Frame]) -> Iterator[Result]:
-        for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
+    def _results(self, frames: list[Frame], detected: "Future[list[Candidates]]") -> Iterator[Result]:
+        for frame, found in zip(frames, detected.result(), strict=True):
             yield Result(*found, self.names, frame)
 
     def _check(self) -> None:

@@ -26,7 +26,8 @@ from detect.exporters.formats import Request
 from detect.exporters.graph import description, reference, write_onnx
 from detect.inference.exported import Exported
 from detect.inference.labels import checked_out
-from detect.inference.sources import find_items, read_frames
+from detect.inference.reading import read_frames
+from detect.inference.sources import find_items
 from detect.models.registry import BACKBONES
 from detect.ops.image import MAX_PIXELS, read_image
 from detect.weights.files import Weights, read, write_checkpoint, write_safetensors
