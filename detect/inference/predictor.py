@@ -165,7 +165,8 @@ class Predictor:
         if not images:
             return []
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
-        squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
+        fitted = [frame.apply(image) for frame, image in zip(frames, images, strict=True)]
+        squares = np.stack(fitted) if len(fitted) > 1 else fitted[0][None]
         found = []
         for frame, candidates in zip(frames, self.runtime(squares, self.min_score), strict=True):
             with np.errstate(invalid="ignore", over="ignore"):  # boxes that are no numbers, said below
