@@ -143,12 +143,13 @@ def _tell(summary: "Summary", say: Callable[[str], None]) -> None:
     """What was found in all, and the files."""
     from detect.files import printable
     from detect.inference.result import describe
+    from detect.inference.tally import in_words
 
     if summary["limited"]:
         complain(limit_note(summary["limited"], summary["frames"]))
     if summary["frames"]:
         latency = summary.get("latency")
-        late = f", {latency['median']:.0f} ms after they came (95%: {latency['p95']:.0f})" if latency else ""
+        late = in_words((latency["median"] / 1000, latency["p95"] / 1000)) if latency else ""
         speed = f"{summary['frames']} frames, {summary['fps']:.1f} frames/s end to end{late}"
         say(f"{speed}: {describe(summary['counts'])}")
         for path in [*summary["files"], *([summary["json"]] if summary["json"] else [])]:

@@ -52,20 +52,22 @@ def draw_counts(canvas: np.ndarray, counts: Counts, ratio: float) -> None:
     """Draw lines with an arrow that points `in`, and zones, with what was counted, on `canvas`."""
     lettering = Lettering(canvas)
     width = line_width(*canvas.shape[:2])
-    for (name, zone), inside in zip((counts.zones or {}).items(), counts.inside, strict=True):
+    zones = zip((counts.zones or {}).items(), counts.inside, strict=True)
+    for number, ((name, zone), inside) in enumerate(zones, 1):
         corners = np.rint(zone * ratio).astype(np.int32)
         tint = canvas.copy()
         cv2.fillPoly(tint, [corners], YELLOW)
         cv2.addWeighted(tint, TINT, canvas, 1 - TINT, 0, canvas)
         cv2.polylines(canvas, [corners], True, YELLOW, width, cv2.LINE_AA)
-        lettering.centred(f"{ascii_name(name, 0)}: {inside}", corners.mean(axis=0), YELLOW)
+        left, top = corners.min(axis=0).tolist()
+        lettering.at(f"{ascii_name(name, number, 'zone')}: {inside}", left, top, YELLOW)
     for line, (came, went) in zip(counts.lines, counts.crossed, strict=True):
         start, end = np.multiply(line.start, ratio), np.multiply(line.end, ratio)
         middle, along = (start + end) / 2, (end - start) / max(np.hypot(*(end - start)), 1e-9)
         tip = middle + np.array([-along[1], along[0]]) * 12 * width  # to the right of who walks from start to end
         cv2.line(canvas, _px(start), _px(end), YELLOW, 2 * width, cv2.LINE_AA)
         cv2.arrowedLine(canvas, _px(middle), _px(tip), YELLOW, width, cv2.LINE_AA, tipLength=0.4)
-        lettering.centred(f"in {came}  out {went}", middle - (tip - middle), YELLOW)
+        lettering.centred(f"in {came}  out {went}", start, YELLOW)
 
 
 def draw_pace(canvas: np.ndarray, pace: Pace, dropped: int) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 Colour = tuple[int, int, int]  # RGB 0..255
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT_HEIGHT = 0.022  # of the image's mean side
+COARSE = 2  # px of the grid in which words beside boxes find their places
 SMALLEST_TEXT = 0.35  # font scale below which letters are blots
 
 
@@ -45,15 +46,15 @@ def draw(
     if scores is not None:
         scores = np.asarray(scores)
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores.tolist(), strict=True)]
-        order = np.argsort(scores, kind="stable").tolist()  # surest on top
+        order = np.argsort(scores, kind="stable").tolist()  # surest on top, and their words first
     if tracks is not None:
         numbers = np.asarray(tracks).tolist()
         texts = [f"#{number} {text}" if number else text for number, text in zip(numbers, texts, strict=True)]
     for i in order:
         cv2.rectangle(canvas, corners[i, :2].tolist(), corners[i, 2:].tolist(), colour_of(classes[i]), line)
     lettering = Lettering(canvas)
-    for i in order:
-        lettering.above(texts[i], int(corners[i, 0]), int(corners[i, 1]), colour_of(classes[i]))
+    for i in reversed(order):
+        lettering.beside(texts[i], corners[i].tolist(), colour_of(classes[i]))
     return canvas
 
 
@@ -76,11 +77,11 @@ def text_colour_on(background: Colour) -> Colour:
     return (0, 0, 0) if luminance > 0.18 else (255, 255, 255)  # 0.18: contrast with black and white is equal
 
 
-def ascii_name(name: str, label: int) -> str:
-    """`name` in the letters OpenCV's font has; a name that has none of them becomes its class number."""
+def ascii_name(name: str, label: int, kind: str = "class") -> str:
+    """`name` in the letters OpenCV's font has; a name that has none of them becomes its number."""
     plain = unicodedata.normalize("NFKD", str(name).replace("ß", "ss")).encode("ascii", "ignore").decode()
     plain = "".join(c for c in plain if c.isprintable()).strip()
-    return plain or f"class {label}"
+    return plain or f"{kind} {label}"
 
 
 class Lettering:
@@ -93,6 +94,7 @@ class Lettering:
         self._canvas = canvas
         self.height, self.width = canvas.shape[:2]
         self._margin = max(line_width(self.height, self.width), 2)
+        self._taken = np.zeros((self.height // COARSE + 1, self.width // COARSE + 1), bool)  # by words beside boxes
         self._scale = max((self.height + self.width) / 2 * TEXT_HEIGHT / 21, 0.4)  # letters are 21 px high at scale 1
 
     def size(self, text: str) -> tuple[int, int, float]:
@@ -116,10 +118,29 @@ class Lettering:
         origin = (left + self._margin, top + text_height + self._margin // 2)
         cv2.putText(self._canvas, text, origin, FONT, scale, text_colour_on(colour), _thickness(scale), cv2.LINE_AA)
 
-    def above(self, text: str, left: int, top: int, colour: Colour) -> None:
-        """Write above a box whose left upper corner is there; inside it where there is no room above."""
-        _, height, _ = self.size(text)
-        self.at(text, left - self._margin // 2, top - height if top >= height else top, colour)
+    def beside(self, text: str, corners: Sequence[int], colour: Colour) -> None:
+        """Write above a box of these corners, or else within it or below it, where no other such words are.
+
+        It is left out where there is no such place: what is surest is to be written first.
+        """
+        width, height, scale = self.size(text)
+        if not scale:
+            return
+        left, top, _, bottom = corners
+        left = min(max(left - self._margin // 2, 0), self.width - width)
+        for upper in (top - height, top, bottom, bottom - height):
+            if 0 <= upper <= self.height - height and self._take(left, upper, width, height):
+                self.at(text, left, upper, colour)
+                return
+
+    def _take(self, left: int, top: int, width: int, height: int) -> bool:
+        """Whether nothing has been written beside a box there; now something is."""
+        place = self._taken[top // COARSE : -(-(top + height) // COARSE), left // COARSE : -(-(left + width) // COARSE)]
+        if place.any():
+            return False
+        inner = place[1:-1, 1:-1] if min(place.shape) > 2 else place  # neighbours may touch
+        inner[:] = True
+        return True
 
     def centred(self, text: str, middle: np.ndarray, colour: Colour) -> None:
         """Write with the strip's middle at (x, y)."""

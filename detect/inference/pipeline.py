@@ -26,7 +26,7 @@ from detect.inference.reading import read_frames
 from detect.inference.result import Result
 from detect.inference.sinks import Sink, opened
 from detect.inference.sources import Frame, Item, Source, find_items
-from detect.inference.tally import Summary, Tally
+from detect.inference.tally import Summary, Tally, in_words
 from detect.inference.tracks import Tracker, load_tracker
 from detect.inference.window import WindowClosed, WindowSink
 from detect.interrupt import held
@@ -104,7 +104,8 @@ def detect_files(
             write_all(results, [*sinks, monitor])
         except KeyboardInterrupt:
             if tally.frames:
-                tell(f"interrupted after {tally.frames} frames; their results are kept in {printable(names.folder)}")
+                kept = f"; their results are kept in {printable(names.folder)}" if outputs else ""
+                tell(f"interrupted after {tally.frames} frames{in_words(monitor.latencies())}{kept}")
             raise
         finally:
             stop.set()

@@ -20,6 +20,11 @@ class Latency(TypedDict):
     p95: float
 
 
+def in_words(latencies: tuple[float, float] | None) -> str:
+    """`, 31 ms after they came (95%: 40)` of a median and 95th percentile in seconds; nothing where there are none."""
+    return f", {latencies[0] * 1000:.0f} ms after they came (95%: {latencies[1] * 1000:.0f})" if latencies else ""
+
+
 class Summary(TypedDict):
     """What `detect_files` tells at its end."""
 

@@ -3,6 +3,8 @@
 import io
 import json
 import sys
+import threading
+import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +16,13 @@ import pytest
 from PIL import Image
 
 from detect.errors import UserError
+from detect.inference.live import Watching
 from detect.inference.options import Options
 from detect.inference.pipeline import detect_files
+from detect.inference.reading import read_frames
 from detect.inference.result import describe
-from detect.inference.sources import Frame
+from detect.inference.sources import Frame, find_items
+from detect.inference.video_writer import VideoWriter
 from detect.ops.image import read_image, write_image
 from tests.inference.stand_in import StandIn
 
@@ -318,3 +323,77 @@ def test_counts_are_told_in_words():
 def test_real_photos_go_the_whole_way(shared, tmp_path):
     summary = detect_files(OneDog(), shared / "demo" / "photos", tmp_path / "out", log=lambda _: None)
     assert summary["frames"] == len(summary["files"]) == 8 and not summary["errors"]
+
+
+class Slow(StandIn):
+    """Finds a box that hangs on the image, and takes its time now and then."""
+
+    def found(self, image):
+        level = float(image.mean())
+        time.sleep(round(level) % 5 / 1000)
+        return np.array([[level / 8, 4, 30 + level / 8, 30]], np.float32), np.array([level / 256]), np.array([0])
+
+
+def test_stages_that_overlap_give_what_one_after_the_other_gives(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 255, (60, 48, 64, 3), dtype=np.uint8)
+    write_video(tmp_path / "clip.avi", images=[noise[i] // (1 + i % 5) for i in range(60)])
+    options = Options(outputs=["annotated", "json", "jsonl"])
+    summary = detect_files(Slow(), tmp_path / "clip.avi", tmp_path / "out", options, log=lambda _: None)
+    one_by_one = list(Slow().predict_frames(read_frames(find_items(tmp_path / "clip.avi"))))
+    expected = [result.to_dict() for result in one_by_one]
+    assert json.loads(Path(summary["json"]).read_text())["frames"] == expected and len(expected) == 60
+    lines = (tmp_path / "out" / "detections.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == expected
+    with VideoWriter(tmp_path / "expected.mp4", 10) as video:
+        for result in one_by_one:
+            video.write(result.plot(), result.frame.time)
+    assert frame_hashes(tmp_path / "out" / "clip.mp4") == frame_hashes(tmp_path / "expected.mp4")
+
+
+def frame_hashes(path):
+    capture, hashes = cv2.VideoCapture(str(path)), []
+    while True:
+        found, image = capture.read()
+        if not found:
+            return hashes
+        hashes.append(hash(image.tobytes()))
+
+
+def test_a_run_leaves_no_thread(folder, tmp_path):
+    before = set(threading.enumerate())
+    detect_files(OneDog(), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        detect_files(OneDog(interrupt_at=3), folder / "clip.avi", tmp_path / "out", log=lambda _: None)
+    assert set(threading.enumerate()) - before == set()
+
+
+def test_outputs_that_are_asked_for_and_no_others(folder, tmp_path):
+    sources = [folder / "a.png", folder / "clip.avi"]
+    options = Options(outputs=["coco", "yolo", "csv", "crops", "jsonl"], watching=Watching(every=10))
+    summary = detect_files(OneDog(), sources, tmp_path / "out", options, log=lambda _: None)
+    names = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert names == [
+        "counts.csv", "crops/dog/a-1.jpg", "crops/dog/clip-000000-1.jpg", "crops/dog/clip-000010-1.jpg",
+        "detections.coco.json", "detections.jsonl", "labels/a.txt", "labels/classes.txt", "labels/clip-000000.txt",
+        "labels/clip-000010.txt",
+    ]  # fmt: skip
+    assert sorted(Path(path).name for path in summary["files"]) == [
+        "counts.csv", "crops", "detections.coco.json", "detections.jsonl", "labels",
+    ]  # fmt: skip
+    assert summary["json"] is None and summary["frames"] == 3
+
+
+def test_annotated_files_have_the_size_that_is_asked_for(folder, tmp_path):
+    sources = [folder / "a.png", folder / "clip.avi"]
+    detect_files(OneDog(), sources, tmp_path / "out", Options(resize_output=32), log=lambda _: None)
+    assert read_image(tmp_path / "out" / "a.png").shape == (24, 32, 3)
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "clip.mp4"))
+    assert (capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (32, 24)
+    assert json.loads((tmp_path / "out" / "detections.json").read_text())["frames"][0]["width"] == 80
+
+
+def test_a_video_of_every_tenth_frame_plays_as_long(folder, tmp_path):
+    detect_files(
+        OneDog(), folder / "clip.avi", tmp_path / "out", Options(watching=Watching(every=10)), log=lambda _: None
+    )
+    assert frames_in(tmp_path / "out" / "clip.mp4") == (2, 1.0)
