@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,7 +100,18 @@ def find_items(source: Source, on_error: OnError = raise_error, on_note: OnNote 
             items += _items_of(entry, number, on_note)
         except UserError as error:
             on_error(error)
-    return items
+    return _apart(items)
+
+
+def _apart(items: Iterable[Item]) -> list[Item]:
+    """The `items`, of which live ones have names of their own: what tells two addresses apart may not be shown."""
+    names: Counter[str] = Counter()
+    apart = []
+    for item in items:
+        names[item.name] += item.medium == "live"
+        again = names[item.name] > 1
+        apart.append(item._replace(name=f"{item.name} ({names[item.name]})") if again else item)
+    return apart
 
 
 def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:

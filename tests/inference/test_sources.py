@@ -164,6 +164,13 @@ def test_password_of_a_stream_is_not_shown():
     assert item.name == "rtsp://camera.local/live/1" and "secret" in item.value
 
 
+def test_live_sources_have_names_of_their_own():
+    addresses = ["rtsp://camera/live?channel=1", "rtsp://camera/live?channel=2", 0, "http://camera/"]
+    assert [item.name for item in find_items(addresses)] == [
+        "rtsp://camera/live", "rtsp://camera/live (2)", "webcam0", "http://camera/",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("source", [0, "0", "/dev/video0", np.int64(0)])
 def test_webcam_is_named_by_its_number(source):
     assert find_items(source) == [("live", "webcam0", 0)]
