@@ -51,12 +51,14 @@ EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
 TRACK = ["trackers>=2.5"]  # ByteTrack, Apache-2.0; brings supervision
+SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
     "onnx": ONNX,
     "train": TRAIN,
     "export": EXPORT,
     "show": SHOW,
+    "serve": SERVE,
     "demo": [*TRAIN, "scikit-image"],
     "timm": ["timm>=1.0"],
     "plot": ["matplotlib"],
@@ -66,6 +68,8 @@ EXTRAS = {
     "dev": [
         *EXPORT,
         *SHOW,
+        *SERVE,
+        "httpx",
         "pytest",
         "pytest-xdist",
         "ruff",
@@ -90,7 +94,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
-    package_data={"detect": ["py.typed"]},
+    package_data={"detect": ["py.typed", "serve/page/*"]},
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[

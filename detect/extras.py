@@ -17,6 +17,8 @@ EXTRAS = {
     "nncf": "export",
     "matplotlib": "plot",
     "trackers": "track",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 
 
