@@ -51,6 +51,7 @@ EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
 TRACK = ["trackers>=2.5"]  # ByteTrack, Apache-2.0; brings supervision
+H264 = ["av>=12"]  # PyAV, BSD; its wheels hold FFmpeg with x264, which is GPL
 SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
@@ -64,6 +65,7 @@ EXTRAS = {
     "plot": ["matplotlib"],
     "supervision": ["supervision"],
     "track": TRACK,
+    "h264": H264,
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
         *EXPORT,
@@ -80,6 +82,7 @@ EXTRAS = {
         "timm>=1.0",
         "matplotlib",
         *TRACK,
+        *H264,
         "opencv-python<5",
         "opencv-python-headless<5",
     ],

@@ -17,6 +17,7 @@ EXTRAS = {
     "nncf": "export",
     "matplotlib": "plot",
     "trackers": "track",
+    "av": "h264",
     "starlette": "serve",
     "uvicorn": "serve",
 }

@@ -17,7 +17,7 @@ from detect.inference.video import video_backend
 
 NO_H264 = (
     "note: nothing here writes H.264, so videos are in MPEG-4 part 2, which browsers do not play; "
-    "pip install av brings it"
+    "pip install 'csp-detect[h264]' brings it"
 )
 QUALITY: dict[str, Any] = {"preset": "superfast", "crf": "23"}  # of x264
 
