@@ -31,7 +31,7 @@ from detect.inference.tracks import Tracker, load_tracker
 from detect.inference.window import WindowClosed, WindowSink
 from detect.interrupt import held
 
-DEPTH = 4  # frames of files that wait between two stages
+DEPTH = 2  # frames of files that wait between two stages
 ALL_DEFAULT = Options()
 
 

@@ -18,7 +18,7 @@ from detect.inference.sources import Frame, Item, OnError, OnNote, raise_error, 
 from detect.inference.video import Video, check_end, open_capture, open_video
 from detect.ops.image import read_noted, to_rgb
 
-READ_AHEAD = 4  # frames of files that are decoded before they are asked for
+READ_AHEAD = 2  # frames of files that are decoded before they are asked for
 USUAL = Watching()
 
 

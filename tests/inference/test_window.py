@@ -29,6 +29,17 @@ def test_window_shows_the_annotated_image_until_q_or_esc(monkeypatch, key):
     np.testing.assert_array_equal(shown[0], result().plot()[..., ::-1])
 
 
+def test_cameras_at_once_have_windows_of_their_own_and_files_share_one(monkeypatch):
+    shown, closed = [], []
+    monkeypatch.setattr(cv2, "imshow", lambda title, _: shown.append(title))
+    monkeypatch.setattr(cv2, "waitKey", lambda _: -1)
+    monkeypatch.setattr(cv2, "destroyWindow", closed.append)
+    with WindowSink() as sink:
+        for item, medium in ((0, "image"), (1, "video"), (2, "live"), (3, "live"), (2, "live")):
+            sink.write(result(item=item, medium=medium))
+    assert shown == ["detect", "detect", "detect 2", "detect 3", "detect 2"] and closed == shown[1:4]
+
+
 def test_a_display_is_tried_in_another_process(monkeypatch):
     monkeypatch.setattr(window, "TRY", "")
     window.check_display()
