@@ -89,8 +89,10 @@ class VideoSink:
         try:
             video.write(result.annotated, frame.time)
         except UserError as error:
-            self._finish(frame.item, frame)
-            self._complain(error, frame)
+            try:
+                self._finish(frame.item, frame)
+            finally:  # the cause is told, whatever follows from it
+                self._complain(error, frame)
 
     def _complain(self, error: UserError, frame: Frame | None) -> None:
         if frame is not None and frame.medium == "live":

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 import threading
 import time
@@ -215,6 +216,17 @@ def test_a_live_source_whose_video_cannot_be_written_ends_the_run_with_whole_fil
         detect_files(OneDog(), 0, tmp_path / "out", log=lambda _: None)
     assert frames_in(tmp_path / "out" / "webcam0.mp4")[0] == 3
     assert len((tmp_path / "out" / "detections.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_folder_that_goes_ends_a_live_run_with_its_cause(tmp_path, pretended):
+    class Unplugged(OneDog):
+        def found(self, image):
+            if list((tmp_path / "out").glob("*.mp4")):  # a video is begun
+                shutil.rmtree(tmp_path / "out")
+            return super().found(image)
+
+    with pytest.raises(UserError, match="No such file or directory"):
+        detect_files(Unplugged(), 0, tmp_path / "out", log=lambda _: None)
 
 
 def test_dropped_frames_stand_in_every_line_and_the_bar(tmp_path, pretended, monkeypatch):
