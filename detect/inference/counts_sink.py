@@ -12,7 +12,7 @@ from detect.inference.counting import Counts
 from detect.inference.line_file import LineFile
 from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
-from detect.inference.sources import Frame
+from detect.inference.sources import Frame, ended_by
 
 
 @dataclass
@@ -60,10 +60,9 @@ class CountsSink:
 
     def write(self, result: Result) -> None:
         frame = result.frame
-        if frame.index == 0 and frame.medium != "live":
-            for item in list(self._seconds):
-                self._end(item)
-            self._crossed.clear()
+        for item in ended_by(frame, {item: second.frame for item, second in self._seconds.items()}):
+            self._end(item)
+            del self._crossed[item]
         second = self._seconds.get(frame.item)
         if second is None or _second_of(second.frame) != _second_of(frame):
             self._end(frame.item)

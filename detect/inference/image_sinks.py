@@ -9,7 +9,7 @@ from detect.inference.encoders import NO_H264, h264
 from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
 from detect.inference.segments import Segments
-from detect.inference.sources import Frame, OnError, raise_error
+from detect.inference.sources import Frame, OnError, ended_by, raise_error
 from detect.inference.video_writer import VideoWriter
 from detect.ops.image import write_image
 
@@ -62,7 +62,8 @@ class VideoSink:
         self._log = log
         self._on_error = on_error
         self._segment = segment
-        self._segments: dict[int, Segments] = {}  # of the sources that are not at their end
+        self._frames: dict[int, Frame] = {}  # the first of each source that is not at its end
+        self._segments: dict[int, Segments] = {}
         self._videos: dict[int, VideoWriter] = {}  # those of them that can be written
 
     def __enter__(self) -> Self:
@@ -71,14 +72,17 @@ class VideoSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish_all()
+        for item in list(self._videos):
+            self._finish(item)
 
     def write(self, result: Result) -> None:
         frame = result.frame
-        if frame.index == 0 and frame.medium != "live":
-            self._finish_all()
+        for item in ended_by(frame, self._frames):
+            self._finish(item)
+            del self._frames[item], self._segments[item]
         if frame.medium == "image":
             return
+        self._frames.setdefault(frame.item, frame)
         segments = self._segments.setdefault(frame.item, Segments(self._segment))
         if segments.begins(frame):
             self._finish(frame.item, frame)
@@ -98,11 +102,6 @@ class VideoSink:
         if frame is not None and frame.medium == "live":
             raise error
         self._on_error(error)
-
-    def _finish_all(self) -> None:
-        for item in list(self._videos):
-            self._finish(item)
-        self._segments.clear()
 
     def _finish(self, item: int, frame: Frame | None = None) -> None:
         """Finish the video of a source, if there is one."""

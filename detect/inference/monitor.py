@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 
 from detect.inference.result import Result
+from detect.inference.sources import ended_by
 
 WINDOW = 2.0  # seconds that the rate is measured over
 KEPT_LATENCIES = 5000  # the last ones, of which the run's median and 95th percentile are told
@@ -28,8 +29,8 @@ class Pace:
 
 @dataclass
 class _Source:
+    newest: Result
     pace: Pace = Pace()
-    newest: Result | None = None
     times: deque[float] = field(default_factory=deque)  # time.perf_counter() of the frames in the window
 
 
@@ -48,11 +49,9 @@ class Monitor:
         now, frame = time.perf_counter(), result.frame
         latency = None if frame.clock is None else max(time.time() - frame.clock, 0.0)
         with self._news:
-            if frame.medium == "image" or frame.index == 0:
-                self._sources[frame.item] = _Source()
-                if frame.medium != "live":  # those before it have ended
-                    self._sources = {frame.item: self._sources[frame.item]}
-            source = self._sources[frame.item]
+            for item in ended_by(frame, {item: source.newest.frame for item, source in self._sources.items()}):
+                del self._sources[item]
+            source = self._sources.setdefault(frame.item, _Source(result))
             source.times.append(now)
             while now - source.times[0] > WINDOW:
                 source.times.popleft()
@@ -78,7 +77,7 @@ class Monitor:
         with self._news:
             self._news.wait_for(lambda: self._count(item) > after, timeout)
             source = self._sources.get(item)
-            if source is None or source.newest is None or source.pace.frames <= after:
+            if source is None or source.pace.frames <= after:
                 return None
             return source.pace.frames, source.newest
 

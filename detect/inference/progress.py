@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -12,7 +12,7 @@ from tqdm import tqdm
 from detect.files import printable
 from detect.inference.options import Options
 from detect.inference.result import Result, describe
-from detect.inference.sources import Frame
+from detect.inference.sources import Frame, ended_by
 
 ALL_DEFAULT = Options()
 PLAIN_LINE_EVERY = 5.0  # seconds between two lines about a video where no bar can be drawn
@@ -68,12 +68,11 @@ class ProgressSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end_sources()
+        self._end(list(self._sources))
 
     def write(self, result: Result) -> None:
         frame = result.frame
-        if frame.index == 0 and frame.medium != "live":
-            self._end_sources()
+        self._end(ended_by(frame, {item: source.frame for item, source in self._sources.items()}))
         if frame.note:
             self._warn(f"{printable(result.source)}: {frame.note}")
         if frame.medium == "image":
@@ -89,12 +88,12 @@ class ProgressSink:
         name = printable(frame.source if "://" in frame.source else Path(frame.source).name)
         return tqdm(total=frame.total, desc=name, unit="frame", dynamic_ncols=True, file=sys.stderr)
 
-    def _end_sources(self) -> None:
-        sources, self._sources = self._sources, {}
-        for source in sources.values():
+    def _end(self, items: Iterable[int]) -> None:
+        sources = [self._sources.pop(item) for item in items]
+        for source in sources:
             if source.bar is not None:
                 source.bar.close()
-        for source in sources.values():
+        for source in sources:
             dropped = source.frame.dropped
             if dropped:
                 came = f"{dropped} of {source.done + dropped} frames came"

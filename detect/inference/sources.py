@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -60,6 +60,15 @@ class Frame:
         if self.clock is None:
             return None
         return datetime.fromtimestamp(self.clock).astimezone().isoformat(timespec="milliseconds")
+
+
+def ended_by(frame: Frame, last_frames: Mapping[int, Frame]) -> list[int]:
+    """Which sources, by their place, are at their end when `frame` comes: files are read one by one, before live ones.
+
+    Args:
+        last_frames: a frame of each source that is known, by its place.
+    """
+    return [item for item, last in last_frames.items() if last.medium != "live"] if frame.index == 0 else []
 
 
 class Item(NamedTuple):

@@ -51,3 +51,16 @@ def test_gaps_that_are_shortened_are_told(tmp_path):
         for index, when in enumerate((0.0, 0.1, 100.0)):
             sink.write(result(source="rare.avi", index=index, time=when, fps=10.0, medium="video"))
     assert lines == [f"{tmp_path}/rare.mp4: gaps without an image were shortened by 40 s"]
+
+
+def test_a_file_s_video_is_finished_when_a_camera_begins(tmp_path):
+    names = OutputNames(tmp_path)
+    with VideoSink(names, print) as sink:
+        for index in range(3):
+            sink.write(result(source="clip.avi", index=index, time=index / 10, fps=10.0, medium="video"))
+        for index in range(2):
+            for item in (1, 2):
+                about = {"source": f"cam{item}", "index": index, "time": index / 10, "fps": 10.0, "item": item}
+                sink.write(result(**about, medium="live", clock=float(index)))
+        assert frames_in(tmp_path / "clip.mp4") == 3 and not (tmp_path / "cam1.mp4").exists()
+    assert [frames_in(path) for path in names.taken] == [3, 2, 2]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from detect.errors import UserError
 from detect.inference.reading import read_frames
-from detect.inference.sources import find_items
+from detect.inference.sources import Frame, ended_by, find_items
 from detect.ops.image import write_image
 from tests.inference.made_videos import NOISE, flat, read, write_video
 
@@ -162,6 +162,15 @@ def test_only_known_addresses_are_opened():
 def test_password_of_a_stream_is_not_shown():
     (item,) = find_items("rtsp://admin:secret@camera.local:554/live/1?token=abc")
     assert item.name == "rtsp://camera.local/live/1" and "secret" in item.value
+
+
+def test_files_end_when_the_next_source_begins_and_live_ones_do_not():
+    def frame(item, medium, index=0):
+        return Frame(flat(0), "x", index, medium=medium, item=item)
+
+    known = {1: frame(1, "video", 9), 2: frame(2, "live", 5)}
+    assert ended_by(frame(3, "live"), known) == ended_by(frame(3, "image"), known) == [1]
+    assert ended_by(frame(3, "live", 1), known) == []
 
 
 def test_live_sources_have_names_of_their_own():
