@@ -30,7 +30,9 @@ HELP = "detect in images, folders, videos, webcams or streams"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    source_option(sub, "image, folder, 'glob*', video, webcam number or URL")
+    source_option(
+        sub, "image, folder, 'glob*', video, webcam number or URL", "several: files one by one, live ones at once"
+    )
     sub.add_argument("--weights", help=f"{WEIGHTS} (ours)")
     darknet_options(sub)
     sub.add_argument(
