@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 Colour = tuple[int, int, int]  # RGB 0..255
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 TEXT_HEIGHT = 0.022  # of the image's mean side
+MOST_WORDS = 0.25  # of an image that words beside boxes may cover
 COARSE = 2  # px of the grid in which words beside boxes find their places
 SMALLEST_TEXT = 0.35  # font scale below which letters are blots
 
@@ -95,6 +96,7 @@ class Lettering:
         self.height, self.width = canvas.shape[:2]
         self._margin = max(line_width(self.height, self.width), 2)
         self._taken = np.zeros((self.height // COARSE + 1, self.width // COARSE + 1), bool)  # by words beside boxes
+        self._covered = 0  # px by them
         self._scale = max((self.height + self.width) / 2 * TEXT_HEIGHT / 21, 0.4)  # letters are 21 px high at scale 1
 
     def size(self, text: str) -> tuple[int, int, float]:
@@ -121,16 +123,19 @@ class Lettering:
     def beside(self, text: str, corners: Sequence[int], colour: Colour) -> None:
         """Write above a box of these corners, or else within it or below it, where no other such words are.
 
-        It is left out where there is no such place: what is surest is to be written first.
+        It is left out where there is no such place, or where words would cover more of the image than `MOST_WORDS`:
+        what is surest is to be written first.
         """
         width, height, scale = self.size(text)
-        if not scale:
+        covered = self._covered + width * height
+        if not scale or (self._covered and covered > MOST_WORDS * self.width * self.height):
             return
         left, top, _, bottom = corners
         left = min(max(left - self._margin // 2, 0), self.width - width)
         for upper in (top - height, top, bottom, bottom - height):
             if 0 <= upper <= self.height - height and self._take(left, upper, width, height):
                 self.at(text, left, upper, colour)
+                self._covered = covered
                 return
 
     def _take(self, left: int, top: int, width: int, height: int) -> bool:

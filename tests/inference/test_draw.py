@@ -120,7 +120,7 @@ def test_labels_of_a_crowd_do_not_cover_one_another():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cv2, "rectangle", rectangle)
         draw(image, boxes, scores, labels, [f"class {n}" for n in range(40)])
-    assert 30 < len(strips) < 150
+    assert 20 < len(strips) < 150
     left, top, right, bottom = np.array(strips).T[:, :, None]
     wide, high = (
         np.minimum(right, right.T) - np.maximum(left, left.T),
@@ -137,3 +137,12 @@ def test_what_is_followed_has_its_number():
     np.testing.assert_array_equal(without, draw(GREY, [[50, 60, 200, 180]], [0.9], [0], NAMES))
     wide = [np.nonzero((image[45:55] != 90).any(axis=(0, 2)))[0].max() for image in (drawn, without)]
     assert wide[0] > wide[1] + 10
+
+
+def test_words_do_not_cover_what_they_speak_of():
+    centres = np.stack(np.meshgrid(np.arange(8, 320, 16), np.arange(8, 240, 16)), -1).reshape(-1, 2)
+    boxes = np.hstack([centres - 4, centres + 4])
+    drawn = draw(GREY, boxes, np.linspace(0.3, 0.9, len(boxes)), [0] * len(boxes), ["seed"])
+    assert 0.1 < (drawn[:, :, 0] == colour_of(0)[0]).mean() < 0.45  # words and frames
+    surest = drawn[int(boxes[-1, 1]) - 20 : int(boxes[-1, 3]) + 20, int(boxes[-1, 0]) - 60 :]
+    assert letter_pixels(surest, 0) > 30
