@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from detect.files import printable
 from detect.inference.ahead import Ahead
@@ -42,7 +44,7 @@ class FramePredictor(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     @property
-    def min_score(self) -> float: ...
+    def min_score(self) -> Any: ...  # one number, or one for each class
 
     @property
     def max_detections(self) -> int: ...
@@ -160,7 +162,9 @@ class Follower:
             if frame.medium != "live":
                 self._sources.clear()
             tracker = (
-                Tracker(self._predictor.min_score, frame.fps) if self._tracks and frame.medium != "image" else None
+                Tracker(float(np.min(self._predictor.min_score)), frame.fps)
+                if self._tracks and frame.medium != "image"
+                else None
             )
             self._sources[frame.item] = tracker, Counter(self._options.lines, self._options.zones)
         tracker, counter = self._sources[frame.item]
