@@ -146,7 +146,8 @@ class Camera:
         self.thread = threading.Thread(target=self._run, args=(capture,), name=f"read {name}", daemon=True)
         self._all = all_of_them
         self._reopen = reopen
-        self._lost = time.monotonic() if capture is None else None
+        self._seen = time.monotonic()  # the last image, or that it was looked for
+        self._is_lost = capture is None
         self._attempts = 0  # to reconnect, since the last image
 
     def _run(self, capture: cv2.VideoCapture | None) -> None:
@@ -198,15 +199,15 @@ class Camera:
             pass
         finally:
             capture.release()
-        if not self._all.stop.is_set() and self._lost is None:
-            self._lost = time.monotonic()
+        if not self._all.stop.is_set() and not self._is_lost:
+            self._is_lost = True
             if self._all.watching.reconnects != 0:
                 self._say("sends no more images; connecting again")
 
     def _take(self, shot: Shot) -> None:
-        if self._lost is not None:
-            self._say(f"is back after {shot.when - self._lost:.0f} s")
-            self._lost, self._attempts = None, 0
+        if self._is_lost:
+            self._say(f"is back after {shot.when - self._seen:.0f} s")
+        self._seen, self._is_lost, self._attempts = shot.when, False, 0
         with self._all.news:
             self.dropped += self.slot is not None
             self.slot = shot

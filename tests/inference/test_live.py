@@ -102,7 +102,7 @@ def test_a_source_is_connected_anew_as_long_as_images_come_and_so_many_times_mor
 
 
 def test_a_source_is_connected_anew_for_ever_by_default(cameras):
-    cameras({"rtsp://camera/1": [Camera(1), *(Camera(0, opened=False) for _ in range(40)), Camera(1)]})
+    cameras({"rtsp://camera/1": [Camera(1), *(Camera(0, opened=False) for _ in range(40)), Camera(10**9, 0.001)]})
     notes, start = [], time.monotonic()
     frames = read_frames(find_items("rtsp://camera/1"), on_note=notes.append, watching=Watching(pause=1e-6))
     assert [next(frames).index, next(frames).index] == [0, 1]
