@@ -15,9 +15,10 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "nncf": "export",
-    "matplotlib": "plot",
+    "matplotlib": "train",
     "trackers": "track",
     "av": "h264",
+    "tensorboard": "log",
     "starlette": "serve",
     "uvicorn": "serve",
 }

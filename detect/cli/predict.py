@@ -12,10 +12,10 @@ from detect.cli.common import (
     darknet_options,
     limit_note,
     limit_option,
-    number,
     predictor_arguments,
     predictor_options,
     say_of,
+    score,
     source_of,
     source_option,
     whole,
@@ -36,7 +36,10 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", help=f"{WEIGHTS} (ours)")
     darknet_options(sub)
     sub.add_argument(
-        "--min-score", "--conf", type=number(0, 1), help="leave out detections below it (the weights' own, or 0.25)"
+        "--min-score",
+        "--conf",
+        type=score,
+        help="leave out detections below it; auto: what suits each class best (the weights' own, or 0.25)",
     )
     sub.add_argument("--classes", type=_words, metavar="NAME,...", help="look for these only (all)")
     _file_options(sub)

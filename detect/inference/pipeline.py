@@ -11,9 +11,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from detect.files import printable
 from detect.inference.ahead import Ahead
@@ -44,7 +42,7 @@ class FramePredictor(Protocol):
     def names(self) -> tuple[str, ...]: ...
 
     @property
-    def min_score(self) -> Any: ...  # one number, or one for each class
+    def lowest_score(self) -> float: ...
 
     @property
     def max_detections(self) -> int: ...
@@ -162,9 +160,7 @@ class Follower:
             if frame.medium != "live":
                 self._sources.clear()
             tracker = (
-                Tracker(float(np.min(self._predictor.min_score)), frame.fps)
-                if self._tracks and frame.medium != "image"
-                else None
+                Tracker(self._predictor.lowest_score, frame.fps) if self._tracks and frame.medium != "image" else None
             )
             self._sources[frame.item] = tracker, Counter(self._options.lines, self._options.zones)
         tracker, counter = self._sources[frame.item]

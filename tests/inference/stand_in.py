@@ -7,7 +7,7 @@ class StandIn:
     """Finds in every image what `found` says, and may be interrupted at a frame."""
 
     names = ("person", "dog")
-    min_score = 0.25
+    lowest_score = 0.25
     max_detections = 100
 
     def __init__(self, interrupt_at=None):

@@ -224,8 +224,8 @@ def test_frames_know_the_place_of_their_source(tmp_path):
 
 def test_too_large_video_is_refused(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.mp4", NOISE[:2])
-    monkeypatch.setattr("detect.inference.video.MAX_PIXELS", 3000)
-    with pytest.raises(UserError, match="64x48 px is more than the limit"):
+    monkeypatch.setattr("detect.ops.image_cost.MAX_PIXELS", 3000)
+    with pytest.raises(UserError, match="64x48 px are 0 megapixels, more than 0;"):
         read(path)
 
 
