@@ -51,6 +51,8 @@ ONNX = ["onnxruntime>=1.20"]
 EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-image"]
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
+TRACK = ["trackers>=2.5"]  # ByteTrack, Apache-2.0; brings supervision
+H264 = ["av>=12"]  # PyAV, BSD; its wheels hold FFmpeg with x264, which is GPL
 SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
@@ -63,6 +65,8 @@ EXTRAS = {
     "timm": ["timm>=1.0"],
     "log": ["tensorboard"],
     "supervision": ["supervision"],
+    "track": TRACK,
+    "h264": H264,
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
         *EXPORT,
@@ -78,7 +82,8 @@ EXTRAS = {
         "types-tqdm",
         "timm>=1.0",
         "tensorboard",
-        "supervision",
+        *TRACK,
+        *H264,
         "opencv-python<5",
         "opencv-python-headless<5",
     ],

@@ -16,6 +16,8 @@ EXTRAS = {
     "onnxscript": "export",
     "nncf": "export",
     "matplotlib": "train",
+    "trackers": "track",
+    "av": "h264",
     "tensorboard": "log",
     "starlette": "serve",
     "uvicorn": "serve",

@@ -334,7 +334,7 @@ def check_command(line):
 @pytest.mark.parametrize(
     ("page", "least"),
     [("README.md", 3), ("docs/darknet.md", 6), ("docs/imagenet.md", 7), ("docs/parts.md", 3), ("docs/training.md", 9),
-     ("docs/field_of_view.md", 2), ("docs/weights.md", 5)],
+     ("docs/field_of_view.md", 2), ("docs/weights.md", 5), ("docs/live.md", 4)],
 )  # fmt: skip
 def test_a_page_shows_commands_that_parse(page, least):
     assert sum(map(check_command, commands_of(page))) >= least

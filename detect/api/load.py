@@ -86,7 +86,11 @@ def load(
 def open_detector(
     weights: AnyPath = RELEASED, cfg: AnyPath | None = None, names: AnyPath | None = None, **options: Any
 ) -> Opened:
-    """`load`, with what the file says beside; `options` as there.  Raises UserError."""
+    """`load`, with what the file says beside; `options` as there.  Raises UserError.
+
+    One option more is `streams`: images that exported files compute side by side, each on its share of the threads,
+    though they come one by one: more images a second, each a little later.
+    """
     if is_exported(weights):
         if cfg or names:
             raise UserError(f"{printable(weights)}: holds its model and class names itself; leave out .cfg and names")
@@ -112,9 +116,13 @@ def predictor_of(
     engine: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    streams: int = 1,
     **options: Any,
 ) -> Predictor:
-    """The `Predictor` of `Weights` that are read already, in PyTorch; arguments as in `load`.  Raises UserError."""
+    """The `Predictor` of `Weights` that are read already, in PyTorch; arguments as in `load`.  Raises UserError.
+
+    `streams` means nothing to PyTorch, which computes one batch after another.
+    """
     from detect.inference.torch_runtime import TorchRuntime, pick_device, use_threads
 
     if engine not in ("auto", "torch"):
@@ -140,12 +148,13 @@ def _exported(
     precision: str = "auto",
     threads: int | None = None,
     batch: int = 1,
+    streams: int = 1,
     **options: Any,
 ) -> Opened:
     at_once = max(batch, AT_ONCE) if options.get("tile") else batch
     if device not in (None, "cpu"):
         raise UserError(f"{device}: exported files run on the CPU here", argument="device")
-    runtime = open_exported(path, engine, precision, threads, images=at_once)
+    runtime = open_exported(path, engine, precision, threads, images=max(at_once, streams))
     if size not in (None, runtime.size):
         raise UserError(f"{size}: {printable(path)} was exported for {runtime.size} px; export it anew", "size")
     exported = runtime.exported

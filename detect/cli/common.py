@@ -120,9 +120,9 @@ def darknet_options(sub: argparse.ArgumentParser) -> None:
     offline_option(sub)
 
 
-def source_option(sub: argparse.ArgumentParser, what: str) -> None:
+def source_option(sub: argparse.ArgumentParser, what: str, several: str = "several go one by one") -> None:
     """`--source`, with as many values as a shell makes of an unquoted pattern."""
-    sub.add_argument("--source", required=True, nargs="+", action="extend", help=f"{what}; several go one by one")
+    sub.add_argument("--source", required=True, nargs="+", action="extend", help=f"{what}; {several}")
 
 
 def source_of(args: argparse.Namespace) -> Any:

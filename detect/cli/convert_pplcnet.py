@@ -20,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     from pathlib import Path
 
     from detect.errors import UserError
-    from detect.inference.sources import find_items, read_frames
+    from detect.inference.reading import read_frames
+    from detect.inference.sources import find_items
     from detect.weights.files import write_safetensors
     from detect.weights.pplcnet import convert
 

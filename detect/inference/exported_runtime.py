@@ -53,8 +53,7 @@ class ExportedRuntime(ABC):
         """(images, their maps) of as many images at once as the file takes; the last ones are filled up."""
         at_once = self.exported.batch or 1  # a CPU gains nothing from more
         parts = [squares[start : start + at_once] for start in range(0, len(squares), at_once)]
-        filled = (np.pad(part, ((0, at_once - len(part)), (0, 0), (0, 0), (0, 0))) for part in parts)
-        for part, maps in zip(parts, self.infer(filled), strict=True):
+        for part, maps in zip(parts, self.infer(_filled(part, at_once) for part in parts), strict=True):
             yield len(part), maps
 
     @abstractmethod
@@ -63,6 +62,12 @@ class ExportedRuntime(ABC):
 
         The maps of a batch may be overwritten once the next ones are asked for.
         """
+
+
+def _filled(part: np.ndarray, length: int) -> np.ndarray:
+    """`part` with so many images, the last ones of them black."""
+    missing = length - len(part)
+    return np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part
 
 
 def cores() -> int:

@@ -11,8 +11,9 @@ from typing import Any, TypedDict
 
 from detect.errors import UserError
 from detect.files import made_folder, name_problem, printable, read_json, write_text
-from detect.inference.pipeline import ItemPredictor
+from detect.inference.pipeline import FramePredictor
 from detect.inference.progress import ProgressSink, above_bars
+from detect.inference.reading import read_frames
 from detect.inference.result import Result
 from detect.inference.sources import Item, OnError, OnNote, find_items, split_pattern
 from detect.interrupt import held
@@ -37,7 +38,7 @@ class LabelSummary(TypedDict):
 
 
 def label_files(
-    predictor: ItemPredictor,
+    predictor: FramePredictor,
     categories: Sequence[Mapping[str, Any]],
     source: Photos,
     out: str | os.PathLike[str],
@@ -80,7 +81,8 @@ def label_files(
     made_folder(out.parent)
     labels, limited = Labels(folder, categories), 0
     progress = ProgressSink(say, tell, len(items))
-    with progress, closing(predictor.predict_items(items, note)) as results:
+    frames = read_frames(items, note)
+    with progress, closing(frames), closing(predictor.predict_frames(frames)) as results:
         try:
             for result in results:
                 with held():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cache
 from os import PathLike
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -66,22 +67,30 @@ class OpenVINORuntime(ExportedRuntime):
         return precisions(self.core)
 
     def infer(self, batches: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """As of `ExportedRuntime`; the next batch is computed while the maps of this one are looked at."""
-        free, running = list(self._requests), deque[Any]()
-        for batch in batches:
-            if not free:
-                yield from self._finished(running, free)
-            request = free.pop()
-            request.start_async([batch])
-            running.append(request)
-        while running:
-            yield from self._finished(running, free)
+        """As of `ExportedRuntime`; the next batch is computed while the maps of this one are looked at.
 
-    def _finished(self, running: deque[Any], free: list[Any]) -> Iterator[list[np.ndarray]]:
-        request = running.popleft()
-        request.wait()
-        yield [output.data for output in request.output_tensors]
-        free.append(request)
+        Several threads may call it at once: whoever has no request waits for one of another's.
+        """
+        running = deque[Any]()
+        try:
+            for batch in batches:
+                while running and self._free.empty():
+                    yield from self._finished(running)
+                request = self._free.get()
+                running.append(request)
+                request.start_async([batch])
+            while running:
+                yield from self._finished(running)
+        finally:
+            for request in running:
+                with suppress(RuntimeError):  # it could not be started
+                    request.wait()
+                self._free.put(request)
+
+    def _finished(self, running: deque[Any]) -> Iterator[list[np.ndarray]]:
+        running[0].wait()
+        yield [output.data for output in running[0].output_tensors]
+        self._free.put(running.popleft())
 
     def _chosen(self, model: Any, precision: str) -> str:
         choice = self.precisions()
@@ -92,7 +101,7 @@ class OpenVINORuntime(ExportedRuntime):
 
             def runner(name: str) -> Any:
                 self._use(model, name)
-                request = self._requests[0]
+                request = self._free.get()  # the next way has requests of its own
                 return lambda: request.infer([example])
 
             return fastest(f"openvino {self.core.get_versions('CPU')['CPU'].build_number}", self.path, choice, runner)
@@ -104,7 +113,10 @@ class OpenVINORuntime(ExportedRuntime):
     def _use(self, model: Any, precision: str) -> None:
         """Compile the network for a precision."""
         network = compiled(self.core, model, self.path, precision, **self._options)
-        self._requests = [network.create_infer_request() for _ in range(max(self.streams, 2))]
+        self.calls = self.streams + 1  # at once: one more is made ready or looked through meanwhile
+        self._free: SimpleQueue[Any] = SimpleQueue()  # requests that compute nothing
+        for _ in range(self.calls):
+            self._free.put(network.create_infer_request())
 
 
 def import_openvino() -> Any:

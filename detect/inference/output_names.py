@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from detect.files import cannot_write, shortened
+from detect.inference.sources import Frame
 from detect.ops.image import WRITE_FORMATS
 
+RESERVED = ("CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)))  # Windows
 JSON_START, JSON_END = b'{"frames": [', b'\n], "'  # what stands around the frames of a JSON file of ours
 
 
@@ -24,13 +26,15 @@ class OutputNames:
         sources: paths that no output may replace.
 
     Attributes:
-        taken: paths of the annotated images and videos, in the order they were asked for.
+        taken: paths of all files but that one, in the order they were asked for.
+        folders: those that were made, each for many files.
         json: path of the JSON file.
     """
 
     def __init__(self, folder: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]] = ()) -> None:
         self.folder = Path(folder)
         self.taken: list[Path] = []
+        self.folders: list[Path] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -42,12 +46,13 @@ class OutputNames:
         self.json = next(path for path in numbered if not os.path.lexists(path) or outputs_beside(path) is not None)
         self._earlier = outputs_beside(self.json) or set()  # names of earlier runs
 
-    def take(self, source: str, suffix: str | None = None) -> Path:
-        """A free path named after `source` (a path, an address or a word), with `suffix` or else the source's own."""
-        if "://" in source:
-            stem, own = re.sub(r"[^A-Za-z0-9.-]+", "_", source.partition("://")[2]).strip("._")[:100] or "stream", ""
-        else:
-            stem, own = Path(source).stem, Path(source).suffix.lower()
+    def take(self, source: str, suffix: str | None = None, part: str = "") -> Path:
+        """A free path named after `source` (a path, an address or a word), with `suffix` or else the source's own.
+
+        `part` follows the name where a source has several files.
+        """
+        own = "" if "://" in source else Path(source).suffix.lower()
+        stem = stem_of(source) + part
         suffix = suffix or (own if own in WRITE_FORMATS else ".png")
         for number in itertools.count(self._uses[stem + suffix] + 1):
             rest = f"{f'-{number}' if number > 1 else ''}{suffix}"
@@ -59,6 +64,20 @@ class OutputNames:
         self.taken.append(path)
         return path
 
+    def new_folder(self, name: str) -> Path:
+        """Make the first that is not there of the folders `name`, `name`-2, ...  Raises UserError."""
+        for number in itertools.count(1):
+            path = self.folder / (f"{name}-{number}" if number > 1 else name)
+            try:
+                path.mkdir()
+                self.folders.append(path)
+                return path
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise cannot_write(path, error) from error
+        raise AssertionError("there is always one more number")
+
     def ours(self) -> list[str]:
         """Names of all files in the folder that this run or an earlier one wrote."""
         return sorted(self._earlier | {path.name for path in self.taken})
@@ -69,6 +88,42 @@ class OutputNames:
         if path.name in self._earlier:
             return _identity(path) not in self._sources
         return not os.path.lexists(path)
+
+
+class FrameNames:
+    """Names, without a suffix, for files about single frames: no two frames of a run have the same one."""
+
+    def __init__(self) -> None:
+        self._stems: dict[int, str] = {}  # of the sources, by their place among those of the run
+        self._lower_case: set[str] = set()
+
+    def of(self, frame: Frame) -> str:
+        """`photo` for an image, `clip-000012` for frame 12 of a video."""
+        if frame.item not in self._stems:
+            plain = stem_of(frame.source)
+            numbered = (f"{plain}-{n}" if n > 1 else plain for n in itertools.count(1))
+            self._stems[frame.item] = stem = next(s for s in numbered if s.lower() not in self._lower_case)
+            self._lower_case.add(stem.lower())
+        rest = "" if frame.medium == "image" else f"-{frame.index:06d}"
+        return shortened(self._stems[frame.item], f"{rest}-00000.jpeg") + rest
+
+
+def stem_of(source: str) -> str:
+    """What files about `source` (a path, an address or a word) are called, without a suffix."""
+    if "://" in source:
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", source.partition("://")[2]).strip("._")[:100] or "stream"
+    return Path(source).stem
+
+
+def safe_names(names: Iterable[str]) -> list[str]:
+    """Words as names of folders: no two alike, none that steers a path or that a file system refuses."""
+    safe: list[str] = []
+    for number, name in enumerate(names):
+        plain = re.sub(r"[^\w -]+", "_", name).strip(" ")[:60]
+        if not plain.strip("_ ") or plain.upper() in RESERVED or plain.lower() in map(str.lower, safe):
+            plain = f"{plain}-{number}" if plain.strip("_ ") else f"class-{number}"
+        safe.append(plain)
+    return safe
 
 
 def outputs_beside(path: str | os.PathLike[str]) -> set[str] | None:

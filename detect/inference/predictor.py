@@ -4,7 +4,9 @@ import glob
 import math
 import numbers
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from typing import Any, overload
@@ -14,9 +16,10 @@ from PIL import Image
 
 from detect.errors import UserError, nearest
 from detect.files import printable
+from detect.inference.reading import read_frames
 from detect.inference.result import Result
 from detect.inference.runtime import Runtime
-from detect.inference.sources import Frame, Item, find_items, raise_error, read_frames, say_nothing
+from detect.inference.sources import Frame, Item, find_items, raise_error, say_nothing
 from detect.inference.tiling import AT_ONCE, Tiling, View
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Candidates, nms
@@ -125,20 +128,44 @@ class Predictor:
         pattern of which something is left out.
         """
         on_error = on_error or raise_error
-        return self.predict_items(find_items(source, on_error, on_note), on_error)
+        return self.predict_items(find_items(source, on_error, on_note), on_error, on_note)
 
     def predict_items(
-        self, items: Iterable[Item], on_error: Callable[[UserError], Any] = raise_error
+        self,
+        items: Iterable[Item],
+        on_error: Callable[[UserError], Any] = raise_error,
+        on_note: Callable[[str], Any] = say_nothing,
     ) -> Generator[Result, None, None]:
         """`stream` for sources that `find_items` has found."""
-        with closing(read_frames(items, on_error)) as frames:
-            waiting: list[Frame] = []
-            for frame in frames:
-                waiting.append(frame)
-                if len(waiting) >= self.batch or frame.medium == "live":
-                    yield from self._results(waiting)
-                    waiting = []
-            yield from self._results(waiting)
+        with closing(read_frames(items, on_error, on_note)) as frames:
+            yield from self.predict_frames(frames)
+
+    def predict_frames(self, frames: Iterable[Frame]) -> Generator[Result, None, None]:
+        """The `Result` of each frame, in order.
+
+        While the network computes some, the next ones are made ready and the last ones looked through, in threads; a
+        frame of a live source is waited for before the next one is asked for, which is the newest then.
+        """
+        at_once = getattr(self.runtime, "calls", 1)
+        running: deque[tuple[list[Frame], Future[list[Candidates]]]] = deque()
+        with ThreadPoolExecutor(at_once, thread_name_prefix="detect") as pool:
+            for batch in self._batches(frames):
+                running.append((batch, pool.submit(self.detect_batch, [frame.image for frame in batch])))
+                while len(running) > (0 if batch[-1].medium == "live" else at_once):
+                    yield from self._results(*running.popleft())
+            while running:
+                yield from self._results(*running.popleft())
+
+    def _batches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        """The frames that go through the network together."""
+        waiting: list[Frame] = []
+        for frame in frames:
+            waiting.append(frame)
+            if len(waiting) >= self.batch or frame.medium == "live":
+                yield waiting
+                waiting = []
+        if waiting:
+            yield waiting
 
     def detect_batch(self, images: Sequence[np.ndarray]) -> list[Candidates]:
         """Images, uint8 RGB [h_i, w_i, 3] of any sizes -> what NMS leaves of each, boxes in image px.
@@ -169,7 +196,8 @@ class Predictor:
     def _detect_views(self, images: Sequence[np.ndarray]) -> list[Candidates]:
         """`detect_batch` of one image or more as they are, through the network at once."""
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
-        squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
+        fitted = [frame.apply(image) for frame, image in zip(frames, images, strict=True)]
+        squares = np.stack(fitted) if len(fitted) > 1 else fitted[0][None]
         found = []
         for frame, candidates in zip(frames, self._candidates(squares), strict=True):
             with np.errstate(invalid="ignore", over="ignore"):  # boxes that are no numbers, said below
@@ -187,8 +215,8 @@ class Predictor:
         kept = ((found, found.scores > least[found.labels]) for found in candidates)
         return [Candidates(*(column[chosen] for column in found)) for found, chosen in kept]
 
-    def _results(self, frames: list[Frame]) -> Iterator[Result]:
-        for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
+    def _results(self, frames: list[Frame], detected: "Future[list[Candidates]]") -> Iterator[Result]:
+        for frame, found in zip(frames, detected.result(), strict=True):
             yield Result(*found, self.names, frame)
 
     def _check(self) -> None:

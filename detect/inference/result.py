@@ -1,24 +1,32 @@
 """What was found in one image."""
 
+import html
 import json
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from detect.errors import UserError, nearest
 from detect.files import printable
+from detect.inference.counting import Counts
 from detect.inference.draw import draw
 from detect.inference.sources import Frame
 from detect.ops.image import write_image
 
 if TYPE_CHECKING:
     import supervision
+
+
+NOTEBOOK_SIDE = 1280  # px: longer sides are shown smaller in a notebook
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,6 +41,8 @@ class Result:
     labels: np.ndarray  # int64 [n], 0..K-1
     names: tuple[str, ...]  # of the K classes
     frame: Frame  # the image and where it comes from
+    tracks: np.ndarray | None = None  # int64 [n], what was followed: from 1, 0 for what is not yet; None: nothing was
+    counted: Counts | None = None  # at lines and in zones, where there are any
 
     @property
     def image(self) -> np.ndarray:
@@ -72,12 +82,16 @@ class Result:
             if name not in self.names:
                 raise UserError(f"there is no class '{printable(name)}'{nearest(name, self.names)}")
         wanted = np.array([classes is None or name in classes for name in self.names], dtype=bool)
-        keep = wanted[self.labels] & (self.scores > min_score)
-        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep])
+        return self.only(wanted[self.labels] & (self.scores > min_score))
+
+    def only(self, keep: np.ndarray) -> "Result":
+        """Some of the detections: bool [n], or their places, as a new `Result`."""
+        tracks = None if self.tracks is None else self.tracks[keep]
+        return replace(self, boxes=self.boxes[keep], scores=self.scores[keep], labels=self.labels[keep], tracks=tracks)
 
     def plot(self) -> np.ndarray:
         """The image with its detections drawn on it: a new uint8 RGB array [height, width, 3], to be drawn on."""
-        return draw(self.image, self.boxes, self.scores, self.labels, self.names)
+        return draw(self.image, self.boxes, self.scores, self.labels, self.names, self.tracks)
 
     @cached_property
     def annotated(self) -> np.ndarray:
@@ -85,6 +99,23 @@ class Result:
         image = self.plot()
         image.flags.writeable = False
         return image
+
+    def shown_as(self, image: np.ndarray) -> "Result":
+        """This result with another `annotated` image, uint8 RGB of any size, which is read-only from now on."""
+        image.flags.writeable = False
+        shown = replace(self)
+        shown.__dict__["annotated"] = image  # where cached_property keeps it
+        return shown
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the annotated image, and in words what was found."""
+        shown = Image.fromarray(self.annotated)
+        shown.thumbnail((NOTEBOOK_SIDE, NOTEBOOK_SIDE))
+        file = BytesIO()
+        shown.save(file, format="PNG")
+        words = html.escape(repr(self)[1:-1])
+        image = f'<img src="data:image/png;base64,{b64encode(file.getvalue()).decode()}"/>'
+        return f"<figure>{image}<figcaption>{words}</figcaption></figure>"
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write `plot()` to an image file, whose suffix names the format; returns its path.
@@ -99,10 +130,14 @@ class Result:
         """Plain values, as `detections.json` holds them for each frame.
 
         `{"source", "frame", "time", "width", "height", "detections": [{"box", "score", "label", "name"}]}`; boxes are
-        [left, top, right, bottom] in image px, rounded to 0.001 px, scores to 6 decimals; times are in seconds.
+        [left, top, right, bottom] in image px, rounded to 0.001 px, scores to 6 decimals; times are in seconds. Of a
+        live source also `clock`, ISO 8601; of what was followed `track` (None for what is not yet); what was counted as
+        `lines` and `zones`: `Counts.to_dict`.
         """
         height, width = self.image.shape[:2]
         frame = {"source": self.source, "frame": self.frame.index, "time": self.frame.time}
+        if self.frame.clock is not None:
+            frame["clock"] = self.frame.clock_text
         detections = [
             {
                 "box": [round(float(side), 3) for side in box],
@@ -112,7 +147,11 @@ class Result:
             }
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
-        return frame | {"width": width, "height": height, "detections": detections}
+        if self.tracks is not None:
+            for detection, track in zip(detections, self.tracks.tolist(), strict=True):
+                detection["track"] = track or None
+        counted = self.counted.to_dict() if self.counted else {}
+        return frame | {"width": width, "height": height} | counted | {"detections": detections}
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""

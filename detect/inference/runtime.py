@@ -8,7 +8,11 @@ from detect.ops.nms import Candidates
 
 
 class Runtime(Protocol):
-    """A network that is ready to run, whatever computes it. One that can move also has `to(device)`."""
+    """A network that is ready to run, whatever computes it.
+
+    One that can move also has `to(device)`; one that gains from being called by several threads at once says by how
+    many: `calls`.
+    """
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,24 +1,21 @@
-"""Where images come from: files, folders, glob patterns, videos, webcams, streams and arrays, all as `Frame`s."""
+"""Where images come from: files, folders, glob patterns, videos, webcams, streams and arrays, all as `Item`s."""
 
 import glob
 import os
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from detect.errors import UserError
 from detect.files import cannot_read, hidden, is_text, missing, printable
 from detect.inference.address import name_of
-from detect.inference.live import LatestImage, open_patiently
-from detect.inference.video import FASTEST_LIVE, Video, check_end, check_size, open_capture, open_video, sane_fps
-from detect.ops.image import IMAGE_SUFFIXES, is_image, read_noted, to_rgb
+from detect.ops.image import IMAGE_SUFFIXES, is_image
 
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
@@ -37,9 +34,11 @@ OnNote = Callable[[str], object]
 class Frame:
     """One image and where it comes from.
 
-    `index` counts from 0 within its source; `time` is in seconds since the first frame of its source; `fps` and `total`
-    (frames of the source) are what the source says about itself. The three are None where they mean nothing.
-    `medium` is `image`, `video` (every frame is read) or `live` (late frames are dropped; `dropped` so far).
+    `index` counts from 0 within its source, those that are passed over too; `time` is in seconds since the first frame
+    of its source; `fps` (of the frames that are looked at) and `total` (frames of the source) are what the source says
+    about itself. The three are None where they mean nothing. `medium` is `image`, `video` (no frame is lost) or `live`
+    (late frames are dropped; `dropped` so far), and `clock`, of a live source alone, when the frame came: seconds since
+    1970. `item` is the source's place among those of a run: names may be the same.
     """
 
     image: np.ndarray  # uint8 RGB [height, width, 3]
@@ -50,7 +49,25 @@ class Frame:
     total: int | None = None
     medium: Medium = "image"
     dropped: int = 0
-    note: str = ""  # what was chosen where the image's file leaves a choice; that a live source came back
+    note: str = ""  # what was chosen where the image's file leaves a choice
+    clock: float | None = None
+    item: int = 0
+
+    @property
+    def clock_text(self) -> str | None:
+        """`clock` as ISO 8601, to the ms, in the machine's time zone: 2026-11-28T18:10:00.250+01:00."""
+        if self.clock is None:
+            return None
+        return datetime.fromtimestamp(self.clock).astimezone().isoformat(timespec="milliseconds")
+
+
+def ended_by(frame: Frame, last_frames: Mapping[int, Frame]) -> list[int]:
+    """Which sources, by their place, are at their end when `frame` comes: files are read one by one, before live ones.
+
+    Args:
+        last_frames: a frame of each source that is known, by its place.
+    """
+    return [item for item, last in last_frames.items() if last.medium != "live"] if frame.index == 0 else []
 
 
 class Item(NamedTuple):
@@ -91,21 +108,18 @@ def find_items(source: Source, on_error: OnError = raise_error, on_note: OnNote 
             items += _items_of(entry, number, on_note)
         except UserError as error:
             on_error(error)
-    return items
+    return _apart(items)
 
 
-def read_frames(items: Iterable[Item], on_error: OnError = raise_error) -> Generator[Frame, None, None]:
-    """The `Frame`s of a list of `Item`s, one source after the other.
-
-    A source that cannot be opened, or that breaks off, is given to `on_error` as a `UserError` and the next one
-    follows; the frames before the break are yielded. Closing the iterator closes the source.
-    """
-    readers = {"image": _read_image, "video": _read_video, "live": _read_live}
+def _apart(items: Iterable[Item]) -> list[Item]:
+    """The `items`, of which live ones have names of their own: what tells two addresses apart may not be shown."""
+    names: Counter[str] = Counter()
+    apart = []
     for item in items:
-        try:
-            yield from readers[item.medium](item)
-        except UserError as error:
-            on_error(error)
+        names[item.name] += item.medium == "live"
+        again = names[item.name] > 1
+        apart.append(item._replace(name=f"{item.name} ({names[item.name]})") if again else item)
+    return apart
 
 
 def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
@@ -220,64 +234,3 @@ def _file(path: str) -> Item:
     if kind == "text" and Path(path).suffix.lower() not in PLAYLISTS:
         raise UserError(f"{printable(path)}: is a text; if it lists images or videos, give those themselves")
     return Item("image" if kind == "image" else "video", path, path)
-
-
-def _read_image(item: Item) -> Iterator[Frame]:
-    value = item.value
-    if isinstance(value, np.ndarray):
-        if value.dtype != np.uint8 or value.ndim != 3 or value.shape[2] != 3 or not value.size:
-            shape = f"{value.dtype} {list(value.shape)}"
-            raise UserError(f"{item.name}: the array is {shape}; give uint8 RGB [height, width, 3]")
-        yield Frame(value, item.name)
-    elif isinstance(value, Image.Image):
-        try:
-            image, note = to_rgb(value, item.name)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{item.name}: not a readable Pillow image ({error}); give another one") from error
-        yield Frame(image, item.name, note=note)
-    else:
-        image, note = read_noted(value)
-        yield Frame(image, item.name, note=note)
-
-
-def _read_video(item: Item) -> Iterator[Frame]:
-    video = open_video(item.value)
-    with closing_capture(video.capture):
-        yield from _frames_of(video, item)
-        check_end(video, item.value)
-
-
-def _frames_of(video: Video, item: Item) -> Iterator[Frame]:
-    for index, (image, time) in enumerate(video):
-        yield Frame(image, item.name, index, time, video.fps, video.total, "video")
-
-
-def _read_live(item: Item) -> Iterator[Frame]:
-    capture = open_patiently(partial(open_capture, item.value))
-    if not capture.isOpened():
-        advice = "check the address and the network" if isinstance(item.value, str) else "check that it is plugged in"
-        raise UserError(f"{item.name}: cannot be opened; {advice}")
-    check_size(capture, item.name)
-    if isinstance(item.value, str) and capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:  # a file on a server: it can wait
-        with closing_capture(capture):
-            video = Video(capture, item.name)
-            yield from _frames_of(video, item)
-            check_end(video, item.name)
-        return
-    fps = sane_fps(capture.get(cv2.CAP_PROP_FPS), FASTEST_LIVE)
-    reopen = partial(open_capture, item.value) if isinstance(item.value, str) else None
-    with LatestImage(capture, item.name, reopen) as images:
-        connections = 1
-        for index, (image, time) in enumerate(images):
-            note = "fell silent, and was connected again" if images.connections > connections else ""
-            connections = max(images.connections, 1)
-            yield Frame(image, item.name, index, time, fps, None, "live", images.dropped, note)
-
-
-@contextmanager
-def closing_capture(capture: cv2.VideoCapture) -> Iterator[None]:
-    """Release an OpenCV capture at the end of the block, however it ends."""
-    try:
-        yield
-    finally:
-        capture.release()

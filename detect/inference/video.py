@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 
 import cv2
 import numpy as np
@@ -62,7 +62,7 @@ def check_size(capture: cv2.VideoCapture, name: str) -> None:
 
 @dataclass
 class Video:
-    """An open video of which every frame is read; frames stand upright, as its rotation mark says.
+    """An open video, of which one frame of `every` is given; frames stand upright, as its rotation mark says.
 
     `fps` and `total` (frames) are what its header says, None where that is nonsense or missing. A rate far above that
     of the first two frames is nonsense too, which shows when they are read.
@@ -70,6 +70,7 @@ class Video:
 
     capture: cv2.VideoCapture
     name: str  # for messages
+    every: int = 1
 
     def __post_init__(self) -> None:
         check_size(self.capture, self.name)
@@ -79,7 +80,7 @@ class Video:
         self.count, self.end = 0, 0.0  # frames that were read, and when the last of them ends
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, float]]:
-        """(image uint8 RGB [height, width, 3], seconds since the first frame) of every frame.
+        """(image uint8 RGB [height, width, 3], seconds since the first frame) of each frame that is given.
 
         Times are the container's; where they do not rise, one frame's duration is added to the previous time.
 
@@ -100,18 +101,19 @@ class Video:
             if self.count > 1:
                 time = position if math.isfinite(position) and position > time else time + step
             self.end = time - first + step
-            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - first
+            if image is not None:
+                yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time - first
 
-    def _decoded(self) -> Iterator[tuple[np.ndarray, float]]:
-        """(image uint8 BGR, its position in seconds) of every frame, as OpenCV gives them."""
-        while True:
-            found, image = self.capture.read()
+    def _decoded(self) -> Iterator[tuple[np.ndarray | None, float]]:
+        """(image uint8 BGR or None where it is passed over, its position in seconds) of every frame of the file."""
+        for index in count():
+            found, image = self.capture.read() if index % self.every == 0 else (self.capture.grab(), None)
             if not found:
                 return
             yield image, self.capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
 
-def open_video(path: str) -> Video:
+def open_video(path: str, every: int = 1) -> Video:
     """The `Video` in the file `path`.
 
     Raises:
@@ -124,7 +126,7 @@ def open_video(path: str) -> Video:
         raise UserError(
             f"{printable(path)}: not a readable video; it may be damaged or cut off: fetch or export it again"
         )
-    return Video(capture, path)
+    return Video(capture, path, every)
 
 
 def check_end(video: Video, name: str) -> None:

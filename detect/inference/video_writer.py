@@ -10,7 +10,8 @@ import numpy as np
 
 from detect.errors import UserError
 from detect.files import cannot_write, check_space, printable, replacing
-from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, native, open_capture, sane_fps, video_backend
+from detect.inference.encoders import Encoder, open_encoder
+from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, native, open_capture, sane_fps
 
 LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2
 LONGEST_GAP = 60.0  # seconds of a video that one image may fill; a stranger's file could ask for years
@@ -20,7 +21,7 @@ LATEST = 0.5  # seconds an image may be shown late where the source sends them i
 
 
 class VideoWriter:
-    """Writes images to one video, .mp4 (MPEG-4 part 2), without sound; use it in a `with` block.
+    """Writes images to one video, .mp4 (H.264 where `encoders` has it), without sound; use it in a `with` block.
 
     Each image is shown at its own time: a gap is filled by the image before it, so that a source of varying frame
     rate never plays too fast. Images that come in a burst are shown late, by `LATEST` at the most, or else left out
@@ -40,7 +41,7 @@ class VideoWriter:
         self.given = self.left_out = 0  # images
         self.shortened = 0.0  # seconds cut out of gaps
         self.written = 0  # frames of the file, those that fill gaps too; 0 again if it could not be kept
-        self._file: cv2.VideoWriter | None = None
+        self._file: Encoder | None = None
         self._last: np.ndarray  # BGR, as in the file
         self._stack = ExitStack()
         self._start = 0.0  # time of the first image, seconds
@@ -92,8 +93,8 @@ class VideoWriter:
                     "; check the free space"
                 )
 
-    def _open(self, image: np.ndarray) -> cv2.VideoWriter:
-        """OpenCV's writer of a new file in which `image` has room."""
+    def _open(self, image: np.ndarray) -> Encoder:
+        """The encoder of a new file in which `image` has room."""
         height, width = image.shape[:2]
         shrink = min(LARGEST / max(height, width), 1)
         self._size = _even(width * shrink), _even(height * shrink)
@@ -102,9 +103,8 @@ class VideoWriter:
             self._temporary = self._stack.enter_context(replacing(self.path))
         except OSError as error:
             raise cannot_write(self.path, error) from error
-        fourcc = cv2.VideoWriter.fourcc(*"mp4v")
-        file = cv2.VideoWriter(str(self._temporary), video_backend(), fourcc, self.fps, self._size)
-        if not file.isOpened():
+        file = open_encoder(self._temporary, self.fps, self._size)
+        if file is None:
             width, height = self._size
             with self._stack:
                 raise UserError(

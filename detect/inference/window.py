@@ -40,14 +40,21 @@ def _no_display() -> UserError:
 
 
 class WindowSink:
-    """Shows each annotated image in a window until the next one comes; use it in a `with` block, which closes it."""
+    """Shows each annotated image in a window until the next one comes; use it in a `with` block, which closes it.
+
+    Live sources that are watched at once have a window each.
+    """
+
+    def __init__(self) -> None:
+        self._titles: dict[int | None, str] = {}  # by source; files share one
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(cv2.error):  # there is none
-            cv2.destroyWindow(TITLE)
+        for title in self._titles.values():
+            with suppress(cv2.error):  # there is none
+                cv2.destroyWindow(title)
 
     def write(self, result: Result) -> None:
         """Show one more result.
@@ -56,8 +63,11 @@ class WindowSink:
             WindowClosed: the user has pressed q or Esc.
             UserError: there is no display.
         """
+        source = result.frame.item if result.frame.medium == "live" else None
+        number = len(self._titles)
+        title = self._titles.setdefault(source, f"{TITLE} {number + 1}" if number else TITLE)
         try:
-            cv2.imshow(TITLE, cv2.cvtColor(result.annotated, cv2.COLOR_RGB2BGR))
+            cv2.imshow(title, cv2.cvtColor(result.annotated, cv2.COLOR_RGB2BGR))
             key = cv2.waitKey(1) & 0xFF
         except cv2.error as error:
             raise _no_display() from error

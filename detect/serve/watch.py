@@ -15,8 +15,10 @@ import cv2
 import numpy as np
 
 from detect.errors import UserError
+from detect.inference.live import Watching
+from detect.inference.reading import read_frames
 from detect.inference.result import Result
-from detect.inference.sources import Frame, Item, read_frames
+from detect.inference.sources import Frame, Item
 from detect.ops.nms import Candidates
 from detect.serve.engine import Busy, Found, SharedEngine
 from detect.serve.history import History
@@ -133,7 +135,7 @@ class Watch:
     def _play(self) -> None:
         """Detect in the source until it ends.  Raises UserError: it is lost, or the detector's weights are broken."""
         dropped = 0
-        with closing(read_frames([self.item])) as frames:
+        with closing(read_frames([self.item], watching=Watching(reconnects=0), stop=self._stop)) as frames:
             for frame, arrived in self._in_time(frames):
                 found = self._detect(frame.image)
                 if self._stop.is_set():

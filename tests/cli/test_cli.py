@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -701,7 +702,7 @@ def test_a_mistake_leaves_no_empty_folder(exported, here):
 
 @pytest.mark.parametrize("out", [(), ("--out", "deep/er")])
 def test_a_dead_camera_leaves_no_folder(exported, here, monkeypatch, out):
-    monkeypatch.setattr("detect.inference.sources.open_capture", lambda _: cv2.VideoCapture())
+    monkeypatch.setattr("detect.inference.reading.open_capture", lambda _: cv2.VideoCapture())
     assert_one_error(detect("predict", "--weights", exported, "--source", "7", *out), "webcam7: cannot be opened")
     assert not list(here.iterdir())
 
@@ -766,16 +767,17 @@ def test_a_signal_in_a_video_finishes_the_files(exported, tmp_path, monkeypatch,
 
     def call(*arguments):
         calls.append(1)
-        if len(calls) == 3:
-            signal.raise_signal(getattr(signal, sent))
+        if len(calls) == 20:
+            os.kill(os.getpid(), getattr(signal, sent))
         return original(*arguments)
 
-    write_clip(tmp_path / "clip.avi", 6)
+    write_clip(tmp_path / "clip.avi", 60)
     monkeypatch.setattr(owner, name, call)
     ran = detect("predict", "--weights", exported, "--source", tmp_path / "clip.avi", "--out", tmp_path / "out")
     assert ran.status == status and ran.err.endswith("interrupted\n") and "are kept in" in ran.err
-    kept = 3 if name == "write" else 2  # a frame is written wholly or not at all
-    assert len(detections_in(tmp_path / "out")["frames"]) == frames_in(tmp_path / "out" / "clip.mp4") == kept
+    kept = len(detections_in(tmp_path / "out")["frames"])
+    assert kept == frames_in(tmp_path / "out" / "clip.mp4")  # a frame is written wholly or not at all
+    assert kept == 20 if name == "write" else 1 <= kept <= 20  # the network is some frames ahead
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"clip.mp4", "detections.json"}
 
 

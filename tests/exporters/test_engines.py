@@ -1,6 +1,7 @@
 """A detector exported for engines gives PyTorch's results in each of them, alone and in batches."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -98,6 +99,31 @@ def test_streams_keep_the_order(files, weights, request_on, squares):
     runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2, images=2)
     many = np.concatenate([squares] * 3)
     assert_same(runtime(many, 0.3), reference(weights, request_on())(many, 0.3))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_threads_share_a_runtime_and_get_what_is_theirs(files, squares, images):
+    """More threads than there are requests, each with calls of one image and of several."""
+    runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2, images=images)
+    calls = [squares[i : i + 1 + i % 3] for i in range(len(squares))] * 8
+    expected = [runtime(call, 0.3) for call in calls]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda call: runtime(call, 0.3), calls, timeout=60))
+    for ours, theirs in zip(found, expected, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(one.boxes, other.boxes)
+            np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_a_call_that_is_broken_off_holds_up_nobody(files, squares):
+    runtime = OpenVINORuntime(files / "net.xml", "f32", threads=2)
+    for _ in range(5):
+        maps = runtime.infer(squares[i : i + 1] for i in range(len(squares)))
+        next(maps)
+        maps.close()
+        with pytest.raises(Exception, match="shape"):
+            runtime(squares[:1, :8, :8], 0.3)
+    assert len(runtime(squares, 0.3)) == len(squares)
 
 
 def test_a_file_opens_where_nothing_can_be_kept(files, squares, monkeypatch, tmp_path):

@@ -37,9 +37,12 @@ from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
 from detect.exporters.formats import Request
 from detect.exporters.graph import description, reference, write_onnx
+from detect.inference.annotate import draw_counts
+from detect.inference.counting import Counter, read_zones
 from detect.inference.exported import Exported
 from detect.inference.labels import checked_out
-from detect.inference.sources import find_items, read_frames
+from detect.inference.reading import read_frames
+from detect.inference.sources import find_items
 from detect.inference.thresholds import Thresholds
 from detect.models.registry import BACKBONES
 from detect.ops.image import read_image
@@ -438,6 +441,17 @@ def watch(path: Path) -> None:
         pass
 
 
+def zones(folder: Path) -> bytes:
+    return json.dumps({"door": [[0, 0], [20, 0], [20, 30.5]], "hall": [[5, 5], [30, 5], [30, 30], [5, 30]]}).encode()
+
+
+def in_zones(path: Path) -> None:
+    """Count in the zones of a file, and draw them."""
+    found = Counter(zones=read_zones(path)).count(np.array([[1, 1, 9, 9]], np.float32), None, 0.0)
+    draw_counts(np.zeros((32, 48, 3), np.uint8), found, 1.0)
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
 def run_state(folder: Path) -> bytes:
     """The last.pt of a run that has just begun."""
     (folder / "train.json").write_bytes(coco(folder))
@@ -517,6 +531,7 @@ KINDS = {
     "examined": Kind(".json", coco, examine_set, (of_json, of_json, of_bytes), 150),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
     "labels": Kind(".json", coco, lambda p: checked_out(p, overwrite=False), (of_json, of_bytes), 60),
+    "zones": Kind(".json", zones, in_zones, (of_json, of_bytes), 200),
     "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, MAX_MEMORY),
     "png of 16 bits": Kind(".png", encoded("png", "I;16"), read_image, (of_bytes,), 80, MAX_MEMORY),
     "png with a palette": Kind(".png", encoded("png", "P"), read_image, (of_bytes,), 80, MAX_MEMORY),

@@ -1,13 +1,13 @@
 """A predictor that needs no network."""
 
 from detect.inference.result import Result
-from detect.inference.sources import read_frames
 
 
 class StandIn:
     """Finds in every image what `found` says, and may be interrupted at a frame."""
 
     names = ("person", "dog")
+    lowest_score = 0.25
     max_detections = 100
 
     def __init__(self, interrupt_at=None):
@@ -17,8 +17,8 @@ class StandIn:
         """Boxes, scores and labels in an image."""
         raise NotImplementedError
 
-    def predict_items(self, items, on_error):
-        for number, frame in enumerate(read_frames(items, on_error)):
+    def predict_frames(self, frames):
+        for number, frame in enumerate(frames):
             if number == self.interrupt_at:
                 raise KeyboardInterrupt
             yield Result(*self.found(frame.image), self.names, frame)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import pytest
 
@@ -97,10 +98,51 @@ def test_names_are_written_in_the_letters_there_are():
     assert ascii_name("a\nb", 2) == "ab"
 
 
-@pytest.mark.parametrize(
-    "module", ["draw", "live", "pipeline", "progress", "result", "sinks", "sources", "video", "video_writer", "window"]
-)
+@pytest.mark.parametrize("module", ["label_sinks", "labels", "pipeline", "predictor", "tracks", "window"])
 def test_the_lean_path_does_without_torch(module):
     banned = ("torch", "detect.models", "detect.data", "detect.weights")
     code = f"import sys, detect.inference.{module}; assert not [m for m in sys.modules if m.startswith({banned})]"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_labels_of_a_crowd_do_not_cover_one_another():
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 1, (150, 2)) * [900, 600]
+    boxes, labels = np.hstack([corners, corners + rng.uniform(20, 90, (150, 2))]), np.arange(150) % 40
+    scores = rng.permutation(np.linspace(0.3, 0.99, 150))
+    image = np.full((700, 1000, 3), 90, np.uint8)
+    strips = []
+
+    def rectangle(canvas, start, end, colour, thickness):
+        if thickness == cv2.FILLED:
+            strips.append((*start, *end))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cv2, "rectangle", rectangle)
+        draw(image, boxes, scores, labels, [f"class {n}" for n in range(40)])
+    assert 20 < len(strips) < 150
+    left, top, right, bottom = np.array(strips).T[:, :, None]
+    wide, high = (
+        np.minimum(right, right.T) - np.maximum(left, left.T),
+        np.minimum(bottom, bottom.T) - np.maximum(top, top.T),
+    )
+    covered = (wide > 4) & (high > 4) & ~np.eye(len(strips), dtype=bool)  # touching is fine
+    assert not covered.any()
+    assert left.min() >= 0 and top.min() >= 0 and right.max() < 1000 and bottom.max() < 700
+
+
+def test_what_is_followed_has_its_number():
+    drawn = draw(GREY, [[50, 60, 200, 180]], [0.9], [0], NAMES, [17])
+    without = draw(GREY, [[50, 60, 200, 180]], [0.9], [0], NAMES, [0])
+    np.testing.assert_array_equal(without, draw(GREY, [[50, 60, 200, 180]], [0.9], [0], NAMES))
+    wide = [np.nonzero((image[45:55] != 90).any(axis=(0, 2)))[0].max() for image in (drawn, without)]
+    assert wide[0] > wide[1] + 10
+
+
+def test_words_do_not_cover_what_they_speak_of():
+    centres = np.stack(np.meshgrid(np.arange(8, 320, 16), np.arange(8, 240, 16)), -1).reshape(-1, 2)
+    boxes = np.hstack([centres - 4, centres + 4])
+    drawn = draw(GREY, boxes, np.linspace(0.3, 0.9, len(boxes)), [0] * len(boxes), ["seed"])
+    assert 0.1 < (drawn[:, :, 0] == colour_of(0)[0]).mean() < 0.45  # words and frames
+    surest = drawn[int(boxes[-1, 1]) - 20 : int(boxes[-1, 3]) + 20, int(boxes[-1, 0]) - 60 :]
+    assert letter_pixels(surest, 0) > 30

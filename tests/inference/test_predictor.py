@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -241,3 +243,69 @@ def test_running_a_runtime_needs_no_torch():
     root = Path(__file__).parents[2]
     run = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], cwd=root, capture_output=True, text=True)
     assert run.stdout.strip() == "[]", run.stderr
+
+
+class Busy(Known):
+    """Computes four calls at once, each as long as it likes; what it finds hangs on the image."""
+
+    calls = 4
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, squares, min_score):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        level = int(squares[0, 32, 32, 0])
+        time.sleep(level % 7 / 500)
+        with self.lock:
+            self.now -= 1
+        boxes = np.array([[0, 0, level / 4 + 1, 60]], np.float32)
+        return [Candidates(boxes, np.array([level / 300 + 0.1], np.float32), np.array([level % 3]))] * len(squares)
+
+
+def frames(count, medium="video"):
+    return (Frame(image(64, 64, level % 250), "v", level, medium=medium) for level in range(count))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_what_is_computed_at_once_comes_in_order_and_is_the_same(batch):
+    at_once = Predictor(Busy(), batch=batch)
+    one_by_one = Predictor(Busy(), batch=1)
+    found = list(at_once.predict_frames(frames(100)))
+    assert [result.frame.index for result in found] == list(range(100))
+    if batch == 1:
+        for result in found:
+            np.testing.assert_array_equal(result.boxes, one_by_one.detect_batch([result.image])[0].boxes)
+            assert result.labels.tolist() == [result.frame.index % 3]
+    assert 2 <= at_once.runtime.most <= 4
+
+
+def test_a_live_frame_is_waited_for_before_the_next_is_asked_for():
+    predictor, asked = Predictor(Busy()), []
+
+    def noted():
+        for frame in frames(5, "live"):
+            asked.append(frame.index)
+            yield frame
+
+    for result in predictor.predict_frames(noted()):
+        assert asked == list(range(result.frame.index + 1))
+    assert predictor.runtime.most == 1
+
+
+def test_an_error_in_a_thread_comes_at_its_frame():
+    class Broken(Busy):
+        def __call__(self, squares, min_score):
+            if squares[0, 32, 32, 0] == 7:
+                raise UserError("the seventh")
+            return super().__call__(squares, min_score)
+
+    seen = []
+    with pytest.raises(UserError, match="the seventh"):
+        for result in Predictor(Broken()).predict_frames(frames(30)):
+            seen.append(result.frame.index)
+    assert seen == list(range(7))

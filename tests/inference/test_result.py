@@ -3,14 +3,17 @@
 import dataclasses
 import json
 import sys
+from base64 import b64decode
+from datetime import datetime
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from detect.errors import UserError
+from detect.inference.json_sinks import JsonSink
 from detect.inference.result import Result
-from detect.inference.sinks import JsonSink
 from detect.inference.sources import Frame
 from detect.ops.image import read_image
 
@@ -169,3 +172,28 @@ def test_supervision_is_handed_what_it_asks_for(result, monkeypatch):
     np.testing.assert_array_equal(found["confidence"], result.scores)
     np.testing.assert_array_equal(found["class_id"], result.labels)
     assert found["data"]["class_name"].tolist() == ["dog", "person", "dog"]
+
+
+def test_a_notebook_shows_the_image_and_what_was_found(result):
+    one = dataclasses.replace(result, frame=Frame(np.full((100, 3000, 3), 90, np.uint8), "<b>.jpg"))
+    html = one._repr_html_()
+    encoded = html.split("base64,")[1].split('"')[0]
+    image = np.asarray(Image.open(BytesIO(b64decode(encoded))))
+    assert image.shape == (43, 1280, 3) and (image != 90).any()
+    assert "&lt;b&gt;.jpg 3000x100: " in html and "<b>" not in html
+
+
+def test_live_results_have_the_clock_and_what_was_followed_its_track():
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), "cam", 3, 0.3, medium="live", clock=1_700_000_000.25)
+    one = Result(np.zeros((2, 4)), np.zeros(2), np.zeros(2, int), ("cat",), frame, np.array([7, 0]))
+    plain = json.loads(one.to_json())
+    assert datetime.fromisoformat(plain["clock"]).timestamp() == 1_700_000_000.25
+    assert [found["track"] for found in plain["detections"]] == [7, None]
+    assert one.filter(min_score=-1).tracks.tolist() == [7, 0] and one.only(np.array([1])).tracks.tolist() == [0]
+
+
+def test_another_annotated_image_can_be_given(result):
+    one, other = result, np.zeros((9, 9, 3), np.uint8)
+    shown = one.shown_as(other)
+    assert shown.annotated is other and one.annotated is not other and not other.flags.writeable
+    assert shown.frame is one.frame and shown.filter().annotated.shape == one.image.shape
