@@ -48,6 +48,10 @@ TURNS = {
 }
 
 
+class TooLarge(UserError):
+    """An image has more px than are taken."""
+
+
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The image in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
 
@@ -91,6 +95,20 @@ def decoding(name: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(f"{printable(name)}: not enough memory for this image; make it smaller") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
         raise unreadable(name, error) from error
+
+
+def decode_image(data: bytes, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The image that a file's bytes are, by the rules of `read_image`; `name` is for the error.
+
+    Raises:
+        UserError: they are no image, are cut off, or it has more than `max_pixels`.
+    """
+    with decoding(name):
+        image = open_image(BytesIO(data))
+        width, height = image.size
+        if width * height > max_pixels:
+            raise too_large(name, f"{width}x{height} px", max_pixels)
+        return to_rgb(image, name)[0]
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:
@@ -141,10 +159,10 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
         raise cannot_write(path, error) from error
 
 
-def too_large(name: str | os.PathLike[str], size: str) -> UserError:
-    """The `UserError` for an image of more than `MAX_PIXELS`."""
-    limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
-    return UserError(f"{printable(name)}: {size} is more than {limit}; make the image smaller")
+def too_large(name: str | os.PathLike[str], size: str, limit_px: int = MAX_PIXELS) -> "TooLarge":
+    """The error for an image of more than `limit_px`."""
+    limit = f"the limit of {limit_px // 1_000_000} megapixels"
+    return TooLarge(f"{printable(name)}: {size} is more than {limit}; make the image smaller")
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:

@@ -1,11 +1,9 @@
 """Images that strangers send: read from memory, within limits, never written to a disk."""
 
-from io import BytesIO
-
 import numpy as np
 
 from detect.errors import UserError
-from detect.ops.image import decoding, open_image, to_rgb
+from detect.ops.image import TooLarge, decode_image
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000  # 150 MB as RGB
@@ -36,14 +34,6 @@ def read_upload(body: bytes) -> np.ndarray:
     if not body:
         raise Refused(400, "the body is empty; send an image as the body")
     try:
-        with decoding("the image"):
-            image = open_image(BytesIO(body))
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
-                raise Refused(413, f"the image has {width}x{height} px, more than {limit}; make it smaller")
-            return to_rgb(image)[0]
-    except Refused:
-        raise
+        return decode_image(body, "the image", MAX_PIXELS)
     except UserError as error:
-        raise Refused(422, str(error)) from error
+        raise Refused(413 if isinstance(error, TooLarge) else 422, str(error)) from error
