@@ -6,8 +6,8 @@
 
 Each worker is a process with a detector of its own, whose file it must find under the same path on every machine. The
 results are files of JSON lines in --out, one for each block of images: {"file", "width", "height", "detections":
-[{"box", "score", "name"}], "error"}. An image that cannot be read costs its line, which says why. A worker that is killed is
-started again, and what it was at is done anew; a block is written when it is whole.
+[{"box", "score", "name"}], "error"}. An image that cannot be read costs its line, which says why. A worker that is
+killed is started again, and what it was at is done anew; a block is written when it is whole.
 """
 
 import argparse
