@@ -96,7 +96,7 @@ setup(
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[
-        "numpy",
+        "numpy>=2",
         "pillow",
         "opencv-python-headless>=4.10",
         "pyyaml",

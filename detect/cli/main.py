@@ -12,6 +12,7 @@ from detect import __version__
 from detect.cli import (
     benchmark,
     classify,
+    convert,
     convert_pplcnet,
     crop_boxes,
     evaluate,
@@ -22,6 +23,7 @@ from detect.cli import (
     profile,
     serve,
     settings,
+    split,
     train,
     zoo,
 )  # fmt: skip
@@ -39,6 +41,8 @@ VERBS = {
     "label": label,
     "serve": serve,
     "classify": classify,
+    "convert": convert,
+    "split": split,
     "crop_boxes": crop_boxes,
     "export": export,
     "convert_pplcnet": convert_pplcnet,
