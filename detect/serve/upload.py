@@ -1,12 +1,20 @@
 """Images that strangers send: read from memory, within limits, never written to a disk."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+from starlette.requests import Request
 
 from detect.errors import UserError
 from detect.ops.image import TooLarge, decode_image
+from detect.serve.engine import Busy
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000  # 150 MB as RGB
+MAX_HELD = 200_000_000  # bytes of all images that are arriving or wait
+PATIENCE = 20.0  # s in which an image must have arrived
 
 
 class Refused(UserError):
@@ -15,6 +23,55 @@ class Refused(UserError):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class Body:
+    """The bytes of one image that is arriving."""
+
+    def __init__(self, room: "Room") -> None:
+        self.received, self._room = bytearray(), room
+
+    def add(self, chunk: bytes) -> None:
+        """Raises Refused for what is too large, Busy where all together are."""
+        if len(self.received) + len(chunk) > MAX_BYTES:
+            raise too_large()
+        if self._room.held + len(chunk) > MAX_HELD:
+            raise Busy("as many images are arriving as there is memory for; ask again later")
+        self._room.held += len(chunk)
+        self.received += chunk
+
+
+class Room:
+    """The memory for images that arrive or wait; for one thread."""
+
+    def __init__(self) -> None:
+        self.held = 0  # bytes
+
+    @contextmanager
+    def body(self) -> Iterator[Body]:
+        """A `Body`, whose bytes are held until the end of the block."""
+        body = Body(self)
+        try:
+            yield body
+        finally:
+            self.held -= len(body.received)
+
+
+async def receive(request: Request, body: Body) -> None:
+    """Fill `body` with a request's.  Raises Refused and Busy."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BYTES:
+        raise too_large()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for chunk in request.stream():
+                body.add(chunk)
+    except TimeoutError as error:
+        raise Refused(408, f"the image did not arrive within {PATIENCE:g} s") from error
+
+
+def too_large() -> Refused:
+    return Refused(413, f"the image has more than {MAX_BYTES // 1_000_000} MB; make it smaller")
 
 
 def check_type(content_type: str) -> None:

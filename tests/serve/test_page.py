@@ -65,6 +65,16 @@ def test_a_photo_gets_boxes_and_escape_goes_back(browser, tmp_path):
         assert "not a readable image" in page.text("#said")
 
 
+def test_the_token_leaves_the_address_and_a_refusal_is_told(browser):
+    made = server(token="0123456789abcdef0123")
+    with running(made) as address:
+        page = browser.open(f"{address}/?token=0123456789abcdef0123")
+        page.until("document.getElementById('source-text').textContent === 'ready for photos'")
+        assert page.run("location.href") == f"{address}/"
+        made.app.token = "another"
+        page.until("document.getElementById('source-text').textContent.startsWith('the token is missing or wrong')")
+
+
 def test_without_a_source_the_page_waits_for_photos(browser):
     with running(server()) as address:
         page = browser.open(address)

@@ -166,14 +166,15 @@ addEventListener("paste", (event) => send([...event.clipboardData.files][0]));
 
 // ---- numbers, the hour, the stills ---------------------------------------------------------------------------------
 
+if (location.search) history.replaceState(null, "", location.pathname);  // the token has become a cookie
 let lowest = 0.05, first = true;
 async function ask() {
   try {
     const state = await (await fetch("state")).json();
     if (!state.names) throw new Error(state.error);
     told(state);
-  } catch {
-    source("lost", "the server does not answer");
+  } catch (error) {
+    source("lost", error instanceof TypeError ? "the server does not answer" : error.message);
   }
   setTimeout(ask, 1000);
 }
