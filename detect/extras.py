@@ -18,6 +18,7 @@ EXTRAS = {
     "matplotlib": "plot",
     "starlette": "serve",
     "uvicorn": "serve",
+    "websockets": "serve",
 }
 
 

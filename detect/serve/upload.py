@@ -12,7 +12,7 @@ from detect.ops.image import TooLarge, decode_image
 from detect.serve.engine import Busy
 
 MAX_BYTES = 20_000_000
-MAX_PIXELS = 50_000_000  # 150 MB as RGB
+MAX_PIXELS = 25_000_000  # 75 MB as RGB; several times that while it is decoded
 MAX_HELD = 200_000_000  # bytes of all images that are arriving or wait
 PATIENCE = 20.0  # s in which an image must have arrived
 
