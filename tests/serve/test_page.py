@@ -2,7 +2,7 @@
 
 import pytest
 from browser import Browser, path_of_browser
-from served import clip, jpeg, running, server
+from served import Finder, clip, jpeg, running, server
 
 pytestmark = pytest.mark.skipif(path_of_browser() is None, reason="needs chromium or Chrome")
 
@@ -63,6 +63,21 @@ def test_a_photo_gets_boxes_and_escape_goes_back(browser, tmp_path):
         page.choose_file("#file", tmp_path / "text.jpg")
         page.until("document.getElementById('said').className === 'bad'")
         assert "not a readable image" in page.text("#said")
+
+
+def test_names_of_strangers_are_text_and_find_room(browser, tmp_path):
+    finder, photo = Finder(), tmp_path / "<img src=x onerror=hacked=1>.jpg"
+    finder.names = ("<img src=x onerror=hacked=1>", "d" + "o" * 200 + "g")
+    photo.write_bytes(jpeg(400, 300))
+    with running(server(clip(tmp_path / "<b>street.avi"), finder)) as address:
+        for width in (1280, 390):
+            page = browser.open(address, width=width)
+            page.until(f"{CHIPS}.length === 2")
+            page.choose_file("#file", photo)
+            page.until("document.getElementById('said').textContent.endsWith(' ms')")
+            assert page.run(CHIPS) == [f"{name}1" for name in finder.names]
+            assert page.text("#source-text") == "<b>street.avi" and page.run("typeof hacked") == "undefined"
+            assert page.run("document.documentElement.scrollWidth <= innerWidth") and not page.errors
 
 
 def test_the_token_leaves_the_address_and_a_refusal_is_told(browser):
