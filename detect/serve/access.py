@@ -10,6 +10,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from detect.errors import UserError
+
 COOKIE = "detect_token"
 OPEN = ("/health",)  # for whoever watches over the server
 HEADERS = [
@@ -31,9 +33,13 @@ class Access:
         app: what is asked.
         token: that a request must carry: as `Authorization: Bearer TOKEN`, or as `?token=TOKEN`, which becomes a
             cookie.
+
+    Raises:
+        UserError: the token can be guessed.
     """
 
     def __init__(self, app: ASGIApp, token: str | None = None) -> None:
+        check_token(token)
         self.app, self.token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +86,12 @@ class Access:
             await send(message)
 
         return send_with_headers  # type: ignore[return-value]
+
+
+def check_token(token: str | None) -> None:
+    """Raise UserError for a token that can be guessed, or is no part of an address."""
+    if token is not None and (len(token) < 16 or not token.isascii() or not token.isalnum()):
+        raise UserError("a token is at least 16 letters and digits; 'openssl rand -hex 16' makes one", argument="token")
 
 
 def is_loopback(host: str) -> bool:

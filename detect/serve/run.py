@@ -10,7 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from detect.errors import UserError
 from detect.files import printable
-from detect.serve.access import is_loopback
+from detect.serve.access import check_token, is_loopback
 from detect.serve.app import Server
 from detect.serve.upload import PATIENCE
 
@@ -57,8 +57,7 @@ class Connection(H11Protocol):
 
 def check_address(host: str, token: str | None) -> None:
     """Raise UserError for an address that others can reach, without a token, and for a token that can be guessed."""
-    if token is not None and (len(token) < 16 or not token.isascii() or not token.isalnum()):
-        raise UserError("a token is at least 16 letters and digits; 'openssl rand -hex 16' makes one", argument="token")
+    check_token(token)
     if not is_loopback(host) and token is None:
         raise UserError(f"{host}: others can reach this address; give a token that they need", argument="host")
 

@@ -9,6 +9,7 @@ from served import clip, jpeg, running, server
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+import detect.api.serve
 from detect.errors import UserError
 from detect.serve.access import is_loopback
 from detect.serve.run import check_address, listening
@@ -81,6 +82,15 @@ def test_an_address_that_others_reach_wants_a_token():
             check_address(host, None)
     with pytest.raises(UserError, match="at least 16 letters and digits"):
         check_address("0.0.0.0", "secret")
+
+
+def test_a_token_that_can_be_guessed_is_refused_by_programs_too():
+    for token in ("", "secret", "0123456789abcdef 123", "é" * 20):
+        with pytest.raises(UserError, match="at least 16 letters and digits"):
+            server(token=token)
+    for score in (0.01, 2):
+        with pytest.raises(UserError, match=r"give a number from 0\.05 to 1"):
+            detect.api.serve.server("none.xml", min_score=score)
 
 
 def test_loopback_is_told_from_other_addresses():
