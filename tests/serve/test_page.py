@@ -1,7 +1,10 @@
 """The page in a real browser."""
 
+import base64
+import time
+
 import pytest
-from browser import Browser, path_of_browser
+from browser import Browser, path_of_browser, wait_for
 from served import Finder, clip, jpeg, running, server
 
 pytestmark = pytest.mark.skipif(path_of_browser() is None, reason="needs chromium or Chrome")
@@ -63,6 +66,21 @@ def test_a_photo_gets_boxes_and_escape_goes_back(browser, tmp_path):
         page.choose_file("#file", tmp_path / "text.jpg")
         page.until("document.getElementById('said').className === 'bad'")
         assert "not a readable image" in page.text("#said")
+
+
+def test_of_photos_that_are_answered_late_the_last_is_shown(browser):
+    finder = Finder(seconds=0.3)
+    with running(server(finder=finder)) as address:
+        page = browser.open(address)
+        page.until("document.getElementById('source-text').textContent === 'ready for photos'")
+        # the second is refused at once, while the first is still looked at
+        image = base64.b64encode(jpeg(400, 300)).decode()
+        data = f"Uint8Array.from(atob('{image}'), c => c.charCodeAt(0))"
+        page.run(f"send(new File([{data}], 'first.jpg')), send(new File(['x'], 'second.jpg')), 0")
+        page.until("document.getElementById('said').className === 'bad'")
+        wait_for(lambda: finder.images, "the first")
+        time.sleep(0.5)
+        assert "not a readable image" in page.text("#said") and not page.run(HAS_IMAGE)
 
 
 def test_names_of_strangers_are_text_and_find_room(browser, tmp_path):
