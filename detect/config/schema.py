@@ -244,6 +244,7 @@ class TrainSettings:
     workers: int = setting("loader processes, at most one per core", 2, low=0, high=256)
     seed: int = setting("of the initial weights, the order of images and their changes", 0, low=0)
     evaluate_every: float = setting("epochs between evaluations on split val", 1.0, above=0)
+    tensorboard: bool = setting("write the numbers of the run for TensorBoard too (extra log)", False)
     save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
     teacher: str | None = setting(

@@ -1,8 +1,8 @@
 """Training a detector: images with boxes, the YOLO loss, AP."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,8 +18,7 @@ from detect.data.formats import has_split
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
-from detect.engine.log import save_images
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.tables import GroundTruth
@@ -29,8 +28,14 @@ from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
+from detect.report.labels import labels_figure
+from detect.report.mosaics import batch_sheet, val_drawings
+from detect.report.thresholds import best_thresholds
 from detect.weights.files import read
 from detect.weights.start import by_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def training_set(data: DataSettings) -> DetectionData:
@@ -149,7 +154,7 @@ class DetectionTask(Task):
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
         predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
@@ -157,7 +162,11 @@ class DetectionTask(Task):
         evaluation = evaluate_dataset(
             predictor, self.val_set, self.categories, show_progress=show_progress, truth=self.truth
         )
-        return evaluation.report.metrics
+        thresholds = best_thresholds(evaluation, self.categories, self.val_set)
+        ids = match_categories(self.categories, self.val_set.categories, self.val_set.source)
+        least = dict(zip(ids, thresholds.scores, strict=True)) if thresholds else {}
+        drawings = val_drawings(self.val_set, evaluation.detections, least)
+        return Evaluated(evaluation.report.metrics, thresholds, drawings)
 
     def describe(self) -> Iterator[str]:
         if isinstance(self.train_set, JoinedDataset):
@@ -175,10 +184,13 @@ class DetectionTask(Task):
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"
 
-    def save_image(self, batch: Batch, path: Path) -> None:
+    def draw_batch(self, batch: Batch) -> np.ndarray:
         learned = [weights > 0 for weights in batch.weights]
         boxes, labels = (
             [values[chosen] for values, chosen in zip(column, learned, strict=True)]
             for column in (batch.boxes, batch.labels)
         )
-        save_images(batch.images, boxes, labels, self.categories, path)
+        return batch_sheet(batch.images, boxes, labels, [category["name"] for category in self.categories])
+
+    def drawings(self) -> dict[str, Callable[[], "Figure"]]:
+        return {"labels.png": lambda: labels_figure(self.train_set, self.val_set, self.settings.input.size)}

@@ -8,7 +8,8 @@ import numpy as np
 from starlette.requests import Request
 
 from detect.errors import UserError
-from detect.ops.image import TooLarge, decode_image
+from detect.ops.image import decode_image
+from detect.ops.image_cost import TooLarge
 from detect.serve.engine import Busy
 
 MAX_BYTES = 20_000_000
