@@ -118,7 +118,7 @@ def test_whatever_goes_wrong_is_said_and_the_source_goes_on(source, monkeypatch)
 def test_a_source_that_gives_nothing_is_said_once_and_not_asked_without_a_pause(monkeypatch):
     monkeypatch.setattr("detect.serve.watch.PAUSES", (0.05,))
     asked, said = [], []
-    monkeypatch.setattr("detect.serve.watch.read_frames", lambda items: (asked.append(0), (_ for _ in ()))[1])
+    monkeypatch.setattr("detect.serve.watch.read_frames", lambda items, **_: (asked.append(0), (_ for _ in ()))[1])
     watch = Watch(Item("video", "x.avi", "x.avi"), SharedEngine(Finder()), 0.25, len, lambda: False, said.append)
     watch.start()
     time.sleep(0.5)
@@ -130,7 +130,7 @@ def test_a_source_that_falls_silent_is_lost(monkeypatch):
     monkeypatch.setattr("detect.serve.watch.SILENT", 0.2)
     frame = Frame(np.zeros((48, 64, 3), np.uint8), "x", 0, 0.0, medium="live")
 
-    def silent(items):
+    def silent(items, **_):
         yield frame
         time.sleep(1)
         yield frame
