@@ -21,6 +21,7 @@ EXTRAS = {
     "tensorboard": "log",
     "starlette": "serve",
     "uvicorn": "serve",
+    "websockets": "serve",
 }
 
 

@@ -269,6 +269,8 @@ def test_build_takes_tuples_for_lists():
 def test_arguments_that_would_change_nothing_are_refused(weights):
     with pytest.raises(detect.UserError, match="min_score is the same for every evaluation"):
         detect.evaluate(weights, min_score=0.5)
+    with pytest.raises(detect.UserError, match="resamples is -1; give a whole number from 0"):
+        detect.evaluate(weights, resamples=-1)
     with pytest.raises(detect.UserError, match="out is for new runs"):
         detect.train(resume="runs/x-1", out="runs")
 

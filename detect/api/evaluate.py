@@ -53,7 +53,7 @@ def evaluate(
         images, annotations: instead of `data`, a folder of images and a COCO JSON file.
         name: of the method in test-dev files.
         out: folder for the files; the run's folder by default, else a new one in `runs`.
-        resamples: of the images, for "intervals" in which 95% of their APs lie (a bootstrap).
+        resamples: of the images, for "intervals" in which 95% of their APs lie (a bootstrap); 0 for none.
         fast: take the numbers of the evaluator in NumPy, which are the same, instead of waiting for pycocotools.
         report: write the evaluation as one page: a file that ends in .html, a folder for `report.html`, or True for
             that of the other files.
@@ -72,6 +72,8 @@ def evaluate(
     """
     if bool(images) != bool(annotations) or (images and data):
         raise UserError("give a folder of images with an annotations file, or data, or none of them")
+    if resamples < 0:
+        raise UserError(f"resamples is {resamples}; give a whole number from 0", argument="resamples")
     for option in options.keys() & EVALUATION_THRESHOLDS.keys():
         raise UserError(f"{option} is the same for every evaluation, {EVALUATION_THRESHOLDS[option]}; leave it out")
     if split == "test-dev" and (report or keep_thresholds):

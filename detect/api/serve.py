@@ -27,14 +27,16 @@ def server(
     Args:
         weights: as in `detect.load`.
         source: webcam number, address of a stream or file to watch.
-        min_score: from 0.05 on; what the weights' configuration says by default.
-        token: that every request must carry.
+        min_score: from 0.05 to 1; what the weights' configuration says by default.
+        token: that every request must carry, at least 16 letters and digits.
         warn: called with sentences on the weights and the source.
         options: of `detect.load`.
 
     Raises:
-        UserError: the weights cannot be used, or the source is not there.
+        UserError: the weights cannot be used, the source is not there, or an argument is out of its range.
     """
+    if min_score is not None and not LOWEST <= min_score <= 1:
+        raise UserError(f"min_score is {min_score}; give a number from {LOWEST:g} to 1", argument="min_score")
     items = find_items(source) if source is not None else []
     if len(items) > 1:
         raise UserError(f"{source}: is {len(items)} files; watch one camera, stream or video", argument="source")

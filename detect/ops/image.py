@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, cannot_write, printable, replacing
-from detect.ops.image_cost import check_cost
+from detect.ops.image_cost import MAX_PIXELS, TooLarge, check_cost, check_pixels
 
 # Only pixel formats: Pillow could also hand a stranger's file to Ghostscript (EPS) or to rarely tried decoders.
 READ_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
@@ -91,7 +91,7 @@ def decoding(name: str | os.PathLike[str]) -> Iterator[None]:
         raise cannot_read(name, error) from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, kept by its WebP opener
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
-        raise UserError(
+        raise TooLarge(
             f"{printable(name)}: has more than {most:.0f} megapixels, the most that Pillow reads of this format; "
             "make the image smaller"
         ) from error
@@ -99,6 +99,19 @@ def decoding(name: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(f"{printable(name)}: not enough memory for this image; make it smaller") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
         raise unreadable(name, error) from error
+
+
+def decode_image(data: bytes, name: str = "image", max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The image that a file's bytes are, by the rules of `read_image`; `name` is for the error.
+
+    Raises:
+        TooLarge: it has more than `max_pixels`, or takes more to decode than any image may.
+        UserError: they are no image, or are cut off.
+    """
+    with decoding(name):
+        image = open_image(BytesIO(data))
+        check_pixels(*image.size, name, max_pixels)
+        return to_rgb(image, name)[0]
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:

@@ -21,31 +21,35 @@ BY_FORMAT = {"WEBP": 12, "JPEG2000": 15, "AVIF": 5}
 COEFFICIENT = 2  # bytes that a JPEG of several scans keeps for each of its numbers
 
 
+class TooLarge(UserError):
+    """An image takes more to decode than may be taken."""
+
+
 def check_cost(image: Image.Image, name: str | os.PathLike[str]) -> None:
-    """Raise `UserError` if a Pillow image that is not loaded yet has too many pixels, or takes too much to decode."""
+    """Raise `TooLarge` if a Pillow image that is not loaded yet has too many pixels, or takes too much to decode."""
     width, height = image.size
     check_pixels(width, height, name)
     decoder = float(BY_FORMAT.get(image.format or "", 0))
     if isinstance(image, JpegImageFile) and image.fp:
         scans = count_scans(image.fp)
         if scans > MAX_SCANS:
-            raise UserError(f"{printable(name)}: has more than {MAX_SCANS} scans, as no camera writes; save it again")
+            raise TooLarge(f"{printable(name)}: has more than {MAX_SCANS} scans, as no camera writes; save it again")
         sides = [across * down for _, across, down, _ in image.layer]
         decoder = COEFFICIENT * sum(sides) / max(sides) if scans > 1 else 0.0
     needed = width * height * (BY_MODE.get(image.mode, 4) + max(RESULT, decoder))
     if needed > MAX_MEMORY:
-        raise UserError(
+        raise TooLarge(
             f"{printable(name)}: {width}x{height} px of this kind ({image.format}, {image.mode}) take "
             f"{needed / 1e9:.1f} GB to decode, more than {MAX_MEMORY / 1e9:g}; make the image smaller"
         )
 
 
-def check_pixels(width: int, height: int, name: str | os.PathLike[str]) -> None:
-    """Raise `UserError` if an image of this size has more than `MAX_PIXELS`."""
-    if width * height > MAX_PIXELS:
-        raise UserError(
+def check_pixels(width: int, height: int, name: str | os.PathLike[str], most: int = MAX_PIXELS) -> None:
+    """Raise `TooLarge` if an image of this size has more than `most` pixels."""
+    if width * height > most:
+        raise TooLarge(
             f"{printable(name)}: {width}x{height} px are {width * height / 1e6:.0f} megapixels, more than "
-            f"{MAX_PIXELS // 1_000_000}; make the image smaller"
+            f"{most // 1_000_000}; make the image smaller"
         )
 
 

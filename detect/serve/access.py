@@ -1,6 +1,7 @@
 """Who may ask: whoever has the token, and on the own machine no page of another site."""
 
 import hmac
+import ipaddress
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,12 +10,14 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+from detect.errors import UserError
+
 COOKIE = "detect_token"
 OPEN = ("/health",)  # for whoever watches over the server
 HEADERS = [
     (b"content-security-policy", b"default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
@@ -30,9 +33,13 @@ class Access:
         app: what is asked.
         token: that a request must carry: as `Authorization: Bearer TOKEN`, or as `?token=TOKEN`, which becomes a
             cookie.
+
+    Raises:
+        UserError: the token can be guessed.
     """
 
     def __init__(self, app: ASGIApp, token: str | None = None) -> None:
+        check_token(token)
         self.app, self.token = app, token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,10 +59,10 @@ class Access:
     def _problem(self, path: str, headers: Headers, given: str) -> tuple[int, str]:
         """(status, why a request is refused); no words if it is not."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return 403, "a page of another site may not ask"
         if self.token is None:
-            if (urlsplit(f"//{host}").hostname or "") not in LOOPBACK:
+            if not is_loopback(_name(host)):
                 return 403, "ask by the name localhost or 127.0.0.1"
             return 0, ""
         if path in OPEN or self._is_token(given) or any(map(self._is_token, _carried(headers))):
@@ -79,6 +86,28 @@ class Access:
             await send(message)
 
         return send_with_headers  # type: ignore[return-value]
+
+
+def check_token(token: str | None) -> None:
+    """Raise UserError for a token that can be guessed, or is no part of an address."""
+    if token is not None and (len(token) < 16 or not token.isascii() or not token.isalnum()):
+        raise UserError("a token is at least 16 letters and digits; 'openssl rand -hex 16' makes one", argument="token")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`, a name or an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(host: str) -> str:
+    """The name or address in a Host header, which may have a port; "" for a broken one."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _carried(headers: Headers) -> list[str]:

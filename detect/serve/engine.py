@@ -1,7 +1,9 @@
 """One detector for all who ask: images go through it one by one, in the order they came."""
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from typing import NamedTuple, Protocol
 
@@ -11,6 +13,7 @@ from detect.errors import UserError
 from detect.ops.nms import Candidates
 
 WAITING = 64  # images in line at the most
+CLOSED = "the server is stopping"
 
 
 class Detector(Protocol):
@@ -30,7 +33,7 @@ class Found(NamedTuple):
 
 
 class Busy(UserError):
-    """More images wait in line than the engine takes."""
+    """The engine takes no more images: the line is full, or it closes."""
 
 
 class SharedEngine:
@@ -39,7 +42,7 @@ class SharedEngine:
 
     Args:
         detector: runs in a thread of its own.
-        waiting: images that may stand in line.
+        waiting: places in line.
     """
 
     def __init__(self, detector: Detector, waiting: int = WAITING) -> None:
@@ -49,23 +52,31 @@ class SharedEngine:
         self._lock = Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="detect")
 
-    def submit(self, image: np.ndarray) -> "Future[Found]":
-        """Put an image, uint8 RGB [height, width, 3], in line.  Raises Busy."""
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place in line, for as long as the block lasts; taken before an image is decoded.  Raises Busy."""
         with self._lock:
             if self._in_line >= self._waiting:
                 raise Busy(f"{self._in_line} images are waiting already; ask again later")
             self._in_line += 1
-        return self._thread.submit(self._run, image)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_line -= 1
+
+    def submit(self, image: np.ndarray) -> "Future[Found]":
+        """Let an image, uint8 RGB [height, width, 3], go through; whoever has a place may ask.  Raises Busy."""
+        try:
+            return self._thread.submit(self._run, image)
+        except RuntimeError as error:
+            raise Busy(CLOSED) from error
 
     def close(self) -> None:
-        """Let nobody wait any longer."""
+        """Let nobody wait any longer: what has not begun is cancelled."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, image: np.ndarray) -> Found:
         start = time.perf_counter()
-        try:
-            (detections,) = self.detector.detect_batch([image])
-        finally:
-            with self._lock:
-                self._in_line -= 1
+        (detections,) = self.detector.detect_batch([image])
         return Found(detections, time.perf_counter() - start)

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 HOUR = 3600.0  # s that are remembered
@@ -30,44 +31,49 @@ class Still:
 
 
 class History:
-    """The last hour, in memory; times are Unix times, s."""
+    """The last hour, in memory; times are Unix times, s.  One thread tells, others ask."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._periods: deque[_Period] = deque(maxlen=int(HOUR / PER_COUNT))
-        self.stills: deque[Still] = deque(maxlen=int(HOUR / PER_STILL))
+        self._stills: deque[Still] = deque(maxlen=int(HOUR / PER_STILL))
 
     def add(self, when: float, counts: Mapping[str, int]) -> None:
         """Count the detections of one frame, by class name."""
         number = int(when // PER_COUNT)
-        if not self._periods or self._periods[-1].number < number:
-            self._periods.append(_Period(number))
-        self._periods[-1].frames += 1
-        self._periods[-1].counts.update(counts)
+        with self._lock:
+            if not self._periods or self._periods[-1].number < number:
+                self._periods.append(_Period(number))
+            self._periods[-1].frames += 1
+            self._periods[-1].counts.update(counts)
 
     def wants_still(self, when: float, count: int) -> bool:
         """Whether a frame with so many detections is the busiest of its period so far."""
-        newest = self.stills[-1] if self.stills else None
+        newest = self._stills[-1] if self._stills else None
         return count > (newest.count if newest and newest.number == int(when // PER_STILL) else 0)
 
     def keep_still(self, when: float, count: int, jpeg: bytes) -> None:
         """Keep the busiest frame of a period, in place of the one before."""
         still = Still(int(when // PER_STILL), when, count, jpeg)
-        if self.stills and self.stills[-1].number == still.number:
-            self.stills.pop()
-        self.stills.append(still)
+        with self._lock:
+            if self._stills and self._stills[-1].number == still.number:
+                self._stills.pop()
+            self._stills.append(still)
 
     def points(self, now: float) -> list[dict[str, Any]]:
         """Mean detections a frame by class name, for each `PER_COUNT` seconds of the last hour that had frames."""
         first = (now - HOUR) // PER_COUNT
-        return [
-            {
-                "time": period.number * PER_COUNT,
-                "counts": {name: round(count / period.frames, 3) for name, count in period.counts.items()},
-            }
-            for period in list(self._periods)
-            if period.number > first
-        ]
+        with self._lock:
+            return [
+                {
+                    "time": period.number * PER_COUNT,
+                    "counts": {name: round(count / period.frames, 3) for name, count in period.counts.items()},
+                }
+                for period in self._periods
+                if period.number > first
+            ]
 
     def recent_stills(self, now: float) -> list[Still]:
         """The stills of the last hour, the busiest first."""
-        return sorted((s for s in list(self.stills) if s.when > now - HOUR), key=lambda s: -s.count)
+        with self._lock:
+            return sorted((s for s in self._stills if s.when > now - HOUR), key=lambda s: -s.count)

@@ -27,7 +27,8 @@ _STATUSES = {
     "413": "the image is too large",
     "415": "the body is no image",
     "422": "the image cannot be read",
-    "503": "too many images are waiting",
+    "500": "the detector failed",
+    "503": "too many images are waiting, or the server stops",
 }
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from detect.errors import UserError
+from detect.files import printable
 from detect.inference.live import Watching
 from detect.inference.reading import read_frames
 from detect.inference.result import Result
@@ -25,6 +26,7 @@ from detect.serve.history import History
 
 LONGEST_SIDE = 1280  # px of what viewers get
 JPEG_QUALITY = 80
+SILENT = 10.0  # s without a frame after which a source is called lost
 MEASURED = 30  # frames that speed and delay are a mean of
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # s before a lost source is tried again, the last of them for ever
 
@@ -85,7 +87,7 @@ class Watch:
         log: Callable[[str], object],
     ) -> None:
         self.item, self.history = item, History()
-        self.state = "starting"  # then "running", "lost" and "running" again
+        self._state = "starting"
         self.frames = self.dropped = 0
         self.latest: Shot | None = None
         self._engine, self._min_score = engine, min_score
@@ -102,6 +104,12 @@ class Watch:
         """End the thread; a silent source may hold it longer, it ends with the process."""
         self._stop.set()
         self._thread.join(timeout=2)
+
+    @property
+    def state(self) -> str:
+        """ "starting", then "running", "lost" and "running" again."""
+        silent = self._done and time.monotonic() - self._done[-1] > SILENT
+        return "lost" if silent else self._state
 
     @property
     def fps(self) -> float:
@@ -123,13 +131,13 @@ class Watch:
             before = self.frames
             try:
                 self._play()
-            except Exception as error:
-                self.state = "lost"
-                if not isinstance(error, UserError):
-                    raise
-                if self.frames > before or not failures:
-                    self._log(f"{error}; trying again")
+                if self.frames == before and not self._stop.is_set():
+                    raise UserError(f"{printable(self.item.name)}: gives no images")
+            except Exception as error:  # whatever it is, the camera may be back later
                 failures = 0 if self.frames > before else failures + 1
+                if self._state != "lost" and not self._stop.is_set():
+                    self._log(f"{error if isinstance(error, UserError) else printable(repr(error))}; trying again")
+                self._state = "lost"
                 self._stop.wait(PAUSES[min(failures, len(PAUSES) - 1)])
 
     def _play(self) -> None:
@@ -137,7 +145,7 @@ class Watch:
         dropped = 0
         with closing(read_frames([self.item], watching=Watching(reconnects=0), stop=self._stop)) as frames:
             for frame, arrived in self._in_time(frames):
-                found = self._detect(frame.image)
+                found = self._found(frame.image)
                 if self._stop.is_set():
                     return
                 self.dropped += frame.dropped - dropped
@@ -164,11 +172,12 @@ class Watch:
                 self._stop.wait(max(offset + frame.time - now, 0))
                 yield frame, time.monotonic()
 
-    def _detect(self, image: np.ndarray) -> Found | None:
+    def _found(self, image: np.ndarray) -> Found | None:
         """What is found, or None where there is no room in the line or the engine closes."""
         try:
-            return self._engine.submit(image).result()
-        except (Busy, CancelledError, RuntimeError):
+            with self._engine.place():
+                return self._engine.submit(image).result()
+        except (Busy, CancelledError):
             self._stop.wait(0.05)
             return None
 
@@ -177,9 +186,9 @@ class Watch:
         self._done.append(now)
         self._delays.append(now - arrived)
         self.frames += 1
-        if self.state == "lost":
-            self._log(f"{self.item.name}: is back")
-        self.state = "running"
+        if self._state == "lost":
+            self._log(f"{printable(self.item.name)}: is back")
+        self._state = "running"
         result = Result(found.boxes, found.scores, found.labels, self._engine.detector.names, frame)
         sure = result.filter(min_score=self._min_score)
         self.history.add(when, sure.counts())

@@ -23,6 +23,15 @@ def test_an_address_for_others_wants_a_token():
     assert ran.status == 1 and "at least 16 letters" in ran.err
 
 
+def test_the_environment_may_hold_the_token(monkeypatch):
+    monkeypatch.setenv("CSP_DETECT_TOKEN", "short")
+    ran = detect("serve")
+    assert ran.status == 1 and "at least 16 letters" in ran.err
+    monkeypatch.setenv("CSP_DETECT_TOKEN", "0123456789abcdef0123")
+    ran = detect("serve", "--host", "0.0.0.0", "--port", 0, "--weights", "none.xml")
+    assert ran.status == 1 and "none.xml" in ran.err  # the address is fine
+
+
 def test_a_source_that_is_not_there_is_one_sentence(tmp_path):
     ran = detect("serve", "--port", 0, "--source", tmp_path / "none.mp4")
     assert ran.status == 1 and "none.mp4" in ran.err and ran.err.count("\n") == 1

@@ -130,6 +130,36 @@ def test_equals_cocoeval_without_images_classes_objects_or_detections():
     compare(mapping, [])
 
 
+@pytest.mark.parametrize("more", [-20, 2**31, 2**62])
+def test_ids_of_any_size(more):
+    mapping, results = copy.deepcopy(random_set(MANY))
+    for rows, key in ((mapping["images"], "id"), (mapping["annotations"], "image_id"), (results, "image_id")):
+        for row in rows:
+            row[key] += more
+    for rows, key in ((mapping["categories"], "id"), (mapping["annotations"], "category_id"), (results, "category_id")):
+        for row in rows:
+            row[key] += abs(more)
+    assert_same_matches(*compare(mapping, results))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda row, number: {"iscrowd": 1},
+        lambda row, number: {"iscrowd": int(row["category_id"] == 2)},  # all of one class
+        lambda row, number: {"area": (0, 32**2, 96**2, np.nextafter(32**2, 0), 1e10, 1e11)[number % 6]},  # the ends
+        lambda row, number: {"bbox": [row["bbox"][0], row["bbox"][1], -9.0, -9.0]},
+    ],
+)
+def test_equals_cocoeval_on_odd_objects(changed):
+    mapping, results = random_set(MANY)
+    rows = [row | changed(row, number) for number, row in enumerate(mapping["annotations"])]
+    found, expected = compare(mapping | {"annotations": rows}, results)
+    assert_same_matches(found, expected)
+    for label, count in enumerate(found.truth.instances):
+        assert count or found.report.per_class[found.truth.names[label]]["AP"] == -1
+
+
 def test_some_images_of_a_set():
     mapping = dataset_of()
     results, image_ids = detections_of(mapping), [103, 100, 117, 5]

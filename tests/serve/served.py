@@ -6,13 +6,12 @@ from contextlib import contextmanager
 
 import cv2
 import numpy as np
-import uvicorn
 
 from detect.inference.sources import find_items
 from detect.ops.nms import Candidates
 from detect.serve.app import Server
 from detect.serve.engine import SharedEngine
-from detect.serve.run import listening
+from detect.serve.run import Web, listening
 
 SCORES = (0.9, 0.4, 0.1)
 
@@ -24,9 +23,10 @@ class Finder:
 
     def __init__(self, seconds=0.0):
         self.seconds = seconds
-        self.images = []
+        self.started, self.images = [], []
 
     def detect_batch(self, images):
+        self.started += [image.shape for image in images]
         time.sleep(self.seconds)
         self.images += [image.shape for image in images]
         height, width = images[0].shape[:2]
@@ -60,9 +60,7 @@ def server(source=None, finder=None, **options):
 def running(made):
     """The address of a `Server` that answers while the block lasts."""
     listener = listening("127.0.0.1", 0)
-    web = uvicorn.Server(
-        uvicorn.Config(made.app, log_level="critical", ws="websockets-sansio", timeout_graceful_shutdown=1)
-    )
+    web = Web(made)
     thread = threading.Thread(target=web.run, args=([listener],), daemon=True)
     thread.start()
     try:

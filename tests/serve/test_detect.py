@@ -1,16 +1,23 @@
 """POST /detect: images in, JSON out, and one sentence for everything else."""
 
 import threading
+import time
 from io import BytesIO
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from browser import wait_for
 from PIL import Image
-from served import Finder, jpeg, server
+from served import Finder, jpeg, running, server
 from starlette.testclient import TestClient
 
+from detect.errors import UserError
 from detect.serve import upload
+from detect.serve.app import Server
 from detect.serve.engine import Busy, SharedEngine
+from detect.serve.images import DECODED
 
 
 @pytest.fixture
@@ -44,6 +51,14 @@ def test_a_turned_photo_is_answered_upright(client):
     Image.new("RGB", (64, 48)).save(file, "JPEG", exif=exif)
     told = client.post("/detect", content=file.getvalue()).json()
     assert (told["width"], told["height"]) == (48, 64)
+
+
+def answer_of(address, body):
+    """The status of an answer."""
+    try:
+        return urlopen(f"{address}/detect", data=body, timeout=20).status
+    except HTTPError as error:
+        return error.code
 
 
 def bomb():
@@ -126,18 +141,79 @@ def test_eight_at_once_are_all_answered_and_the_numbers_add_up(client):
 def test_images_are_taken_in_the_order_they_came_and_the_line_has_an_end():
     finder = Finder(seconds=0.02)
     engine = SharedEngine(finder, waiting=3)
-    waiting = [engine.submit(np.zeros((10 + n, 10, 3), np.uint8)) for n in range(3)]
-    with pytest.raises(Busy, match="3 images are waiting"):
-        engine.submit(np.zeros((10, 10, 3), np.uint8))
-    for future in waiting:
-        future.result()
-    assert [shape[0] for shape in finder.images] == [10, 11, 12]
-    engine.submit(np.zeros((10, 10, 3), np.uint8)).result()  # there is room again
+    with engine.place(), engine.place():
+        with engine.place():
+            waiting = [engine.submit(np.zeros((10 + n, 10, 3), np.uint8)) for n in range(3)]
+            with pytest.raises(Busy, match="3 images are waiting"), engine.place():
+                pass
+            for future in waiting:
+                future.result()
+        assert [shape[0] for shape in finder.images] == [10, 11, 12]
+        with engine.place():  # there is room again
+            pass
 
 
 def test_who_finds_no_room_is_asked_to_come_again():
-    made = server()
-    made.engine = SharedEngine(Finder(), waiting=0)
+    made = Server(SharedEngine(Finder(), waiting=0), "a test", 0.25, 0.05)
     with TestClient(made.app, base_url="http://localhost") as client:
         answer = client.post("/detect", content=jpeg())
     assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+
+
+def test_images_that_arrive_take_no_more_memory_than_there_is(client, monkeypatch):
+    monkeypatch.setattr(upload, "MAX_HELD", len(jpeg()))
+    for _ in range(3):  # what is answered is forgotten
+        assert client.post("/detect", content=jpeg()).status_code == 200
+    assert client.post("/detect", content=jpeg() + b"0").status_code == 503
+    assert client.post("/detect", content=jpeg()).status_code == 200
+
+
+def test_few_images_are_decoded_at_a_time_and_all_are_answered(monkeypatch):
+    decoded, most = [], []
+    monkeypatch.setattr("detect.serve.images.read_upload", lambda body: decoded.append(0) or upload.read_upload(body))
+    finder = Finder(seconds=0.02)
+    found = finder.detect_batch
+    finder.detect_batch = lambda images: most.append(len(decoded) - len(finder.images)) or found(images)
+    answers = []
+    with TestClient(server(finder=finder).app, base_url="http://localhost") as client:
+        ask = lambda: answers.append(client.post("/detect", content=jpeg()).status_code)  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == [200] * 20 and 1 < max(most) <= DECODED
+
+
+@pytest.mark.parametrize(
+    "error, told, said",
+    [
+        (UserError("boxes that are no finite number"), "boxes that are no finite number", "boxes that are no"),
+        (RuntimeError("/home/me/model.xml"), "the detector failed on this image", "/home/me/model.xml"),
+    ],
+)
+def test_a_detector_that_fails_is_the_servers_fault_and_the_next_image_is_answered(error, told, said):
+    lines, finder = [], Finder()
+    made = Server(SharedEngine(finder), "a test", 0.25, 0.05, log=lines.append)
+    with TestClient(made.app, base_url="http://localhost") as client:
+        finder.detect_batch = lambda images: (_ for _ in ()).throw(error)
+        answer = client.post("/detect", content=jpeg())
+        del finder.detect_batch
+        assert client.post("/detect", content=jpeg()).status_code == 200
+        assert 'detect_requests_total{status="500"} 1' in client.get("/metrics").text
+    assert answer.status_code == 500 and answer.json() == {"error": told}
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_who_waits_when_the_server_stops_is_told():
+    finder, answers = Finder(seconds=0.5), []
+    with running(server(finder=finder)) as address:
+        ask = lambda: answers.append(answer_of(address, jpeg()))  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(finder.started) == 1, "the first image")
+        time.sleep(0.2)
+    for thread in threads:
+        thread.join()
+    assert sorted(set(answers)) == [200, 503] and answers.count(200) == 1

@@ -1,8 +1,11 @@
 """The page in a real browser."""
 
+import base64
+import time
+
 import pytest
-from browser import Browser, path_of_browser
-from served import clip, jpeg, running, server
+from browser import Browser, path_of_browser, wait_for
+from served import Finder, clip, jpeg, running, server
 
 pytestmark = pytest.mark.skipif(path_of_browser() is None, reason="needs chromium or Chrome")
 
@@ -63,6 +66,46 @@ def test_a_photo_gets_boxes_and_escape_goes_back(browser, tmp_path):
         page.choose_file("#file", tmp_path / "text.jpg")
         page.until("document.getElementById('said').className === 'bad'")
         assert "not a readable image" in page.text("#said")
+
+
+def test_of_photos_that_are_answered_late_the_last_is_shown(browser):
+    finder = Finder(seconds=0.3)
+    with running(server(finder=finder)) as address:
+        page = browser.open(address)
+        page.until("document.getElementById('source-text').textContent === 'ready for photos'")
+        # the second is refused at once, while the first is still looked at
+        image = base64.b64encode(jpeg(400, 300)).decode()
+        data = f"Uint8Array.from(atob('{image}'), c => c.charCodeAt(0))"
+        page.run(f"send(new File([{data}], 'first.jpg')), send(new File(['x'], 'second.jpg')), 0")
+        page.until("document.getElementById('said').className === 'bad'")
+        wait_for(lambda: finder.images, "the first")
+        time.sleep(0.5)
+        assert "not a readable image" in page.text("#said") and not page.run(HAS_IMAGE)
+
+
+def test_names_of_strangers_are_text_and_find_room(browser, tmp_path):
+    finder, photo = Finder(), tmp_path / "<img src=x onerror=hacked=1>.jpg"
+    finder.names = ("<img src=x onerror=hacked=1>", "d" + "o" * 200 + "g")
+    photo.write_bytes(jpeg(400, 300))
+    with running(server(clip(tmp_path / "<b>street.avi"), finder)) as address:
+        for width in (1280, 390):
+            page = browser.open(address, width=width)
+            page.until(f"{CHIPS}.length === 2")
+            page.choose_file("#file", photo)
+            page.until("document.getElementById('said').textContent.endsWith(' ms')")
+            assert page.run(CHIPS) == [f"{name}1" for name in finder.names]
+            assert page.text("#source-text") == "<b>street.avi" and page.run("typeof hacked") == "undefined"
+            assert page.run("document.documentElement.scrollWidth <= innerWidth") and not page.errors
+
+
+def test_the_token_leaves_the_address_and_a_refusal_is_told(browser):
+    made = server(token="0123456789abcdef0123")
+    with running(made) as address:
+        page = browser.open(f"{address}/?token=0123456789abcdef0123")
+        page.until("document.getElementById('source-text').textContent === 'ready for photos'")
+        assert page.run("location.href") == f"{address}/"
+        made.app.token = "another"
+        page.until("document.getElementById('source-text').textContent.startsWith('the token is missing or wrong')")
 
 
 def test_without_a_source_the_page_waits_for_photos(browser):

@@ -12,7 +12,7 @@ from served import Finder, clip, jpeg, running, server
 from starlette.testclient import TestClient
 from websockets.sync.client import connect
 
-from detect.inference.sources import Item
+from detect.inference.sources import Frame, Item
 from detect.serve.engine import SharedEngine
 from detect.serve.history import PER_COUNT, PER_STILL, History
 from detect.serve.watch import LONGEST_SIDE, Watch, encoded
@@ -49,7 +49,8 @@ def test_the_state_tells_speed_counts_and_stills_and_no_path(source):
         assert state["stills"][0]["count"] == 2
         still = client.get(f"/still/{state['stills'][0]['number']}.jpg")
         assert still.headers["content-type"] == "image/jpeg" and still.content[:2] == b"\xff\xd8"
-        assert client.get("/still/1.jpg").status_code == 404
+        for number in ("1", "x", "9" * 5000):
+            assert client.get(f"/still/{number}.jpg").status_code == 404
         assert str(source.parent) not in client.get("/state").text
         numbers = client.get("/metrics").text
         assert "detect_source_up 1" in numbers and "detect_frames_dropped_total 0" in numbers
@@ -92,6 +93,62 @@ def test_a_source_that_is_lost_is_tried_again_and_said_once(tmp_path, monkeypatc
     wait_for(lambda: watch.state == "running", "its return")
     watch.stop()
     assert len(said) == 2 and "trying again" in said[0] and said[1] == "late.avi: is back"
+
+
+class Failing(Finder):
+    """Fails at its second image only."""
+
+    def detect_batch(self, images):
+        if len(self.images) == 1:
+            self.images.append(None)
+            raise RuntimeError("a driver fell over")
+        return super().detect_batch(images)
+
+
+def test_whatever_goes_wrong_is_said_and_the_source_goes_on(source, monkeypatch):
+    monkeypatch.setattr("detect.serve.watch.PAUSES", (0.01,))
+    item, said = Item("video", "x.avi", str(source)), []
+    watch = Watch(item, SharedEngine(Failing()), 0.25, lambda _: None, lambda: False, said.append)
+    watch.start()
+    wait_for(lambda: watch.frames > 3, "more frames")
+    watch.stop()
+    assert len(said) == 2 and "a driver fell over" in said[0] and said[1] == "x.avi: is back"
+
+
+def test_a_source_that_gives_nothing_is_said_once_and_not_asked_without_a_pause(monkeypatch):
+    monkeypatch.setattr("detect.serve.watch.PAUSES", (0.05,))
+    asked, said = [], []
+    monkeypatch.setattr("detect.serve.watch.read_frames", lambda items, **_: (asked.append(0), (_ for _ in ()))[1])
+    watch = Watch(Item("video", "x.avi", "x.avi"), SharedEngine(Finder()), 0.25, len, lambda: False, said.append)
+    watch.start()
+    time.sleep(0.5)
+    watch.stop()
+    assert said == ["x.avi: gives no images; trying again"] and watch.state == "lost" and 1 < len(asked) < 15
+
+
+def test_a_source_that_falls_silent_is_lost(monkeypatch):
+    monkeypatch.setattr("detect.serve.watch.SILENT", 0.2)
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), "x", 0, 0.0, medium="live")
+
+    def silent(items, **_):
+        yield frame
+        time.sleep(1)
+        yield frame
+        time.sleep(0.1)
+
+    monkeypatch.setattr("detect.serve.watch.read_frames", silent)
+    watch = Watch(Item("live", "x", "x"), SharedEngine(Finder()), 0.25, lambda _: None, lambda: False, print)
+    watch.start()
+    wait_for(lambda: watch.state == "running", "its first frame")
+    wait_for(lambda: watch.state == "lost", "its silence")
+    wait_for(lambda: watch.state == "running", "its second frame")
+    watch.stop()
+
+
+def test_no_path_of_an_image_that_is_watched_is_told(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(jpeg())
+    with TestClient(server(tmp_path / "photo.jpg").app, base_url="http://localhost") as client:
+        assert client.get("/state").json()["source"] == "photo.jpg"
 
 
 def _counting(tell):

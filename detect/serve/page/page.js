@@ -122,21 +122,24 @@ function watch() {
 
 // ---- photos --------------------------------------------------------------------------------------------------------
 
+let wanted = 0;  // photos sent or left; of several only the last is shown
 async function send(file) {
   if (!file) return;
+  const mine = ++wanted;
   say(`looking at ${file.name} …`);
   try {
     const answer = await fetch(`detect?min_score=${lowest}`, { method: "POST", body: file, headers: { "Content-Type": file.type || "application/octet-stream" } });
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
     const bitmap = await createImageBitmap(file);
+    if (mine !== wanted) return bitmap.close();
     photo = true;
     byId("back").hidden = !hasSource;
     const detections = found.detections.map((d) => [...d.box, d.score, d.label]);
     show({ bitmap, width: found.width, height: found.height, detections });
     say(`${file.name}: ${(found.seconds * 1000).toFixed(0)} ms`);
   } catch (error) {
-    say(error.message || "the server does not answer", true);
+    if (mine === wanted) say(error.message || "the server does not answer", true);
   }
 }
 function say(text, bad = false) {
@@ -144,6 +147,7 @@ function say(text, bad = false) {
   byId("said").classList.toggle("bad", bad);
 }
 function live() {
+  wanted += 1;
   photo = false;
   byId("back").hidden = true;
   byId("file").value = "";
@@ -166,14 +170,15 @@ addEventListener("paste", (event) => send([...event.clipboardData.files][0]));
 
 // ---- numbers, the hour, the stills ---------------------------------------------------------------------------------
 
+if (location.search) history.replaceState(null, "", location.pathname);  // the token has become a cookie
 let lowest = 0.05, first = true;
 async function ask() {
   try {
     const state = await (await fetch("state")).json();
     if (!state.names) throw new Error(state.error);
     told(state);
-  } catch {
-    source("lost", "the server does not answer");
+  } catch (error) {
+    source("lost", error instanceof TypeError ? "the server does not answer" : error.message);
   }
   setTimeout(ask, 1000);
 }
