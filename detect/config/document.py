@@ -125,6 +125,8 @@ def _range(word: str, about: Any) -> str:
 
 def _code(default: Any) -> str:
     """A default as YAML writes it."""
+    if isinstance(default, schema.Part):
+        return f"`{{{', '.join(f'{key}: {value}' for key, value in default.items())}}}`"
     if default == "required":
         return "required"
     if default is None:

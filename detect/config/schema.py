@@ -38,7 +38,7 @@ def section(settings: type) -> Any:
 
 
 class Part(dict[str, Any]):
-    """A part of the model by name, with its options: `{name: EFM, sam: true}`."""
+    """A part of the model or of the loss by name, with its options: `{name: EFM, sam: true}`."""
 
 
 @dataclass
@@ -187,19 +187,33 @@ class CropSettings(ColourSettings):
 
 @dataclass
 class LossSettings:
-    """The YOLOv3 loss, as Darknet trains it."""
+    """The YOLOv3 loss, by default as Darknet trains it. [losses.md](losses.md) says what each name is."""
 
     box: str = setting(
-        "box term: squared errors, or 1 - overlap of that form", "mse", choices=("mse", "iou", "giou", "diou", "ciou")
+        "box term: squared errors, or 1 - overlap of that form",
+        "mse",
+        choices=("mse", "iou", "giou", "diou", "ciou", "eiou"),
+    )
+    assign: Part = setting(
+        "which predictions learn which objects: best_anchor, iou_threshold, atss, simota or task_aligned",
+        Part(name="best_anchor"),
     )
     objectness: str = setting(
-        "what objects pull objectness to: 1, or the IoU of the predicted box", "one", choices=("one", "iou")
+        "what objects pull objectness to: 1 (task_aligned: their alignment), or the IoU of the predicted box",
+        "one",
+        choices=("one", "iou"),
     )
     ignore_iou: float = setting(
         "a prediction that overlaps an object by more than this IoU is not pulled to 0", 0.7, low=0, high=1
     )
-    iou_thresh: float = setting(
-        "below 1: also anchors with more size IoU than this learn an object", 1.0, low=0, high=1
+    obj_loss: Part = setting("loss of objectness: bce, focal, quality_focal or varifocal", Part(name="bce"))
+    cls_loss: Part = setting("loss of the classes: one of the same", Part(name="bce"))
+    label_smoothing: float = setting("e: class targets are e / 2 and 1 - e / 2 instead of 0 and 1", 0.0, low=0, high=1)
+    class_balance: float = setting(
+        "objects count by (boxes of their class)^-x, scaled to 1 on the average box; 0: all the same",
+        0.0,
+        low=0,
+        high=1,
     )
     box_weight: float = setting("weight of the box term", 0.75, low=0)
     obj_weight: float = setting("weight of the objectness term", 1.0, low=0)

@@ -25,6 +25,7 @@ from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_d
 from detect.files import printable
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
+from detect.losses.class_weights import class_weights
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
@@ -59,11 +60,17 @@ def check_boxes(images: DetectionData) -> None:
     )
 
 
-def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
-    """A line on the classes that nothing can be learned of, if there are any."""
+def box_counts(images: DetectionData) -> np.ndarray:
+    """Number of objects of each class, int64 [K]."""
     counts = np.zeros(len(images.categories), dtype=np.int64)
     for image in images.images:
         np.add.at(counts, image.labels[image.objects], 1)
+    return counts
+
+
+def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
+    """A line on the classes that nothing can be learned of, if there are any."""
+    counts = box_counts(images)
     names = [f"'{printable(images.categories[label]['name'])}'" for label in np.flatnonzero(counts == 0)]
     if names:
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
@@ -111,7 +118,10 @@ class DetectionTask(Task):
                 "its [yolo] layers, and filters= before each of them to (anchors in its mask) * (5 + classes)"
             )
         network.head.check_trainable(self.settings.loss.box)
-        self.yolo_loss = YOLOLoss(network.head, **config.to_dict(self.settings.loss))
+        options = config.to_dict(self.settings.loss)
+        balance = options.pop("class_balance")
+        weights = class_weights(box_counts(self.train_set), balance) if balance else None
+        self.yolo_loss = YOLOLoss(network.head, **options, class_weights=weights)
         if self.settings.train.teacher:
             self._call_teacher(network, self.settings.train.teacher)
         return network

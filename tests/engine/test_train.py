@@ -139,7 +139,8 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     """Accumulation, multi-scale, mosaic, momentum, EMA and a cosine with burn-in; 8 images are 2 2/3 batches of 3."""
     settings = settings_of(
         squares, input={"size": 64, "train_sizes": [64, 96]}, augment={"mosaic": 0.5, "mosaic_off": 0.3},
-        loss={"box": "ciou", "iou_thresh": 0.4}, steps=6, accumulate=3, schedule="cosine", burn_in=2, clip_norm=5,
+        loss={"box": "ciou", "assign": {"name": "best_anchor", "iou_thresh": 0.4}},
+        steps=6, accumulate=3, schedule="cosine", burn_in=2, clip_norm=5,
     )  # fmt: skip
     whole = trained(settings, tmp_path / "whole")
     stopped = trained(settings, tmp_path / "parts", until)
@@ -568,7 +569,7 @@ def test_one_image_can_be_overfitted(tmp_path):
     settings = settings_of(
         tmp_path, backbone="CSPPeleeNet", neck={"name": "EFM", "sam": True}, input={"size": 160},
         augment={"jitter": 0, "flip": 0, "hue": 0, "saturation": 1, "exposure": 1},
-        loss={"box": "ciou", "box_weight": 2, "iou_thresh": 0.4},
+        loss={"box": "ciou", "box_weight": 2, "assign": {"name": "best_anchor", "iou_thresh": 0.4}},
         steps=150, batch=1, burn_in=10, schedule="cosine", clip_norm=10, ema=0, evaluate_every=150,
     )  # fmt: skip
     row = trained(settings, tmp_path / "run").history[-1]
