@@ -18,7 +18,7 @@ from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
 from detect.engine.log import save_images
-from detect.engine.task import Task
+from detect.engine.task import Task, noise
 from detect.errors import UserError
 from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
@@ -31,6 +31,8 @@ from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
 from detect.weights.files import read
 from detect.weights.start import by_name
+
+AT_ONCE = 16  # images that an evaluation takes through a GPU
 
 
 def training_set(data: DataSettings) -> DetectionData:
@@ -159,12 +161,27 @@ class DetectionTask(Task):
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+    def _predictor(self, network: nn.Module, device: torch.device) -> Predictor:
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
-        predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
+        return Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
+
+    def largest_batch(self, images: int, size: int) -> Batch:
+        together = 4 if self.settings.augment.mosaic else 1
+        most = together * max(len(image.boxes) for image in self.train_set.images)
+        corners = torch.rand(images, most, 2, 2, generator=torch.Generator().manual_seed(0)) * size
+        boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
+        labels = torch.arange(most).expand(images, -1) % len(self.categories)
+        return Batch(noise(images, size), list(boxes), list(labels), list(torch.ones(images, most)), [0] * images)
+
+    def evaluate_batch(self, network: nn.Module, device: torch.device) -> None:
+        count = 1 if device.type == "cpu" else AT_ONCE  # the CPU takes them one by one
+        images = noise(count, self.settings.input.size).permute(0, 2, 3, 1).numpy()
+        self._predictor(network, device).detect_batch(list(images))
+
+    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
         report, _ = evaluate_dataset(
-            predictor,
+            self._predictor(network, device),
             self.val_set,
             self.categories,
             show_progress=sys.stderr.isatty(),

@@ -24,6 +24,7 @@ from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
+from detect.engine.optimizer import moments
 from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.interrupt import Interrupted
@@ -148,7 +149,7 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     parts = trained(settings, tmp_path / "parts", resume=True)
     assert_same(*(read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "parts")))
     assert_same(whole.history, parts.history, "history")
-    assert len(whole.history) == 2 and whole.ema.updates == 6
+    assert len(whole.history) == 2 and whole.average.updates == 6
 
 
 def test_resuming_restores_the_random_numbers(squares, tmp_path):
@@ -190,7 +191,7 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
     other = settings_of(squares, neck={"name": "EFM", "widths": [6, 6, 6]})
     for settings, spoilt, message in (
         (other, state, r"last\.pt: does not fit the model: '.*' has the shape"),
-        (settings_of(squares), {k: v for k, v in state.items() if k != "momenta"}, r"last\.pt: has no 'momenta'"),
+        (settings_of(squares), {k: v for k, v in state.items() if k != "moments"}, r"last\.pt: has no 'moments'"),
         (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt"), r"has no 'step'; only a run's last\.pt"),
     ):
         with pytest.raises(UserError, match=message):
@@ -246,8 +247,7 @@ def test_a_resumed_run_takes_changes_of_the_optimizer(squares, tmp_path):
     decayed, others = resumed.optimizer.param_groups
     assert (decayed["momentum"], decayed["weight_decay"], decayed["nesterov"]) == (0.5, 0.25, True)
     assert (others["momentum"], others["weight_decay"], others["nesterov"]) == (0.5, 0, True)
-    momenta = [resumed.optimizer.state[p]["momentum_buffer"] for p in (*decayed["params"], *others["params"])]
-    assert_same(kept["momenta"], momenta, "momenta")
+    assert_same(kept["moments"], moments(resumed.optimizer, resumed.network), "moments")
 
 
 def without_an_image(content):
@@ -536,9 +536,9 @@ def test_files_of_every_set_are_looked_at_before_the_first_step(squares, tmp_pat
         DetectionTask(config.from_dict(config.to_dict(settings_of(squares)) | {"data": sets}))
 
 
-def test_half_precision_needs_cuda(squares, tmp_path):
-    with pytest.raises(UserError, match=r"train\.precision: bf16 needs a CUDA device"):
-        Trainer(DetectionTask(settings_of(squares, precision="bf16")), tmp_path)
+def test_fp16_needs_cuda(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.precision: fp16 needs a CUDA device"):
+        Trainer(DetectionTask(settings_of(squares, precision="fp16")), tmp_path)
 
 
 def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_path):
