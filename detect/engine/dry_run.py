@@ -69,8 +69,8 @@ def check_memory(task: Task, network: Any, forward: Forward, device: torch.devic
     needed = part * _bytes_per_image(task, network, forward, device)
     if needed > there:
         raise UserError(
-            f"{part} images of up to {size} px at a time take about {needed / 1e9:.1f} GB of memory, and "
-            f"{there / 1e9:.1f} GB are there; {advice(task.settings, network.stride)}"
+            f"{part} images of up to {size} px at a time take about {needed / 1e9:.2f} GB of memory, and "
+            f"{there / 1e9:.2f} GB are there; {advice(task.settings, network.stride, needed / there)}"
         )
 
 

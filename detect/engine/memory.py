@@ -86,21 +86,23 @@ def kept_for_backward(forward: Callable[[], Any]) -> int:
     return sum(kept.values())
 
 
-def advice(settings: Settings | ClassifierSettings, stride: int) -> str:
-    """Settings, each of which alone takes less memory than these: three, where there are so many."""
+def advice(settings: Settings | ClassifierSettings, stride: int, factor: float = 2) -> str:
+    """Settings, each of which alone takes less memory by `factor`: three, where there are so many."""
     train, sizes = settings.train, settings.input.train_sizes
     tried, part = [], train.batch // train.accumulate
-    if parts := next((n for n in range(train.accumulate + 1, train.batch) if train.batch % n == 0), None):
+    fewer = int(part / factor)
+    if parts := next(
+        (n for n in range(1, train.batch + 1) if train.batch % n == 0 and train.batch // n <= fewer), None
+    ):
         tried.append(f"train.accumulate={parts}")
-    if part > 1:
-        tried.append(f"train.batch={part // 2 * train.accumulate}")  # as many parts of half as many images
+    if fewer:
+        tried.append(f"train.batch={fewer * train.accumulate}")  # as many parts of fewer images
     smallest, largest = sizes or (stride, settings.input.size)
-    smaller = largest * 3 // 4 // stride * stride
-    if smaller >= stride:
-        value = f"input.train_sizes=[{min(smallest, smaller)},{smaller}]" if sizes else f"input.size={smaller}"
-        tried.append(value)
-    if train.precision in ("auto", "fp32") and len(tried) < 3:
+    smaller = int(largest / factor**0.5) // stride * stride
+    if smaller >= max(stride, 32):
+        tried.append(f"input.train_sizes=[{min(smallest, smaller)},{smaller}]" if sizes else f"input.size={smaller}")
+    if train.precision in ("auto", "fp32") and len(tried) < 3 and factor <= 2:
         tried.append("train.precision=bf16")
     if not tried:
-        return "use a device with more memory"
+        return "use a smaller model, or a device with more memory"
     return "try " + " or ".join(filter(None, [", ".join(tried[:-1]), tried[-1]]))

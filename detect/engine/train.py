@@ -12,6 +12,7 @@ import torch
 from detect import config
 from detect.config.check import error_at
 from detect.data.loader import loader_failure
+from detect.data.shared_memory import check_shared_memory
 from detect.engine.average import WeightAverage
 from detect.engine.dry_run import check_memory, check_precision, dry_run, fitting_batch, largest_size
 from detect.engine.freeze import freeze
@@ -72,6 +73,7 @@ class Trainer:
         self.precision = autocast_dtype(train.precision, self.device)
         if train.batch == "auto":
             train.batch = fitting_batch(task, self.network, self.losses, self.device)
+            check_shared_memory(self.settings)
         self.schedule = Schedule(train, len(task.train_set))
         self.average = None
         if train.ema or train.average_last:

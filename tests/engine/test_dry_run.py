@@ -95,26 +95,31 @@ def test_memory_that_ends_later_says_at_which_step(squares, tmp_path):  # noqa: 
         (
             {"size": 416, "train_sizes": [320, 608]},
             {"batch": 9},
-            "train.accumulate=3, train.batch=4 or input.train_sizes=[320,448]",
+            "train.accumulate=3, train.batch=4 or input.train_sizes=[320,416]",
         ),
         ({"size": 64}, {"batch": 1}, "input.size=32 or train.precision=bf16"),
-        ({"size": 64}, {"batch": 7, "precision": "bf16"}, "train.batch=3 or input.size=32"),
+        ({"size": 64}, {"batch": 7, "precision": "bf16"}, "train.accumulate=7, train.batch=3 or input.size=32"),
         ({"size": 32}, {"batch": 1, "precision": "bf16"}, ""),
     ],
 )
 def test_each_advice_is_a_setting_that_can_be_used(input_settings, train, expected):
     settings = settings_of("data", input=input_settings, **train)
-    assert advice(settings, 32) == (f"try {expected}" if expected else "use a device with more memory")
+    assert advice(settings, 32) == (
+        f"try {expected}" if expected else "use a smaller model, or a device with more memory"
+    )
     for one in expected.replace(" or ", ", ").split(", ") if expected else ():
         config.from_dict(config.to_dict(settings), overrides=[one])
 
 
 def test_a_step_that_the_cpu_has_no_memory_for_is_refused_before_it_is_killed(squares, tmp_path, monkeypatch):  # noqa: F811
     trainer = Trainer(DetectionTask(settings_of(squares, batch=4)), tmp_path)
-    monkeypatch.setattr(dry_run, "available", lambda _: 10_000)
-    with pytest.raises(
-        UserError, match=r"^4 images of up to 64 px at a time take about 0.0 GB .* are there; try train"
-    ):
+    each = dry_run._bytes_per_image(*parts_of(trainer))
+    monkeypatch.setattr(dry_run, "available", lambda _: int(each * 1.5))
+    message = (
+        r"^4 images of up to 64 px at a time take about 0\.00 GB of memory, and 0\.00 GB are there; "
+        r"try train\.accumulate=4, train\.batch=1 or input\.size=32$"
+    )
+    with pytest.raises(UserError, match=message):
         trainer.run()
 
 
