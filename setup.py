@@ -50,12 +50,14 @@ ONNX = ["onnxruntime>=1.20"]
 EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-image"]
 # a window needs the other OpenCV wheel; both fill the same folder, so they must be of one version
 SHOW = ["opencv-python>=4.10"]
+SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
     "onnx": ONNX,
     "train": TRAIN,
     "export": EXPORT,
     "show": SHOW,
+    "serve": SERVE,
     "demo": [*TRAIN, "scikit-image"],
     "timm": ["timm>=1.0"],
     "plot": ["matplotlib"],
@@ -64,6 +66,8 @@ EXTRAS = {
     "dev": [
         *EXPORT,
         *SHOW,
+        *SERVE,
+        "httpx",
         "pytest",
         "pytest-xdist",
         "ruff",
@@ -88,11 +92,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
-    package_data={"detect": ["py.typed"]},
+    package_data={"detect": ["py.typed", "serve/page/*"]},
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[
-        "numpy",
+        "numpy>=2",
         "pillow",
         "opencv-python-headless>=4.10",
         "pyyaml",

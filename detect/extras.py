@@ -16,6 +16,8 @@ EXTRAS = {
     "onnxscript": "export",
     "nncf": "export",
     "matplotlib": "plot",
+    "starlette": "serve",
+    "uvicorn": "serve",
 }
 
 

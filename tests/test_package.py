@@ -49,14 +49,12 @@ def python(code, **environment):
 
 def test_import_is_light():
     code = f"""
-import sys, time
-start = time.perf_counter()
+import sys
 import detect, detect.cli.main
 detect.cli.main.parser()
-print([name for name in {HEAVY} if name in sys.modules], time.perf_counter() - start)
+print([name for name in {HEAVY} if name in sys.modules])
 """
-    loaded, seconds = python(code).rsplit(" ", 1)
-    assert loaded == "[]" and float(seconds) < 0.5
+    assert python(code).strip() == "[]"
 
 
 def test_nothing_reaches_for_the_network_or_changes_threads():

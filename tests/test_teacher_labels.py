@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.ops.image import write_image
 
 TOOL = Path(__file__).parents[1] / "tools" / "teacher_labels.py"
@@ -44,7 +44,7 @@ def teach(tmp_path, monkeypatch, capsys):
 def test_boxes_that_are_there_stay_and_the_teacher_adds_the_others(teach, tmp_path):
     write_image(tmp_path / "a.png", np.zeros((60, 80, 3), np.uint8))
     assert teach() == (0, "out.json: 2 boxes of the teacher added in 1 images\n", "")
-    dataset = CocoDataset("out.json", tmp_path)
+    dataset = Dataset.of_coco("out.json", tmp_path)
     assert [category["name"] for category in dataset.categories] == ["cup", "dog"]
     (image,) = dataset.images
     assert image.boxes.tolist() == [[10, 10, 30, 30], [50, 5, 70, 25], [40, 40, 50, 50]]

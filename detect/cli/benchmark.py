@@ -7,18 +7,18 @@ from detect.cli.common import WEIGHTS, answer, device_option, offline_option, sa
 from detect.errors import UserError
 from detect.inference.engines import ENGINES, PRECISIONS
 
-HELP = "measure models on this machine: their networks beside each other, stages of detecting, or training"
-MODES = ("stages", "training")
+HELP = "measure models on this machine: their networks beside each other, stages of detecting, training, or evaluating"
+MODES = ("stages", "training", "evaluation")
 BELONG = {  # option -> what it is an option of; None: the table
     "against": None, "profile": None, "csv": None, "plot": None,
-    "image": "stages", "batch": "training", "steps": "training",
+    "image": "stages", "batch": "training", "steps": "training", "pycocotools": "evaluation",
 }  # fmt: skip
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "models",
-        nargs="+",
+        nargs="*",
         metavar="MODEL[:ENGINE][:PRECISION]",
         help=f"YAML file or .cfg (random weights), {WEIGHTS}, another tool's .xml or .onnx; as net.xml:f32",
     )
@@ -44,9 +44,17 @@ def arguments(sub: argparse.ArgumentParser) -> None:
         "--stages", action="store_true", help="measure letterbox, forward pass, decoding and NMS instead"
     )
     instead.add_argument("--training", action="store_true", help="measure training of YAML files instead")
+    instead.add_argument(
+        "--evaluation",
+        action="store_true",
+        help="measure COCO's AP of 500,000 made-up detections instead, without a model",
+    )
     sub.add_argument("--image", help="of --stages: measure on this image instead of a generated one")
     sub.add_argument("--batch", type=whole(1, 1024), help="of --training: images per step (16)")
     sub.add_argument("--steps", type=whole(1, 100_000), help="of --training: measured steps (12)")
+    sub.add_argument(
+        "--pycocotools", action="store_true", help="of --evaluation: measure pycocotools too (over a minute, 2 GB)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
     for option, of in BELONG.items():
         if getattr(args, option) and of != mode:
             raise UserError(f"--{option} goes with --{of}" if of else f"--{option} does not go with --{mode}")
-    {None: _table, "stages": _stages, "training": _training}[mode](args)
+    if bool(args.models) == (mode == "evaluation"):
+        raise UserError("--evaluation measures no model; leave them out" if args.models else "name a model to measure")
+    {None: _table, "stages": _stages, "training": _training, "evaluation": _evaluation}[mode](args)
 
 
 def _table(args: argparse.Namespace) -> None:
@@ -104,6 +114,16 @@ def _training(args: argparse.Namespace) -> None:
         about = {"model": of.name, "size": size, "batch": batch}
         measured.append(about | benchmark_training(settings, size, batch, args.steps or 12))
     result = {"machine": machine(), "training": measured}
+    say_of(args)(table(result))
+    answer(args, result)
+
+
+def _evaluation(args: argparse.Namespace) -> None:
+    from detect.analysis.evaluation_speed import EVALUATORS, benchmark_evaluation, table
+    from detect.analysis.machine import machine
+
+    measured = [benchmark_evaluation(name) for name in EVALUATORS if name != "pycocotools" or args.pycocotools]
+    result = {"machine": machine(), "evaluation": measured}
     say_of(args)(table(result))
     answer(args, result)
 

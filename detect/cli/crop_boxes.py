@@ -21,10 +21,10 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from detect import config
-    from detect.data.coco import CocoDataset
     from detect.data.crops import crop_boxes
+    from detect.data.dataset import Dataset
 
-    dataset = CocoDataset.of_split(config.read_data(args.data), args.split)
+    dataset = Dataset.of_split(config.read_data(args.data), args.split)
     classes = args.classes.split(",") if args.classes else None
     folder = Path(args.out, args.split)
     counts = crop_boxes(dataset, folder, classes, args.min_side, args.limit, args.margin, sys.stderr.isatty())

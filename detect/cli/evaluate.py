@@ -32,6 +32,11 @@ def arguments(sub: argparse.ArgumentParser) -> None:
         default=0,
         help="resamples of the images, for 95%% intervals of AP (none)",
     )
+    sub.add_argument(
+        "--fast",
+        action="store_true",
+        help="numbers by the evaluator in NumPy, which are the same, instead of pycocotools",
+    )
     predictor_options(sub, default_batch=16)
 
 
@@ -41,6 +46,9 @@ def run(args: argparse.Namespace) -> None:
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
-    where["resamples"] = args.bootstrap
-    options = where | {"name": args.name, "log": say_of(args), "warn": complain}
+    options = (
+        where
+        | {"resamples": args.bootstrap, "fast": args.fast}
+        | {"name": args.name, "log": say_of(args), "warn": complain}
+    )
     answer(args, evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

@@ -12,6 +12,7 @@ from detect import __version__
 from detect.cli import (
     benchmark,
     classify,
+    convert,
     convert_pplcnet,
     crop_boxes,
     evaluate,
@@ -20,7 +21,9 @@ from detect.cli import (
     label,
     predict,
     profile,
+    serve,
     settings,
+    split,
     train,
     zoo,
 )  # fmt: skip
@@ -36,7 +39,10 @@ VERBS = {
     "evaluate": evaluate,
     "predict": predict,
     "label": label,
+    "serve": serve,
     "classify": classify,
+    "convert": convert,
+    "split": split,
     "crop_boxes": crop_boxes,
     "export": export,
     "convert_pplcnet": convert_pplcnet,

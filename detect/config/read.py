@@ -1,8 +1,9 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. `data` may be a mapping, a YAML file that holds it, or a data folder. A .cfg of Darknet is
-read too (`detect.config.darknet`).
+drops the parent's options. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
+data in its own way (Ultralytics' data.yaml, Darknet's .data, a COCO JSON, a CSV). A .cfg of Darknet is read too
+(`detect.config.darknet`).
 """
 
 import copy
@@ -20,6 +21,7 @@ from detect.config.check import Origins, check_section, check_together, number_o
 from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
 from detect.darknet.cfg import read as read_cfg
+from detect.data.yolo import YAML_SUFFIXES, is_description
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
@@ -244,6 +246,8 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
     path = Path(origin.folder, source)
     if os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
+    elif os.path.isfile(path) and (path.suffix not in YAML_SUFFIXES or is_description(path)):
+        values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format
     elif os.path.isfile(path):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})

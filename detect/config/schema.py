@@ -120,7 +120,14 @@ class PseudoSettings:
 class SetSettings:
     """A set of images with boxes."""
 
-    root: str = setting("folder of the data, relative to the file it is written in", path=True)
+    root: str = setting(
+        "folder of the data, or the file that describes them, relative to the file it is written in", path=True
+    )
+    format: str = setting(
+        "COCO's JSON, Pascal VOC's XML, YOLO's text files or a CSV; auto: what lies at the root says",
+        "auto",
+        choices=("auto", "coco", "voc", "yolo", "csv"),
+    )
     splits: dict[str, SplitSettings] = setting("places of splits that are laid out as none of data/README.md", {})
     bad_boxes: str = setting(
         "what a box without area or off its image does: stop the training, or be dropped",

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from detect.data.detection import ImageRecord
+from detect.data.records import ImageRecord
 from detect.errors import UserError
 from detect.files import nearest_file, printable
 from detect.ops.image_header import read_header
 
 HINTS = 10  # missing files for which the nearest name is looked up
+CHUNK = 4096  # images looked at before the next are made of the set's columns
 READERS = 8  # threads; mostly they wait for the disk
 
 
@@ -23,14 +24,18 @@ def check_files(source: Path, records: Sequence[ImageRecord]) -> None:
         UserError: files are not there, are no images, are cut off or of another size than recorded; its `details` have
             a sentence for each of them.
     """
-    there, absent = [], []
-    for record in records:
-        (there if os.path.isfile(record.path) else absent).append(record)
-    problems = [
-        f"{printable(one.path)}: is not there{_hint(one.path) if n < HINTS else ''}" for n, one in enumerate(absent)
-    ]
+    absent, problems = [], []
     with ThreadPoolExecutor(READERS) as readers:
-        problems += [problem for problem in readers.map(problem_of, there) if problem]
+        for start in range(0, len(records), CHUNK):
+            chunk = records[start : start + CHUNK]
+            for record, problem in zip(chunk, readers.map(problem_of, chunk), strict=True):
+                if problem is None:
+                    absent.append(record.path)
+                elif problem:
+                    problems.append(problem)
+    problems = [
+        f"{printable(path)}: is not there{_hint(path) if n < HINTS else ''}" for n, path in enumerate(absent)
+    ] + problems
     if problems:
         raise UserError(
             f"{source}: {len(problems)} of its {len(records)} images cannot be used; {problems[0]}", details=problems
@@ -45,8 +50,10 @@ def _hint(path: Path) -> str:
     return nearest_file(folder / path.name)
 
 
-def problem_of(record: ImageRecord) -> str:
-    """What is wrong with an image's file, as a sentence; nothing if it can be used."""
+def problem_of(record: ImageRecord) -> str | None:
+    """What is wrong with an image's file, as a sentence; "" if it can be used, None if it is not there."""
+    if not os.path.isfile(record.path):
+        return None
     try:
         header = read_header(record.path)
         if header.is_whole and header.is_certain:

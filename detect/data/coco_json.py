@@ -2,66 +2,22 @@
 
 import itertools
 import math
+import os
 from array import array
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from detect.data.detection import ImageRecord
 from detect.data.image_files import ImageFiles
+from detect.data.reader import MAX_SIDE, Annotations, Fault, Reader, is_number, short
 from detect.errors import UserError, nearest
-from detect.files import name_problem, printable, read_json
+from detect.files import missing, name_problem, read_json
 
-MAX_SIDE = 100_000  # px
-SMALLEST_SIDE = 0.01  # px; less than that vanishes in float32
-MAX_NUMBER = 1e9  # no coordinate or area of a sane file is beyond
 MAX_ID = 2**63  # COCO's evaluation sorts ids as 64-bit numbers
 ID_FIELDS = ("id", "image_id", "category_id")
 SINGULAR = {"images": "image", "categories": "category", "annotations": "box"}
-BAD_BOXES = {
-    "box.width": "has width {box[2]:g}",
-    "box.height": "has height {box[3]:g}",
-    "box.outside": "lies outside its image of {image.width}x{image.height} px",
-    "box.shares": "lies in the first px of its image of {image.width}x{image.height}: {box} look like shares of the "
-    "image's sides; a bbox is [left, top, width, height] in px",
-    "box.tiny": f"has less than {SMALLEST_SIDE} px of width or height within its image",
-}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One mistake in a file of annotations.
-
-    id: what is wrong, as a dotted name;  where: the list or record, such as "annotations[12]";  sentence: for the
-    user, to follow the file's name;  is_bad_box: nothing can be learned from that box, all else can be used.
-    """
-
-    id: str
-    where: str
-    sentence: str
-    is_bad_box: bool = False
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "sentence", printable(self.sentence))  # it tells what a stranger wrote
-
-
-class Annotations(NamedTuple):
-    """The annotations of a file in its order, boxes as they are written there.
-
-    places: int32 [n], of their images in the list of images;  labels: int32 [n];  boxes: float64 [n, 4] xywh in image
-    px;  areas: float64 [n] px², the box's own where the file gives none;  crowds: bool [n];  scores: float64 [n], 0..1
-    where a detector found the box, nan where nothing is said.
-    """
-
-    places: np.ndarray
-    labels: np.ndarray
-    boxes: np.ndarray
-    areas: np.ndarray
-    crowds: np.ndarray
-    scores: np.ndarray
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -72,37 +28,59 @@ def read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-class CocoReader:
-    """A COCO file's content, checked as it is read: run through `faults`, then take what is left.
+class CocoReader(Reader):
+    """A COCO file's content as a `Reader`.
 
     Args:
         content: from `read_object`.
         folder: the images' folder, which no file name may leave.
+        source: the file that the content is of.
         has_annotations: False for a list of images (test-dev's): no annotations, categories if there are any.
-
-    Attributes:
-        images: list of `ImageRecord`, without boxes, in the file's order.
-        categories: list of `{"id", "name"}` by ascending id.
-        annotations: `Annotations`.
-        bad: bool [n], the annotations nothing can be learned from; crowds are not among them.
-        files: `ImageFiles`, which found the images.
+        by_end: as of `ImageFiles`.
     """
 
-    def __init__(self, content: dict[str, Any], folder: Path, has_annotations: bool = True) -> None:
+    def __init__(
+        self,
+        content: dict[str, Any],
+        folder: Path,
+        source: Path | None = None,
+        has_annotations: bool = True,
+        by_end: bool = False,
+    ) -> None:
+        super().__init__(source or folder)
         self.content, self.has_annotations = content, has_annotations
-        self.files = ImageFiles(folder)
-        self.images: list[ImageRecord] = []
-        self.categories: list[dict[str, Any]] = []
+        self.files = ImageFiles(folder, by_end)
         self._places: dict[int, int | None] = {}  # by image id; None for a record with a fault
+        self._numbers = np.zeros(0, np.int32)  # of the annotations, in the file's list
 
-    def faults(self) -> Iterator[Fault]:
-        """Read all, yielding every fault: records that cannot be used, then bad boxes."""
+    @classmethod
+    def of_file(cls, path: Path, folder: Path, **options: bool) -> "CocoReader":
+        """Of a file.  Raises UserError when it is no JSON object or `folder` is not there."""
+        content = read_object(path)
+        if not os.path.isdir(folder):
+            raise missing(folder)
+        return cls(content, folder, path, **options)
+
+    def release(self) -> None:
+        """See `Reader`; it is gigabytes, for COCO's."""
+        self.content.clear()
+        self._places.clear()
+
+    def where(self, row: int) -> str:
+        return f"annotations[{self._numbers[row]}]"
+
+    def told(self, row: int) -> str:
+        number = int(self._numbers[row])
+        return _name(number, self.content["annotations"][number])
+
+    def _read(self) -> Iterator[Fault]:
         if self.has_annotations or self.content.get("categories"):
             yield from self._read_categories()
         yield from self._read_images()
+        self.notes += self.files.notes(self.source)
         if self.has_annotations:
-            numbers = yield from self._read_annotations()
-            yield from self._find_bad_boxes(numbers)
+            yield from self._read_annotations()
+            self._leave_out_root()
 
     def _records(self, key: str, *required: str) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
         """Yield the faults in the form of the records under `key`; return the other records, numbered."""
@@ -141,7 +119,7 @@ class CocoReader:
             yield from faults
             self._places.setdefault(record["id"], None if faults else len(self.images))
             if path and not faults:
-                self.images.append(ImageRecord(record["id"], path, record["width"], record["height"]))
+                self.images.append(record["id"], path, record["width"], record["height"])
 
     def _image_faults(self, number: int, record: dict[str, Any], path: Path | None) -> list[Fault]:
         faults = []
@@ -158,8 +136,7 @@ class CocoReader:
             faults.append(Fault("image.file_name", where, sentence + (f": it {problem}" if problem else hint)))
         return faults
 
-    def _read_annotations(self) -> Generator[Fault, None, np.ndarray]:
-        """Fill `annotations`; return the place [n] of each in the file's list."""
+    def _read_annotations(self) -> Iterator[Fault]:
         labels = {category["id"]: label for label, category in enumerate(self.categories)}
         columns = numbers, places, found_labels, boxes, areas, crowds, scores = [array(code) for code in "iiiddbd"]
         for number, record in (yield from self._records("annotations", "image_id", "category_id", "bbox")):
@@ -175,11 +152,25 @@ class CocoReader:
             boxes.extend(box)
             areas.append(box[2] * box[3] if area is None else area)
             crowds.append(bool(record.get("iscrowd")))
+            self.outlines += bool(record.get("segmentation"))
             score = record.get("score")
             scores.append(math.nan if score is None else score)
-        numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)
+        self._numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)
         self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool), scores)
-        return numbers
+
+    def _leave_out_root(self) -> None:
+        """Take out a class without boxes whose only use is to stand above all others, as Roboflow writes one."""
+        records = [record for record in self.content.get("categories", ()) if isinstance(record, dict)]
+        above = {str(record.get("supercategory")) for record in records}
+        for label, category in enumerate(self.categories):
+            is_root = above == {category["name"], "none"} and len(records) > 1
+            own = [record for record in records if record.get("id") == category["id"]]
+            if is_root and own[0].get("supercategory") == "none" and label not in self.annotations.labels:
+                others = self.annotations.labels
+                self.annotations = self.annotations._replace(labels=others - (others > label))
+                del self.categories[label]
+                self.notes.append(f"{self.source}: the class '{category['name']}' stands above the others; left out")
+                return
 
     def _annotation_faults(self, number: int, record: dict[str, Any], labels: dict[int, int]) -> list[Fault]:
         """What makes it useless to everyone; images and categories are looked up where there are any."""
@@ -189,14 +180,14 @@ class CocoReader:
             problems.append(("box.image_id", f": there is no image {image_id} in 'images'"))
         if category_id not in labels and labels:
             problems.append(("box.category_id", f" has category {category_id}{nearest(category_id, labels)}"))
-        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+        if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
             hint = _outline_hint(record) or "a bbox is [left, top, width, height] in px"
             problems.append(("box.bbox", f" is {str(box)[:60]}; {hint}"))
         score = record.get("score", 0)
-        if score is not None and not (_is_number(score) and 0 <= score <= 1):
+        if score is not None and not (is_number(score) and 0 <= score <= 1):
             problems.append(("box.score", f" has the score {short(score)}; a detector's score is from 0 to 1"))
         area, crowd = record.get("area"), record.get("iscrowd")
-        if area is not None and not (_is_number(area) and area >= 0):
+        if area is not None and not (is_number(area) and area >= 0):
             problems.append(("box.area", f" has area {short(area)}; it must be the object's area in px²"))
         if crowd is not None and crowd not in (0, 1):
             problems.append(("box.iscrowd", f" has iscrowd {short(crowd)}; it must be 0 or 1"))
@@ -204,38 +195,6 @@ class CocoReader:
             Fault(fault_id, f"annotations[{number}]", f"{_name(number, record)}{problem}")
             for fault_id, problem in problems
         ]
-
-    def _find_bad_boxes(self, numbers: np.ndarray) -> Iterator[Fault]:
-        sizes = np.array([(image.width, image.height) for image in self.images], dtype=np.int64).reshape(-1, 2)
-        problems = box_problems(self.annotations.boxes, sizes[self.annotations.places])
-        problems[self.annotations.crowds] = -1
-        self.bad = problems >= 0
-        ids = list(BAD_BOXES)
-        for row in np.flatnonzero(self.bad):
-            number, fault_id = int(numbers[row]), ids[problems[row]]
-            box, image = self.annotations.boxes[row].tolist(), self.images[self.annotations.places[row]]
-            problem = BAD_BOXES[fault_id].format(box=box, image=image)
-            name = _name(number, self.content["annotations"][number])
-            yield Fault(fault_id, f"annotations[{number}]", f"{name} {problem}", is_bad_box=True)
-
-
-def box_problems(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """What makes boxes [n, 4] xywh unfit to learn from, as indices [n] into BAD_BOXES; -1 where nothing does.
-
-    Args:
-        sizes: [n, 2], width and height of each box's image, px.
-    """
-    left_top, width_height = boxes[:, :2], boxes[:, 2:]
-    cut = np.minimum(left_top + width_height, sizes) - np.maximum(left_top, 0)  # [n, 2], what lies within the image
-    are_shares = (boxes >= 0).all(axis=1) & (boxes <= 1).all(axis=1) & (sizes > 2).all(axis=1)
-    conditions = [*(width_height <= 0).T, (cut <= 0).any(axis=1), are_shares, (cut < SMALLEST_SIDE).any(axis=1)]
-    return np.select(conditions, range(len(conditions)), -1)
-
-
-def short(value: object) -> str:
-    """`repr(value)`, at most 40 characters of it: what a stranger wrote goes into an error text."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _form_faults(key: str, number: int, record: Any, required: tuple[str, ...]) -> list[Fault]:
@@ -269,8 +228,3 @@ def _outline_hint(record: dict[str, Any]) -> str:
 
 def _name(number: int, record: dict[str, Any]) -> str:
     return f"box {record.get('id', number)} of image {record['image_id']}"
-
-
-def _is_number(value: object) -> bool:
-    """Whether it is a finite number of sane size."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER

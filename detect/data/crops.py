@@ -9,7 +9,8 @@ import numpy as np
 from tqdm import tqdm
 
 from detect.data.check_files import check_files
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageRecord
 from detect.errors import UserError, nearest
 from detect.ops.image import write_image
 

@@ -1,12 +1,17 @@
 """The image files that a list of records names, found also where the list spells their names another way."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
 from detect.errors import nearest
 from detect.files import name_problem, printable
+
+HASH = re.compile(r"^[0-9a-f]{8}-")  # before the name of a file that was uploaded to Label Studio
 
 
 class ImageFiles:
@@ -14,31 +19,75 @@ class ImageFiles:
 
     A name is taken as it is written. Where no such file is there, "\\" counts as "/", and letters of another case or
     another form of Unicode (NFD of "ö", as macOS writes it) as the same, if one file alone fits; and a name may begin
-    with the last parts of the folder's own path ("images/a.png"). Absolute paths must lie in the folder.
+    with the last parts of the folder's own path ("images/a.png"). Absolute paths must lie in the folder. A URL stands
+    for its longest end that names a file, and the eight hexadecimal digits that Label Studio puts before a name
+    ("1f6d2c3a-a.png") may be missing.
 
     Args:
         folder: of the images; no name may lead out of it.
+        by_end: any other name that no file has stands for its longest end that names one, too: absolute paths of
+            another machine, or those of a folder above.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, by_end: bool = False) -> None:
+        self.folder, self.by_end = folder, by_end
         self._root = folder.resolve()
+        self._plain: dict[str, frozenset[str]] = {}  # {folder: names of plain files in it}
         self._listings: dict[Path, dict[str, list[str]]] = {}  # {folder: {folded name: names}}
         self._respelled: list[tuple[str, str]] = []
 
     def find(self, name: object) -> Path | None:
         """Where the file `name` lies, or would lie if it is not there; None if that is not in the folder."""
-        if name_problem(name) or not isinstance(name, str):
+        if not isinstance(name, str):
+            return None
+        head, _, tail = name.rpartition("/")
+        if tail in self._plain_files(head):
+            return self._root / name
+        if name_problem(name):
             return None
         path: Path | None = self._root / name
         if Path(name).is_absolute() or not os.path.isfile(self._root / name):
             path = self._other_spelling(name)
+        if path is None or not os.path.isfile(path):
+            path = self._end_of(name) or path
         if path is None or not path.resolve().is_relative_to(self._root):
             return None
         within = path.relative_to(self._root)
         if within != Path(name) and os.path.isfile(path):
             self._respelled.append((name, within.as_posix()))
         return path
+
+    def _plain_files(self, head: str) -> frozenset[str]:
+        """Names of the files in the folder `head`, as records name it, that can be taken without another look."""
+        if head not in self._plain:
+            names: list[str] = []
+            parts = head.split("/") if head else []
+            folder = self._root / head
+            if not any(part in ("", ".", "..") for part in parts) and not name_problem(head or "."):
+                with suppress(OSError):
+                    if folder.resolve().is_relative_to(self._root):
+                        with os.scandir(folder) as entries:
+                            names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            self._plain[head] = frozenset(name for name in names if not name_problem(name))
+        return self._plain[head]
+
+    def _end_of(self, name: str) -> Path | None:
+        """The file that the longest end of `name` names; a hash before its last part may be missing."""
+        is_url = "://" in name or "/?d=" in name  # the second: Label Studio's own files
+        text = unquote(name) if is_url else name
+        parts = [part for part in text.replace("\\", "/").replace("/?d=", "/").split("/") if part not in ("", ".")]
+        if ".." in parts:
+            if not self.by_end:
+                return None
+            parts = parts[len(parts) - parts[::-1].index("..") :]
+        if PureWindowsPath(name).anchor and not is_url and not self.by_end:
+            return None
+        for start in range(len(parts) if is_url or self.by_end else 1):
+            for tail in (parts[-1], HASH.sub("", parts[-1])):
+                found = self._follow([*parts[start:-1], tail])
+                if os.path.isfile(found):
+                    return found
+        return None
 
     def hint(self, name: object) -> str:
         """`"; did you mean 'x'?"` for a file of the folder itself that has nearly the last part of `name`."""

@@ -1,12 +1,12 @@
 """Several data sets as one to learn from."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageTable
 from detect.errors import UserError, nearest
 
 
@@ -29,12 +29,9 @@ class JoinedDataset(DetectionData):
     def __init__(self, sets: Sequence[DetectionData], shares: Sequence[float] | None = None) -> None:
         self.sets, self.shares = sets, shares
         self.source, self.categories = sets[0].source, sets[0].categories
-        self.images: list[ImageRecord] = []
         self.notes = [note for one in sets for note in one.notes]
         self.sizes = [len(one) for one in sets]
-        for one in sets:
-            labels = self._labels_of(one)
-            self.images += [dataclasses.replace(image, labels=labels[image.labels]) for image in one.images]
+        self.images = ImageTable.joined([one.images for one in sets], [self._labels_of(one) for one in sets])
 
     def _labels_of(self, other: DetectionData) -> np.ndarray:
         """The first set's label [K of `other`] of each label of `other`."""

@@ -1,4 +1,4 @@
-"""Training a detector: COCO data, the YOLO loss, AP."""
+"""Training a detector: images with boxes, the YOLO loss, AP."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,17 @@ from detect import config
 from detect.config.schema import DataSettings, Settings
 from detect.darknet.names import modern
 from detect.data.check_files import check_files
-from detect.data.coco import CocoDataset, has_split
+from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
+from detect.data.formats import has_split
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
 from detect.engine.log import save_images
 from detect.engine.task import Task, noise
 from detect.errors import UserError
-from detect.evaluation.coco import indexed
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
+from detect.evaluation.tables import GroundTruth
 from detect.files import printable
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
@@ -37,10 +38,10 @@ AT_ONCE = 16  # images that an evaluation takes through a GPU
 
 def training_set(data: DataSettings) -> DetectionData:
     """The split `train` of a set, or of it and those beside it as one."""
-    first = CocoDataset.of_split(data, "train")
+    first = Dataset.of_split(data, "train")
     if not data.beside:
         return first
-    sets = [first, *(CocoDataset.of_split(one, "train") for one in data.beside)]
+    sets = [first, *(Dataset.of_split(one, "train") for one in data.beside)]
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares)
 
@@ -52,9 +53,9 @@ def sets_of(images: DetectionData) -> Sequence[DetectionData]:
 
 def check_boxes(images: DetectionData) -> None:
     """Raise UserError if there is no box to learn from."""
-    if any(len(image.objects) for image in images.images):
+    regions = len(images.images.boxes)
+    if images.images.object_counts.any():
         return
-    regions = sum(len(image.boxes) for image in images.images)
     notes = " ".join(f" ({note})" for note in images.notes)
     raise UserError(
         f"{images.source}: holds no box to learn from: {len(images)} images with {regions} ignore regions and no "
@@ -64,10 +65,8 @@ def check_boxes(images: DetectionData) -> None:
 
 def box_counts(images: DetectionData) -> np.ndarray:
     """Number of objects of each class, int64 [K]."""
-    counts = np.zeros(len(images.categories), dtype=np.int64)
-    for image in images.images:
-        np.add.at(counts, image.labels[image.objects], 1)
-    return counts
+    is_object = images.images.weights > 0
+    return np.bincount(images.images.labels[is_object], minlength=len(images.categories))
 
 
 def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
@@ -84,8 +83,8 @@ def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
     """Lines on a set of images for the log."""
-    counts = [len(image.objects) for image in images.images]
-    yield f"{name}: {len(images)} images ({counts.count(0)} empty), {sum(counts)} boxes: {images.source}"
+    counts = images.images.object_counts
+    yield f"{name}: {len(images)} images ({(counts == 0).sum()} empty), {counts.sum()} boxes: {images.source}"
     yield from images.notes
 
 
@@ -100,13 +99,13 @@ class DetectionTask(Task):
         self.train_set = training_set(settings.data)
         self.source = self.train_set.source
         self.categories = self.train_set.categories
-        self.ground_truth = None
+        self.truth: GroundTruth | None = None
         self.yolo_loss = None  # made with the model, whose anchors it takes; so is what compares it with a teacher
         self.teacher = self.teacher_loss = None
         if has_split(settings.data, "val"):
-            self.val_set: DetectionData = CocoDataset.of_split(settings.data, "val")
+            self.val_set: DetectionData = Dataset.of_split(settings.data, "val")
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
-            self.ground_truth = indexed(self.val_set.ground_truth())
+            self.truth = GroundTruth.of(self.val_set.ground_truth())
         if not settings.train.teacher:
             check_boxes(self.train_set)
         for images in filter(None, (*sets_of(self.train_set), self.val_set)):
@@ -168,7 +167,7 @@ class DetectionTask(Task):
 
     def largest_batch(self, images: int, size: int) -> Batch:
         together = 4 if self.settings.augment.mosaic else 1
-        most = together * max(len(image.boxes) for image in self.train_set.images)
+        most = together * int(np.diff(self.train_set.images.starts).max())
         corners = torch.rand(images, most, 2, 2, generator=torch.Generator().manual_seed(0)) * size
         boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
         labels = torch.arange(most).expand(images, -1) % len(self.categories)
@@ -180,14 +179,14 @@ class DetectionTask(Task):
         self._predictor(network, device).detect_batch(list(images))
 
     def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        report, _ = evaluate_dataset(
+        evaluation = evaluate_dataset(
             self._predictor(network, device),
             self.val_set,
             self.categories,
             show_progress=sys.stderr.isatty(),
-            ground_truth=self.ground_truth,
+            truth=self.truth,
         )
-        return report.metrics
+        return evaluation.report.metrics
 
     def describe(self) -> Iterator[str]:
         if isinstance(self.train_set, JoinedDataset):
@@ -200,6 +199,7 @@ class DetectionTask(Task):
         if self.val_set:
             yield from _described("val", self.val_set)
             yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)
+            yield "AP is computed in NumPy, with pycocotools' results"
         train = self.settings.train
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"

@@ -101,7 +101,7 @@ class Trainer:
             yield f"starts from {self.init_report}"
         yield from self.task.describe()
         if not self.task.val_set:
-            yield "not evaluated while training: the data has no split 'val'"
+            yield "not evaluated while training: the data has no split 'val' (`detect split` makes one)"
         yield (
             f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
             f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"

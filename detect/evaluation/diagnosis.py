@@ -1,12 +1,13 @@
 """Why is AP 0? Looks for the usual mistakes between a model and its score, by undoing each and measuring again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from pycocotools.coco import COCO
 
-from detect.evaluation.coco import Detection, evaluate_detections, indexed
+from detect.evaluation.fast import evaluate
+from detect.evaluation.tables import Detections, GroundTruth, places
 from detect.ops.boxes import iou
 
 SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each
@@ -31,9 +32,9 @@ class _Sample(NamedTuple):
     `first_pair` [g] is where the pairs of an object begin; its detections come best-scored first.
     """
 
-    image_ids: list
+    image_ids: np.ndarray
     objects: np.ndarray  # [g, 4] xywh px
-    object_labels: np.ndarray  # [g]
+    object_labels: np.ndarray  # [g], category ids, as are
     boxes: np.ndarray  # [d, 4] as written in the detections
     labels: np.ndarray  # [d]
     sizes: np.ndarray  # [d, 2] width, height in px of each detection's image
@@ -42,37 +43,30 @@ class _Sample(NamedTuple):
     first_pair: np.ndarray  # [g]
 
 
-def diagnose(ground_truth: COCO, detections: list[Detection]) -> list[str]:
-    """Short sentences on what may be wrong with detections of AP near 0: what it looks like, and what to check.
-
-    Args:
-        ground_truth: from `indexed`.
-        detections: COCO's results.
-    """
-    if not detections:
+def diagnose(truth: GroundTruth, detections: Detections) -> list[str]:
+    """Short sentences on what may be wrong with detections of AP near 0: what it looks like, and what to check."""
+    if not len(detections):
         return [
             "There are no detections at all: check that trained weights were loaded, and lower the score threshold "
             "(AP wants about 0.001)."
         ]
-    findings = _image_ids(ground_truth, detections) + _category_ids(ground_truth, detections)
-    sample = _sample(ground_truth, detections)
+    findings = _image_ids(truth, detections) + _category_ids(truth, detections)
+    sample = _sample(truth, detections)
     if sample is None:
         return [*findings, "No image has both objects and detections: check that this is the split that was evaluated."]
     best = _best_ious(sample, sample.boxes)
-    return [*findings, *_boxes_and_labels(ground_truth, detections, sample, best), _histogram(best)]
+    return [*findings, *_boxes_and_labels(truth, detections, sample, best), _histogram(best)]
 
 
-def _image_ids(ground_truth: COCO, detections: list[Detection]) -> list[str]:
-    found = {detection["image_id"] for detection in detections}
-    strangers = found - set(ground_truth.imgs)
-    with_objects = {annotation["image_id"] for annotation in ground_truth.dataset["annotations"]} & set(
-        ground_truth.imgs
-    )
+def _image_ids(truth: GroundTruth, detections: Detections) -> list[str]:
+    found = set(detections.image_ids.tolist())
+    strangers = found - set(truth.image_ids.tolist())
+    with_objects = set(truth.image_ids[truth.images].tolist())
     if strangers:
-        example = next(iter(ground_truth.imgs), "none")
+        example = next(iter(truth.image_ids.tolist()), "none")
         return [
             f"{len(strangers)} of {len(found)} image ids of the detections do not occur in the annotations (detections "
-            f"have e.g. {min(strangers, key=str)!r}, annotations {example!r}): check that ids are taken from this file."
+            f"have e.g. {min(strangers)}, annotations {example}): check that ids are taken from this file."
         ]
     covered = len(found & with_objects)
     if covered < len(with_objects) / 2:
@@ -83,22 +77,22 @@ def _image_ids(ground_truth: COCO, detections: list[Detection]) -> list[str]:
     return []
 
 
-def _category_ids(ground_truth: COCO, detections: list[Detection]) -> list[str]:
-    found, known = {detection["category_id"] for detection in detections}, set(ground_truth.cats)
-    strangers = sorted(found - known, key=str)
+def _category_ids(truth: GroundTruth, detections: Detections) -> list[str]:
+    found, known = set(detections.category_ids.tolist()), set(truth.category_ids.tolist())
+    strangers = sorted(found - known)
     if not strangers:
         return []
-    few = ", ".join(repr(category_id) for category_id in strangers[:5])
+    few = ", ".join(map(str, strangers[:5]))
     sentence = (
         f"{len(strangers)} of {len(found)} category ids of the detections do not occur in the annotations ({few})"
     )
     if found <= set(range(len(known))):
         sentence += f"; they look like the model's labels 0..{len(known) - 1}"
-    examples = ", ".join(str(category_id) for category_id in sorted(known)[:5])
+    examples = ", ".join(map(str, sorted(known)[:5]))
     return [f"{sentence}: write the ids of the annotation file ({examples}, ...)."]
 
 
-def _boxes_and_labels(ground_truth: COCO, detections: list[Detection], sample: _Sample, best: np.ndarray) -> list[str]:
+def _boxes_and_labels(truth: GroundTruth, detections: Detections, sample: _Sample, best: np.ndarray) -> list[str]:
     """The sentence on boxes or, where those are fine, on labels or scores."""
     mean = best.mean()
     description, mean_undone = _best_frame(sample, mean)
@@ -118,7 +112,7 @@ def _boxes_and_labels(ground_truth: COCO, detections: list[Detection], sample: _
             f"The boxes lie only roughly around objects (mean best IoU {mean:.2f}): train longer, and check that "
             "anchors and input size suit the objects."
         ]
-    return [_labels_or_scores(ground_truth, detections, sample)]
+    return [_labels_or_scores(truth, detections, sample)]
 
 
 def _best_frame(sample: _Sample, mean: float) -> tuple[str, float]:
@@ -156,35 +150,27 @@ def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _labels_or_scores(ground_truth: COCO, detections: list[Detection], sample: _Sample) -> str:
+def _labels_or_scores(truth: GroundTruth, detections: Detections, sample: _Sample) -> str:
     """The sentence for boxes that lie well: wrong labels, if one class for all would do better, else the scores."""
-    chosen = set(sample.image_ids)
-    mine = [detection for detection in detections if detection["image_id"] in chosen]
-    average_precision = evaluate_detections(ground_truth, mine, chosen).metrics["AP"]
-    alike = {
-        "images": [ground_truth.imgs[image_id] for image_id in sample.image_ids],
-        "categories": [{"id": 1, "name": "object"}],
-        "annotations": [
-            annotation | {"category_id": 1}
-            for annotation in ground_truth.dataset["annotations"]
-            if annotation["image_id"] in chosen
-        ],
-    }
-    agnostic = evaluate_detections(indexed(alike), [d | {"category_id": 1} for d in mine]).metrics["AP"]
+    part, mine = truth.of_images(sample.image_ids), detections[np.isin(detections.image_ids, sample.image_ids)]
+    average_precision = evaluate(part, mine).report.metrics["AP"]
+    alike = replace(part, category_ids=np.array([1]), names=["object"], labels=np.zeros_like(part.labels))
+    same = replace(mine, category_ids=np.ones_like(mine.category_ids))
+    agnostic = evaluate(alike, same).report.metrics["AP"]
     if agnostic > 0.05 and agnostic > 3 * average_precision:
         return (
             f"Boxes fit but labels do not (AP {average_precision:.2f}, with all classes taken as one {agnostic:.2f})"
-            f"{_label_mistake(ground_truth, sample)}: check the class list and how labels become category ids."
+            f"{_label_mistake(truth, sample)}: check the class list and how labels become category ids."
         )
     if average_precision < 0.1:
         return (
-            f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(chosen)} images: wrong "
-            "detections outrank right ones, or many repeat the same object; check scores and the NMS."
+            f"Boxes and labels lie near objects, yet AP is {average_precision:.3f} on {len(sample.image_ids)} images: "
+            "wrong detections outrank right ones, or many repeat the same object; check scores and the NMS."
         )
-    return f"Nothing stands out: AP is {average_precision:.2f} on {len(chosen)} images that have detections."
+    return f"Nothing stands out: AP is {average_precision:.2f} on {len(sample.image_ids)} images that have detections."
 
 
-def _label_mistake(ground_truth: COCO, sample: _Sample) -> str:
+def _label_mistake(truth: GroundTruth, sample: _Sample) -> str:
     """How labels of found objects went wrong, as a part of a sentence; "" if no usual mistake explains them."""
     ious = _pair_ious(sample, sample.boxes)
     groups = np.split(np.arange(len(ious)), sample.first_pair[1:])
@@ -192,7 +178,7 @@ def _label_mistake(ground_truth: COCO, sample: _Sample) -> str:
     first_best = first_best[ious[first_best] >= FOUND]
     wanted = sample.object_labels[sample.pair_object[first_best]]
     given = sample.labels[sample.pair_box[first_best]]
-    ids = np.array(sorted(ground_truth.cats))
+    ids = truth.category_ids
     contiguous = np.where((given >= 0) & (given < len(ids)), ids[given.clip(0, len(ids) - 1)], -1)
     mistakes = {
         f"they look like the model's labels 0..{len(ids) - 1} instead of the file's ids": contiguous,
@@ -205,37 +191,31 @@ def _label_mistake(ground_truth: COCO, sample: _Sample) -> str:
     return ""
 
 
-def _sample(ground_truth: COCO, detections: list[Detection]) -> _Sample | None:
+def _sample(truth: GroundTruth, detections: Detections) -> _Sample | None:
     """`_Sample` of evenly spread images that have both, or None when there are none."""
-    by_image = {}
-    for detection in detections:
-        by_image.setdefault(detection["image_id"], []).append(detection)
-    objects_of = {
-        image_id: [annotation for annotation in ground_truth.imgToAnns[image_id] if not annotation["iscrowd"]]
-        for image_id in sorted(set(by_image) & set(ground_truth.imgs) & set(ground_truth.imgToAnns))
-    }
-    image_ids = [image_id for image_id, objects in objects_of.items() if objects]
-    if not image_ids:
+    image_of = places(detections.image_ids, truth.image_ids)
+    images = np.intersect1d(truth.images[~truth.crowds], image_of)
+    if not len(images):
         return None
-    image_ids = image_ids[:: -(-len(image_ids) // SAMPLE_IMAGES)]
-    objects, boxes, sizes, pairs = [], [], [], []
-    for image_id in image_ids:
-        image = ground_truth.imgs[image_id]
-        mine = sorted(by_image[image_id], key=lambda detection: -detection["score"])[:SAMPLE_DETECTIONS]
-        ours = objects_of[image_id][:SAMPLE_OBJECTS]
+    images = images[:: -(-len(images) // SAMPLE_IMAGES)]
+    by_score = np.argsort(-detections.scores, kind="stable")
+    objects, boxes, pairs = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], []
+    for image in images.tolist():
+        ours = np.flatnonzero((truth.images == image) & ~truth.crowds)[:SAMPLE_OBJECTS]
+        mine = by_score[image_of[by_score] == image][:SAMPLE_DETECTIONS]
         object_index, box_index = np.mgrid[: len(ours), : len(mine)].reshape(2, -1)
-        pairs.append(np.stack([object_index + len(objects), box_index + len(boxes)]))
-        objects += ours
-        boxes += mine
-        sizes += [(image["width"], image["height"])] * len(mine)
+        pairs.append(np.stack([object_index + sum(map(len, objects)), box_index + sum(map(len, boxes))]))
+        objects.append(ours)
+        boxes.append(mine)
+    chosen, found = np.concatenate(objects), np.concatenate(boxes)
     pair_object, pair_box = np.concatenate(pairs, axis=1)
     return _Sample(
-        image_ids=image_ids,
-        objects=np.array([entry["bbox"] for entry in objects], dtype=np.float64),
-        object_labels=np.array([entry["category_id"] for entry in objects]),
-        boxes=np.array([entry["bbox"] for entry in boxes], dtype=np.float64),
-        labels=np.array([entry["category_id"] for entry in boxes]),
-        sizes=np.array(sizes, dtype=np.float64),
+        image_ids=truth.image_ids[images],
+        objects=truth.boxes[chosen],
+        object_labels=truth.category_ids[truth.labels[chosen]],
+        boxes=detections.boxes[found],
+        labels=detections.category_ids[found],
+        sizes=truth.sizes[image_of[found]].astype(np.float64),
         pair_object=pair_object,
         pair_box=pair_box,
         first_pair=np.flatnonzero(np.diff(pair_object, prepend=-1)),

@@ -1,18 +1,19 @@
-"""A detector evaluated on a set of images: detections of every image, then the referee."""
+"""A detector evaluated on a set of images: detections of every image, and what they are worth."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pycocotools.coco import COCO
 from tqdm import tqdm
 
 from detect.darknet.names import modern
-from detect.data.detection import DetectionData, ImageRecord
+from detect.data.detection import DetectionData
+from detect.data.records import ImageRecord
 from detect.errors import UserError
-from detect.evaluation.coco import CocoReport, Detection, evaluate_detections, indexed, to_coco_results
+from detect.evaluation.fast import Evaluation, evaluate
+from detect.evaluation.tables import Detections, GroundTruth
 from detect.files import printable
 
 if TYPE_CHECKING:
@@ -29,29 +30,28 @@ def evaluate_dataset(
     categories: list[dict[str, Any]],
     batch: int = 16,
     show_progress: bool = False,
-    ground_truth: COCO | None = None,
-) -> tuple[CocoReport, list[Detection]]:
-    """Detect on every image of a set -> (`CocoReport`, detections in COCO's results format).
+    truth: GroundTruth | None = None,
+) -> Evaluation:
+    """Detect on every image of a set, and evaluate; `detect.evaluation.coco` has the referee's word on the same.
 
     Args:
         predictor: `Predictor` made with `EVALUATION_THRESHOLDS`.
         categories: the model's `{"id", "name"}` by label; they are matched with the set's by name.
-        ground_truth: the set's, if it is `indexed` already.
+        truth: the set's, if it was read already.
     """
     category_ids = match_categories(categories, dataset.categories, dataset.source)
-    ground_truth = ground_truth or indexed(dataset.ground_truth())
-    detections = detect_images(predictor, dataset.images, category_ids, batch, show_progress)
-    return evaluate_detections(ground_truth, detections), detections
+    truth = truth or GroundTruth.of(dataset.ground_truth())
+    return evaluate(truth, detect_images(predictor, dataset.images, category_ids, batch, show_progress))
 
 
 def detect_images(
     predictor: "Predictor",
-    records: list[ImageRecord],
+    records: Sequence[ImageRecord],
     category_ids: list[int | None],
     batch: int = 16,
     show_progress: bool = False,
-) -> list[Detection]:
-    """Detections of image files in COCO's results format.
+) -> Detections:
+    """Detections of image files, rounded as files of results are.
 
     Args:
         records: the images.
@@ -59,22 +59,23 @@ def detect_images(
             (its detections are left out).
         batch: images given to the predictor at a time.
     """
-    results = []
-    chunks = [records[i : i + batch] for i in range(0, len(records), batch)]
+    parts = []
+    chunks = [range(i, min(i + batch, len(records))) for i in range(0, len(records), batch)]
     with ThreadPoolExecutor(max_workers=4) as readers:
         pending = []
         bar = tqdm(total=len(records), unit="image", disable=not show_progress, leave=None)
         for number, chunk in enumerate(chunks):
             for ahead in chunks[number + len(pending) : number + 2]:  # read one batch ahead
-                pending.append([readers.submit(record.read) for record in ahead])
+                pending.append([readers.submit(records[i].read) for i in ahead])
             images = [future.result() for future in pending.pop(0)]
-            for record, found in zip(chunk, predictor.detect_batch(images), strict=True):
+            for i, found in zip(chunk, predictor.detect_batch(images), strict=True):
                 ids = [category_ids[label] for label in found.labels.tolist()]
-                keep = [i for i, category_id in enumerate(ids) if category_id is not None]
-                results += to_coco_results(record.id, found.boxes[keep], found.scores[keep], [ids[i] for i in keep])
+                keep = [k for k, category_id in enumerate(ids) if category_id is not None]
+                kept = (found.boxes[keep], found.scores[keep], [ids[k] for k in keep])
+                parts.append(Detections.in_image(records[i].id, *kept))
             bar.update(len(chunk))
         bar.close()
-    return results
+    return Detections.joined(parts)
 
 
 def match_categories(

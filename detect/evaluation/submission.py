@@ -5,23 +5,17 @@ import re
 import zipfile
 from pathlib import Path
 
-from detect.data.coco_json import short
+from detect.data.reader import short
 from detect.errors import UserError
-from detect.evaluation.coco import Detection
+from detect.evaluation.tables import Detections
 from detect.files import replacing, write_text
 
-RESULT_KEYS = ("image_id", "category_id", "bbox", "score")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-def write_results(path: str | Path, detections: list[Detection]) -> None:
-    """Detections (COCO's results) as JSON, whole or not at all; UserError when it cannot be written."""
-    rows = [{key: detection[key] for key in RESULT_KEYS} for detection in detections]
-    try:
-        text = json.dumps(rows, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        raise UserError(f"{path}: a box or score is NaN or infinite; the model's weights are likely broken") from None
-    write_text(path, text)
+def write_results(path: str | Path, detections: Detections) -> None:
+    """COCO's results as JSON, whole or not at all; UserError when the file cannot be written."""
+    write_text(path, json.dumps(detections.results(), separators=(",", ":"), allow_nan=False))
 
 
 def check_name(name: str) -> None:
@@ -30,7 +24,7 @@ def check_name(name: str) -> None:
         raise UserError(f"name {short(name)} of the submission: use at most 100 letters, digits, '.', '_' or '-'")
 
 
-def write_test_dev(folder: str | Path, name: str, detections: list[Detection]) -> tuple[Path, Path]:
+def write_test_dev(folder: str | Path, name: str, detections: Detections) -> tuple[Path, Path]:
     """The two files of a test-dev submission in `folder`: (JSON, the zip with just that JSON to upload).
 
     `name` says which method it is; it becomes part of the file names, so only letters, digits, `.`, `_` and `-`.

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.exporters.formats import Request, export_format
 from detect.exporters.graph import description, reference
@@ -38,7 +38,7 @@ def write(path: Path, weights: Weights, request: Request) -> list[Path]:
         raise UserError(f"int8 is calibrated on {LEAST} images or more of the kind it will see", argument="data")
     runtime = reference(weights, request)
     dataset = labelled(request.data, "train") if is_data_set(request.data) else None
-    paths = [image.path for image in dataset.images] if dataset else to_compare(request.data)
+    paths = list(map(Path, dataset.images.paths)) if dataset else to_compare(request.data)
     if len(paths) < LEAST:
         raise UserError(f"{request.data}: holds {len(paths)} images; int8 is calibrated on {LEAST} or more", "data")
     chosen = spread(paths, min(MOST, max(LEAST, len(paths) // 2)))
@@ -56,10 +56,11 @@ def write(path: Path, weights: Weights, request: Request) -> list[Path]:
     return [path, path.with_suffix(".bin")]
 
 
-def _unseen(dataset: CocoDataset, chosen: Sequence[Path], request: Request) -> CocoDataset | None:
+def _unseen(dataset: Dataset, chosen: Sequence[Path], request: Request) -> Dataset | None:
     """`dataset` without the images to calibrate with; None, and a word, where too few are left to compare AP on."""
-    taken = set(chosen)
-    dataset.images = spread([image for image in dataset.images if image.path not in taken], MOST)
+    taken = set(map(str, chosen))
+    left = [index for index, path in enumerate(dataset.images.paths) if path not in taken]
+    dataset.images = dataset.images.take(spread(left, MOST))
     if len(dataset.images) >= LEAST // 2:
         return dataset
     request.log(f"AP is not compared: {len(dataset.images)} images are left beside those to calibrate with")
@@ -87,7 +88,7 @@ def quantised(model: Any, examples: Sequence[Any], kept: Sequence[str] = ()) -> 
         )
 
 
-def _loss(made: Path, model: Any, exported: Exported, weights: Weights, unseen: CocoDataset, request: Request) -> float:
+def _loss(made: Path, model: Any, exported: Exported, weights: Weights, unseen: Dataset, request: Request) -> float:
     """AP that the file `made` lacks of the OpenVINO `model`, on labelled images that it was not calibrated with."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole.xml")

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
-from detect.evaluation.coco import indexed
+from detect.evaluation.coco import evaluate_detections
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset
+from detect.evaluation.tables import GroundTruth
 from detect.exporters.formats import Request
 from detect.exporters.photos import labelled, spread, squares, to_compare
 from detect.files import cannot_write, printable
@@ -96,7 +97,7 @@ def agreeing(path: Path, weights: Weights, runtime: TorchRuntime, request: Reque
             raise cannot_write(path, error) from error
         best = _check(made, runtime, images, request)
         if dataset and best:
-            dataset.images = dataset.images[: request.check]
+            dataset.images = dataset.images.take(range(min(request.check, len(dataset))))
             before, after = (average_precision(each, weights, dataset) for each in (runtime, best))
             where = f"{len(dataset.images)} images of {dataset.source}"
             request.log(f"AP on {where}: PyTorch {before:.4f}, {best!r} {after:.4f}")
@@ -169,14 +170,12 @@ def require(agreement: Agreement, tolerance: Tolerance, tested: ExportedRuntime)
         )
 
 
-def average_precision(runtime: Runtime, weights: Weights, dataset: CocoDataset) -> float:
+def average_precision(runtime: Runtime, weights: Weights, dataset: Dataset) -> float:
     """AP on those images that `dataset.images` still lists."""
-    ids = {image.id for image in dataset.images}
-    truth = dataset.ground_truth()
-    truth["annotations"] = [of for of in truth["annotations"] if of["image_id"] in ids]
+    truth = GroundTruth.of(dataset.ground_truth())
     predictor = Predictor(runtime, nms=weights.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-    report, _ = evaluate_dataset(predictor, dataset, weights.categories, ground_truth=indexed(truth))
-    return float(report.metrics["AP"])
+    evaluation = evaluate_dataset(predictor, dataset, weights.categories, truth=truth)
+    return float(evaluate_detections(truth, evaluation.detections).metrics["AP"])
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from detect import config
-from detect.data.coco import CocoDataset, split_paths
+from detect.data.dataset import Dataset
+from detect.data.formats import has_split
+from detect.data.formats import is_data_set as is_known
 from detect.errors import UserError
 from detect.files import printable
 from detect.inference.sources import find_items
@@ -43,18 +45,15 @@ def to_compare(data: Any) -> list[Path]:
     if not is_data_set(data):
         return [Path(str(item.value)) for item in find_items(str(data)) if item.medium == "image"]
     described = config.read_data(data)
-    try:
-        split_paths(described, "val")
-    except UserError:
-        return [record.path for record in labelled(data, "train").images]
-    return [record.path for record in labelled(data, "val").images]
+    split = "val" if has_split(described, "val") else "train"
+    return list(map(Path, labelled(data, split).images.paths))
 
 
-def labelled(data: AnyPath, split: str) -> CocoDataset:
+def labelled(data: AnyPath, split: str) -> Dataset:
     """A split of a data folder or data YAML.  Raises UserError."""
     if not is_data_set(data):
         raise UserError(f"{printable(data)}: has no annotations to compute AP with; give a data folder", "data")
-    return CocoDataset.of_split(config.read_data(data), split)
+    return Dataset.of_split(config.read_data(data), split)
 
 
 def sample_photos() -> list[Path]:
@@ -72,4 +71,4 @@ def sample_photos() -> list[Path]:
 
 def is_data_set(data: AnyPath) -> bool:
     """Whether `data` is a data folder or data YAML, and not a folder of images."""
-    return Path(data).suffix in (".yaml", ".yml") or (Path(data) / "annotations").is_dir()
+    return Path(data).suffix in (".yaml", ".yml") or is_known(Path(data))

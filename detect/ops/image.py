@@ -70,21 +70,27 @@ def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """The file `path`, open for Pillow; whatever goes wrong with it in the block is one sentence, a UserError."""
+    with decoding(path), open(path, "rb") as file:
+        yield file
+
+
+@contextmanager
+def decoding(name: str | os.PathLike[str]) -> Iterator[None]:
+    """A block in which an image is read; whatever goes wrong is one sentence about `name`, a UserError."""
     try:
-        with open(path, "rb") as file:
-            yield file
+        yield
     except UserError:
         raise
     except OSError as error:
         if error.errno is None:  # Pillow's own, about what the file holds
-            raise unreadable(path, error) from error
-        raise cannot_read(path, error) from error
+            raise unreadable(name, error) from error
+        raise cannot_read(name, error) from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, kept by its WebP opener
-        raise too_large(path, "its size") from error
+        raise too_large(name, "its size") from error
     except MemoryError as error:
-        raise UserError(f"{printable(path)}: not enough memory for this image; make it smaller") from error
+        raise UserError(f"{printable(name)}: not enough memory for this image; make it smaller") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
-        raise unreadable(path, error) from error
+        raise unreadable(name, error) from error
 
 
 def is_image(path: str | os.PathLike[str]) -> bool:

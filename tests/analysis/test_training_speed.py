@@ -7,7 +7,7 @@ import pytest
 from detect import config
 from detect.analysis import training_speed
 from detect.analysis.training_speed import benchmark_training, make_data_set
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from tests.cli.command_line import answer, detect
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
@@ -38,7 +38,7 @@ def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
 
 def test_generated_images_are_data(tmp_path):
     make_data_set(tmp_path, count=2)
-    dataset = CocoDataset(tmp_path / "annotations" / "train.json", tmp_path / "images")
+    dataset = Dataset.of_coco(tmp_path / "annotations" / "train.json", tmp_path / "images")
     assert len(dataset) == 2 and not dataset.notes
     for index in range(2):
         sample = dataset.sample(index)

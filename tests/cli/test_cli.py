@@ -26,7 +26,7 @@ import detect as package
 from detect.analysis.paper import published
 from detect.cli.main import main
 from detect.data import coco_json
-from detect.evaluation import evaluate, report
+from detect.evaluation import evaluate
 from detect.evaluation.coco import METRICS
 from detect.files import new_folder
 from detect.inference.predictor import Predictor
@@ -195,6 +195,22 @@ def test_evaluation_answers_in_json(run):
     assert content["file"] == str(run / "detections.json")
 
 
+def test_fast_evaluation_gives_pycocotools_numbers_without_asking_it(run, monkeypatch):
+    expected = answer("evaluate", run)
+    assert "by pycocotools in " in detect("evaluate", run).out
+    monkeypatch.setattr("detect.evaluation.coco.COCOeval.evaluate", None)
+    assert "evaluated in NumPy in " in detect("evaluate", run, "--fast").out
+    found = answer("evaluate", run, "--fast")
+    assert (expected.pop("evaluator"), found.pop("evaluator")) == ("pycocotools", "NumPy")
+    assert found == expected and found["AP"] > -1
+
+
+def test_the_best_ap_of_a_training_is_what_pycocotools_says_of_its_weights(run):
+    rows = list(csv.DictReader((run / "results.csv").open()))
+    best, content = max(rows, key=lambda row: float(row["AP"])), answer("evaluate", run)
+    assert {name: float(best[name]) for name in METRICS} == pytest.approx({name: content[name] for name in METRICS})
+
+
 def test_evaluation_gives_intervals_by_a_bootstrap(run):
     intervals = answer("evaluate", run, "--bootstrap", "20")["intervals"]
     assert intervals.keys() == {"AP", "AP50"}
@@ -215,11 +231,10 @@ def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatc
         monkeypatch.setattr(owner, name, call)
 
     noted(coco_json, "read_json")
-    noted(evaluate, "indexed")
-    noted(report, "indexed")
+    noted(evaluate.GroundTruth, "of")
     noted(Predictor, "detect_batch")
     assert detect("evaluate", run).status == 0
-    assert calls[:3] == ["read_json", "indexed", "detect_batch"] and set(calls[3:]) <= {"detect_batch"}
+    assert calls[:3] == ["read_json", "of", "detect_batch"] and set(calls[3:]) <= {"detect_batch"}
 
 
 def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
@@ -646,7 +661,7 @@ def test_an_unwritable_out_is_noticed_before_the_work(split, run, squares, tiny,
     (data / "test2017").mkdir()
     shutil.copy(data / "annotations" / "val.json", data / "annotations" / "image_info_test-dev2017.json")
     looked = []
-    monkeypatch.setattr("detect.evaluation.evaluate.detect_images", lambda *_: looked.append(True) or [])
+    monkeypatch.setattr("detect.evaluation.report.detect_images", lambda *_: looked.append(True) or [])
     assert_one_error(detect("evaluate", run, "--data", data, "--split", split, "--out", tiny), "--out")
     assert not looked
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from detect.data import check_files as module
 from detect.data.check_files import check_files
-from detect.data.detection import ImageRecord
+from detect.data.records import ImageRecord
 from detect.errors import UserError
 
 NOISE = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
@@ -57,5 +57,5 @@ def test_a_jpeg_with_something_behind_its_end_is_sound(records, tmp_path):
 
 def test_a_png_that_says_at_its_end_how_it_is_turned_is_taken_as_it_is_decoded(records, tmp_path, monkeypatch):
     records[2].width, records[2].height = 30, 40
-    monkeypatch.setattr("detect.data.detection.read_image", lambda path: NOISE.transpose(1, 0, 2))
+    monkeypatch.setattr("detect.data.records.read_image", lambda path: NOISE.transpose(1, 0, 2))
     assert module.problem_of(records[2]) == ""

@@ -8,7 +8,9 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from detect.config.schema import DataSettings, SplitSettings
-from detect.data.coco import CocoDataset, split_paths
+from detect.data.coco import Place, places
+from detect.data.dataset import Dataset
+from detect.data.formats import open_split
 from detect.errors import UserError
 from detect.ops.image import write_image
 
@@ -31,7 +33,7 @@ def valid():
 
 @pytest.fixture
 def load(tmp_path):
-    """Write a content beside two images and read it as a `CocoDataset`."""
+    """Write a content beside two images and read it as a `Dataset`."""
     folder = tmp_path / "images"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -40,7 +42,7 @@ def load(tmp_path):
     def load(content, **options):
         text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / "set.json").write_text(text)
-        return CocoDataset(tmp_path / "set.json", folder, **options)
+        return Dataset.of_coco(tmp_path / "set.json", folder, **options)
 
     return load
 
@@ -239,12 +241,12 @@ def test_impossible_file_names_are_a_sentence(load):
 
 def test_missing_files_are_named(load, tmp_path):
     load(valid())
-    message = error_of(CocoDataset, tmp_path / "sett.json", tmp_path / "images")
+    message = error_of(Dataset.of_coco, tmp_path / "sett.json", tmp_path / "images")
     assert (
         message.startswith(f"{tmp_path / 'sett.json'}: no such file or folder (tried {tmp_path / 'sett.json'})")
         and "'set.json'" in message
     )
-    assert "image'" not in error_of(CocoDataset, tmp_path / "set.json", tmp_path / "image")
+    assert "image'" not in error_of(Dataset.of_coco, tmp_path / "set.json", tmp_path / "image")
     (tmp_path / "images" / "a.png").unlink()
     assert str(tmp_path / "images" / "a.png") in error_of(load(valid()).sample, 0)
 
@@ -280,21 +282,21 @@ def test_the_usual_layouts_are_found(tmp_path, annotations, images):
     (tmp_path / annotations).parent.mkdir()
     (tmp_path / annotations).touch()
     data = DataSettings(root=str(tmp_path))
-    assert split_paths(data, "val") == (tmp_path / annotations, tmp_path / images)
-    message = error_of(split_paths, data, "train")
-    assert message.startswith(f"{tmp_path}: no split 'train'; looked for annotations/instances_train2017.json with ")
+    assert places(data) == {"val": Place(tmp_path / annotations, tmp_path / images)}
+    message = error_of(open_split, data, "train")
+    assert message == f"{tmp_path}: no split 'train' (coco); there is val; name others in data.splits"
 
 
 def test_other_layouts_are_named_by_the_user(tmp_path):
     data = DataSettings(root=str(tmp_path), splits={"val": SplitSettings(images="p", annotations="a.json")})
-    assert split_paths(data, "val") == (tmp_path / "a.json", tmp_path / "p")
+    assert places(data) == {"val": Place(tmp_path / "a.json", tmp_path / "p")}
     missing = DataSettings(root=str(tmp_path / "nowhere"))
-    assert error_of(split_paths, missing, "val").startswith(f"data.root: no such folder {tmp_path / 'nowhere'}")
+    assert error_of(open_split, missing, "val").startswith(f"data.root: no such folder {tmp_path / 'nowhere'}")
 
 
 def test_coco3k_is_read(shared):
     data = DataSettings(root=str(shared / "data" / "coco3k"))
-    train = CocoDataset.of_split(data, "train")
+    train = Dataset.of_split(data, "train")
     assert (len(train), len(train.categories)) == (2572, 80)
     labels = np.concatenate([image.labels for image in train.images])
     assert_array_equal(np.unique(labels), np.arange(80))
@@ -342,7 +344,9 @@ def test_a_set_without_boxes_has_a_ground_truth(load):
 def test_what_is_no_text_of_json_is_named(load, tmp_path, text):
     load(valid())
     (tmp_path / "set.json").write_bytes(text)
-    assert error_of(CocoDataset, tmp_path / "set.json", tmp_path / "images").startswith(f"{tmp_path / 'set.json'}: ")
+    assert error_of(Dataset.of_coco, tmp_path / "set.json", tmp_path / "images").startswith(
+        f"{tmp_path / 'set.json'}: "
+    )
 
 
 # ---- boxes with a score, and crowds --------------------------------------------------------------------------------

@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from detect.data.coco import CocoDataset, read_image_list
-from detect.data.coco_json import CocoReader, box_problems
+from detect.data.coco import read_image_list
+from detect.data.coco_json import CocoReader
+from detect.data.dataset import Dataset
+from detect.data.reader import box_problems
 from detect.errors import UserError
-from detect.evaluation.coco import evaluate_detections, indexed
+from detect.evaluation.coco import evaluate_detections
+from detect.evaluation.tables import Detections, GroundTruth
 
 
 def valid():
@@ -35,7 +38,7 @@ def first_error(content, folder, bad_boxes="stop"):
     """What training and evaluation say of the content."""
     (folder / "set.json").write_text(json.dumps(content))
     with pytest.raises(UserError) as caught:
-        CocoDataset(folder / "set.json", folder, bad_boxes)
+        Dataset.of_coco(folder / "set.json", folder, bad_boxes=bad_boxes)
     text = str(caught.value)
     assert text.startswith(f"{folder / 'set.json'}: ") and "\n" not in text and len(text) - len(str(folder)) < 250
     return text.removeprefix(f"{folder / 'set.json'}: ")
@@ -102,7 +105,7 @@ def test_faults_are_yielded_before_the_rest_is_read(tmp_path):
     content["annotations"] = [None] * 3
     reader = CocoReader(content, tmp_path)
     assert next(reader.faults()).id == "image.size"
-    assert not hasattr(reader, "annotations")
+    assert not len(reader.annotations.boxes)
 
 
 def _set(key, index, **values):
@@ -178,13 +181,14 @@ def test_ids_of_64_bits_are_kept_to_the_last_digit(tmp_path, number):
     for annotation in content["annotations"]:
         annotation |= {"image_id": number, "category_id": number}
     (tmp_path / "set.json").write_text(json.dumps(content))
-    dataset = CocoDataset(tmp_path / "set.json", tmp_path)
+    dataset = Dataset.of_coco(tmp_path / "set.json", tmp_path)
     found = [
         {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 0.9}
         for a in dataset.ground_truth()["annotations"]
     ]
     assert {a["image_id"] for a in found} == {number}
-    assert evaluate_detections(indexed(dataset.ground_truth()), found).metrics["AP"] == 1
+    truth = GroundTruth.of(dataset.ground_truth())
+    assert evaluate_detections(truth, Detections.of(found)).metrics["AP"] == 1
 
 
 @pytest.mark.parametrize("box", [[0.1, 0.2, 0.3, 0.4], [0.9, 0.9, 0.3, 1.0], [0.5, 0.5, 0.001, 0.002]])

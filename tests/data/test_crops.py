@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from detect.data.coco import CocoDataset
 from detect.data.crops import crop_boxes, folder_names, with_margin
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.ops.image import read_image, write_image
 
@@ -35,7 +35,7 @@ def dataset(tmp_path):
     categories = [{"id": 3, "name": "car"}, {"id": 9, "name": "bus / coach"}, {"id": 11, "name": "cat"}]
     content = {"images": images, "annotations": boxes, "categories": categories}
     (tmp_path / "set.json").write_text(json.dumps(content))
-    return CocoDataset(tmp_path / "set.json", tmp_path / "images")
+    return Dataset.of_coco(tmp_path / "set.json", tmp_path / "images")
 
 
 def files_in(folder):

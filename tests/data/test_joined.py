@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.joined import JoinedDataset
 from detect.errors import UserError
 from detect.ops.image import write_image
@@ -25,7 +25,7 @@ def make(tmp_path):
         categories = [{"id": category_id, "name": name} for category_id, name in names.items()]
         path = tmp_path / f"{folder}.json"
         path.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
-        return CocoDataset(path, tmp_path / folder)
+        return Dataset.of_coco(path, tmp_path / folder)
 
     return make
 

@@ -22,7 +22,7 @@ from detect.config.schema import (
     Settings,
     TrainSettings,
 )
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.image_folder import ImageFolder
 from detect.data.loader import STEPS_PER_SIZE, ClassificationImages, DetectionImages, plans, training_batches
 from detect.data.stream import Stream
@@ -53,7 +53,7 @@ def dataset(tmp_path):
     categories = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
     content = {"images": images, "annotations": boxes[:-1], "categories": categories}
     (tmp_path / "set.json").write_text(json.dumps(content))
-    return CocoDataset(tmp_path / "set.json", tmp_path / "images")
+    return Dataset.of_coco(tmp_path / "set.json", tmp_path / "images")
 
 
 def stream(plan_list):

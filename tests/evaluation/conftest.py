@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from detect.data.coco import CocoDataset
-from detect.evaluation.coco import indexed
+from detect.data.dataset import Dataset
+from detect.evaluation.tables import GroundTruth
 
 
 @pytest.fixture(scope="session")
 def ground_truth_from(tmp_path_factory):
-    """A function: content of an annotation file -> its data set's ground truth, for `evaluate_detections`."""
+    """A function: content of an annotation file -> its data set's `GroundTruth`."""
     folder = tmp_path_factory.mktemp("annotations")
 
     def ground_truth_from(content):
         (folder / "val.json").write_text(json.dumps(content))
-        return indexed(CocoDataset(folder / "val.json", folder, bad_boxes="drop").ground_truth())
+        return GroundTruth.of(Dataset.of_coco(folder / "val.json", folder, bad_boxes="drop").ground_truth())
 
     return ground_truth_from

@@ -12,15 +12,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
-from detect.evaluation.coco import (
-    METRICS,
-    evaluate_detections,
-    indexed,
-    per_class_table,
-    to_coco_results,
-)
+from detect.evaluation.coco import METRICS, evaluate_detections, per_class_table
+from detect.evaluation.tables import Detections, GroundTruth
 
 CATEGORY_IDS = (1, 3, 18, 90)  # with gaps, as COCO's; nothing of 90 is annotated
 
@@ -83,8 +78,12 @@ def by_pycocotools(annotations_file, detections, image_ids=None):
 
 
 def load(annotations_file):
-    dataset = CocoDataset(annotations_file, annotations_file.parent, bad_boxes="drop")
-    return indexed(dataset.ground_truth())
+    dataset = Dataset.of_coco(annotations_file, annotations_file.parent, bad_boxes="drop")
+    return GroundTruth.of(dataset.ground_truth())
+
+
+def evaluated(truth, results):
+    return evaluate_detections(truth, Detections.of(results))
 
 
 @pytest.fixture
@@ -103,7 +102,8 @@ def annotations_file(tmp_path, dataset):
 def test_equals_a_direct_run_of_pycocotools(annotations_file, dataset, image_ids, capsys):
     detections = detections_of(dataset)
     expected, printed = by_pycocotools(annotations_file, detections, image_ids)
-    report = evaluate_detections(load(annotations_file), detections, image_ids)
+    truth = load(annotations_file)
+    report = evaluated(truth if image_ids is None else truth.of_images(image_ids), detections)
     assert capsys.readouterr().out == ""
     assert report.lines + "\n" == printed
     assert len(report.lines.split("\n")) == 12
@@ -112,17 +112,8 @@ def test_equals_a_direct_run_of_pycocotools(annotations_file, dataset, image_ids
     assert 0.05 < report.metrics["AP"] < 0.95  # a claim about something in between
 
 
-def test_detections_are_left_as_they_were(dataset, ground_truth_from):
-    detections = detections_of(dataset)
-    before = copy.deepcopy(detections)
-    ground_truth = ground_truth_from(dataset)
-    first = evaluate_detections(ground_truth, detections)
-    assert detections == before
-    assert evaluate_detections(ground_truth, detections) == first
-
-
 def test_perfect_detections_give_1_and_crowds_are_no_misses(dataset, ground_truth_from):
-    metrics = evaluate_detections(ground_truth_from(dataset), perfect(dataset)).metrics
+    metrics = evaluated(ground_truth_from(dataset), perfect(dataset)).metrics
     assert metrics["AP"] == pytest.approx(1)
     assert metrics["AR100"] == 1
 
@@ -131,44 +122,44 @@ def test_detections_within_a_crowd_are_no_mistakes(dataset, ground_truth_from):
     crowd = next(annotation for annotation in dataset["annotations"] if annotation["iscrowd"])
     left, top, width, height = crowd["bbox"]
     inside = [result(crowd, [left + width / 4, top + height / 4, width / 2, height / 2])] * 5
-    report = evaluate_detections(ground_truth_from(dataset), inside + perfect(dataset))
+    report = evaluated(ground_truth_from(dataset), inside + perfect(dataset))
     assert report.metrics["AP"] == pytest.approx(1)
     elsewhere = [result(crowd, [0, 0, 3, 3])] * 5
-    assert evaluate_detections(ground_truth_from(dataset), elsewhere + perfect(dataset)).metrics["AP"] < 1
+    assert evaluated(ground_truth_from(dataset), elsewhere + perfect(dataset)).metrics["AP"] < 1
 
 
 def test_no_detections_give_0_and_nothing_annotated_gives_minus_1(dataset, ground_truth_from):
-    report = evaluate_detections(ground_truth_from(dataset), [])
+    report = evaluated(ground_truth_from(dataset), [])
     assert report.metrics["AP"] == report.metrics["AR100"] == 0
     assert len(report.lines.split("\n")) == 12
     nothing = ground_truth_from(dataset | {"annotations": []})
-    assert set(evaluate_detections(nothing, perfect(dataset)).metrics.values()) == {-1}
-    assert set(evaluate_detections(nothing, []).metrics.values()) == {-1}
-    assert set(evaluate_detections(ground_truth_from(dataset), [], image_ids=[]).metrics.values()) == {-1}
+    assert set(evaluated(nothing, perfect(dataset)).metrics.values()) == {-1}
+    assert set(evaluated(nothing, []).metrics.values()) == {-1}
+    assert set(evaluated(ground_truth_from(dataset).of_images([]), []).metrics.values()) == {-1}
 
 
 def test_detections_of_unknown_images_have_no_say(dataset, ground_truth_from):
     strangers = [detection | {"image_id": detection["image_id"] + 9000} for detection in perfect(dataset)]
     ground_truth = ground_truth_from(dataset)
-    assert evaluate_detections(ground_truth, strangers).metrics["AP"] == 0
-    assert evaluate_detections(ground_truth, strangers + perfect(dataset)).metrics["AP"] == pytest.approx(1)
-    everywhere = list(ground_truth.imgs) + [strangers[0]["image_id"]]
-    assert evaluate_detections(ground_truth, strangers + perfect(dataset), everywhere).metrics["AP"] == pytest.approx(1)
+    assert evaluated(ground_truth, strangers).metrics["AP"] == 0
+    assert evaluated(ground_truth, strangers + perfect(dataset)).metrics["AP"] == pytest.approx(1)
+    everywhere = ground_truth.of_images([*ground_truth.image_ids.tolist(), strangers[0]["image_id"]])
+    assert evaluated(everywhere, strangers + perfect(dataset)).metrics["AP"] == pytest.approx(1)
 
 
 def test_annotation_id_0_counts_as_found(dataset, ground_truth_from):
     """COCOeval takes id 0 for "not found": tools that number from 0 would lose an object."""
     dataset["annotations"][0]["id"] = 0
-    assert evaluate_detections(ground_truth_from(dataset), perfect(dataset)).metrics["AP"] == pytest.approx(1)
+    assert evaluated(ground_truth_from(dataset), perfect(dataset)).metrics["AP"] == pytest.approx(1)
 
 
 def test_area_and_iscrowd_may_be_missing(dataset, ground_truth_from):
     dataset["annotations"] = [annotation for annotation in dataset["annotations"] if not annotation["iscrowd"]]
-    expected = evaluate_detections(ground_truth_from(dataset), detections_of(dataset))
+    expected = evaluated(ground_truth_from(dataset), detections_of(dataset))
     bare = copy.deepcopy(dataset)
     for annotation in bare["annotations"]:
         del annotation["area"], annotation["iscrowd"]
-    assert evaluate_detections(ground_truth_from(bare), detections_of(dataset)) == expected
+    assert evaluated(ground_truth_from(bare), detections_of(dataset)) == expected
 
 
 def test_boxes_without_extent_count_as_pycocotools_does(annotations_file, dataset):
@@ -176,12 +167,12 @@ def test_boxes_without_extent_count_as_pycocotools_does(annotations_file, datase
         dataset["annotations"][index]["bbox"][2:] = size
     annotations_file.write_text(json.dumps(dataset))
     expected, _ = by_pycocotools(annotations_file, detections_of(dataset_of()))
-    report = evaluate_detections(load(annotations_file), detections_of(dataset_of()))
+    report = evaluated(load(annotations_file), detections_of(dataset_of()))
     assert list(report.metrics.values()) == expected.stats.tolist()
 
 
 def test_mean_of_the_classes_is_the_summary(dataset, ground_truth_from):
-    report = evaluate_detections(ground_truth_from(dataset), detections_of(dataset))
+    report = evaluated(ground_truth_from(dataset), detections_of(dataset))
     classes = list(report.per_class.values())
     assert list(report.per_class) == [f"thing {number}" for number in CATEGORY_IDS]
     for key in ("AP", "AP50", "AR100"):
@@ -193,22 +184,22 @@ def test_mean_of_the_classes_is_the_summary(dataset, ground_truth_from):
 
 def test_each_class_equals_a_run_on_it_alone(dataset, ground_truth_from):
     ground_truth, detections = ground_truth_from(dataset), detections_of(dataset)
-    report = evaluate_detections(ground_truth, detections)
+    report = evaluated(ground_truth, detections)
     alone = dataset | {"annotations": [a for a in dataset["annotations"] if a["category_id"] == 3]}
-    metrics = evaluate_detections(ground_truth_from(alone), detections).metrics
+    metrics = evaluated(ground_truth_from(alone), detections).metrics
     assert report.per_class["thing 3"]["AP"] == pytest.approx(metrics["AP"], abs=1e-12)
     assert report.per_class["thing 3"]["AP50"] == pytest.approx(metrics["AP50"], abs=1e-12)
 
 
 def test_classes_of_one_name_stay_apart(dataset, ground_truth_from):
     dataset["categories"][1]["name"] = "thing 1"
-    report = evaluate_detections(ground_truth_from(dataset), perfect(dataset))
+    report = evaluated(ground_truth_from(dataset), perfect(dataset))
     assert list(report.per_class) == ["thing 1 (id 1)", "thing 1 (id 3)", "thing 18", "thing 90"]
 
 
 def test_per_class_table_is_aligned_and_harmless(dataset, ground_truth_from):
     dataset["categories"][1]["name"] = "\x1b[2Jbad\n" + "x" * 500
-    table = per_class_table(evaluate_detections(ground_truth_from(dataset), perfect(dataset)))
+    table = per_class_table(evaluated(ground_truth_from(dataset), perfect(dataset)))
     lines = table.split("\n")
     assert lines[0].split() == ["class", "instances", "AP", "AP50", "AR100"]
     assert len(lines) == 1 + len(CATEGORY_IDS)
@@ -218,19 +209,11 @@ def test_per_class_table_is_aligned_and_harmless(dataset, ground_truth_from):
     assert lines[-1].split() == ["thing", "90", "0", "-", "-", "-"]
 
 
-def test_results_are_rounded_plain_numbers():
-    boxes = np.array([[10.126, 20.5, 30.25, 40.75]], dtype=np.float32)
-    results = to_coco_results(np.int64(7), boxes, np.array([0.1234567], dtype=np.float32), np.array([18]))
-    assert results == [{"image_id": 7, "category_id": 18, "bbox": [10.13, 20.5, 20.12, 20.25], "score": 0.12346}]
-    assert json.loads(json.dumps(results)) == results
-    assert to_coco_results(7, np.zeros((0, 4), dtype=np.float32), [], []) == []
-
-
 def test_detections_that_are_no_numbers_are_refused(dataset, ground_truth_from):
     detections = perfect(dataset)
     detections[4]["score"] = float("nan")
     with pytest.raises(UserError, match=rf"1 of {len(detections)} .*image {detections[4]['image_id']}; .*NaN"):
-        evaluate_detections(ground_truth_from(dataset), detections)
+        evaluated(ground_truth_from(dataset), detections)
 
 
 def test_importing_needs_no_torch():
@@ -241,8 +224,8 @@ def test_importing_needs_no_torch():
 def test_real_annotations_as_detections_give_1(shared, capsys):
     path = shared / "data/coco3k/annotations/val.json"
     ground_truth = load(path)
-    detections = [result(annotation) for annotation in ground_truth.dataset["annotations"] if not annotation["iscrowd"]]
-    report = evaluate_detections(ground_truth, detections)
+    detections = perfect(json.loads(path.read_text()))
+    report = evaluated(ground_truth, detections)
     assert capsys.readouterr().out == ""
     assert report.metrics["AP"] > 0.99
     assert report.lines + "\n" == by_pycocotools(path, detections)[1]

@@ -11,10 +11,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from detect.darknet.names import COCO as OLDER
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
 from detect.errors import UserError
-from detect.evaluation.coco import METRICS
+from detect.evaluation.coco import METRICS, evaluate_detections
 from detect.evaluation.evaluate import detect_images, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.submission import write_results
 from detect.inference.predictor import Predictor
@@ -42,7 +42,7 @@ def coco_files(root, count=5, categories=CATEGORIES):
             annotations.append(record | {"area": box[2] * box[3], "iscrowd": 0})
     content = {"images": images, "annotations": annotations, "categories": categories[::-1]}
     (root / "val.json").write_text(json.dumps(content))
-    return CocoDataset(root / "val.json", root / "images")
+    return Dataset.of_coco(root / "val.json", root / "images")
 
 
 @pytest.fixture
@@ -60,6 +60,12 @@ def detector(num_classes=3, seed=0):
             last.weight.mul_(20)
             last.bias.zero_()
     return detector
+
+
+def evaluated(*arguments):
+    """(report, detections as COCO's results)."""
+    evaluation = evaluate_dataset(*arguments)
+    return evaluation.report, evaluation.detections.results()
 
 
 def random_predictor(num_classes=3, size=64):
@@ -100,7 +106,7 @@ def counted_by_pycocotools(annotations, results):
 @pytest.mark.parametrize("batch", [1, 2, 5, 16])
 def test_perfect_detections_get_ap_one(dataset, batch):
     oracle = Oracle(dataset, CATEGORIES)
-    report, detections = evaluate_dataset(oracle, dataset, CATEGORIES, batch)
+    report, detections = evaluated(oracle, dataset, CATEGORIES, batch)
     assert report.metrics["AP"] == report.metrics["AR100"] == 1
     assert len(detections) == 10 and sum(oracle.batches) == 5 and max(oracle.batches) == min(batch, 5)
     assert report.per_class["red"]["instances"] == 7
@@ -113,7 +119,7 @@ def test_classes_are_matched_by_name_not_by_place(dataset):
         {"id": 3, "name": "red"},
         {"id": 4, "name": "green"},
     ]
-    report, detections = evaluate_dataset(Oracle(dataset, of_model), dataset, of_model)
+    report, detections = evaluated(Oracle(dataset, of_model), dataset, of_model)
     assert report.metrics["AP"] == 1
     assert {row["category_id"] for row in detections} == {3, 7, 90}
 
@@ -169,14 +175,15 @@ def test_data_with_two_classes_of_one_name_can_be_evaluated(tmp_path):
 
 
 def test_ap_is_that_of_the_written_file(dataset, tmp_path):
-    report, detections = evaluate_dataset(random_predictor(), dataset, CATEGORIES)
-    write_results(tmp_path / "detections.json", detections)
-    assert report.metrics == counted_by_pycocotools(dataset.source, tmp_path / "detections.json")
+    found = evaluate_dataset(random_predictor(), dataset, CATEGORIES)
+    write_results(tmp_path / "detections.json", found.detections)
+    assert found.report == evaluate_detections(found.truth, found.detections)
+    assert found.report.metrics == counted_by_pycocotools(dataset.source, tmp_path / "detections.json")
 
 
 def test_batch_size_changes_nothing(dataset):
     predictor = random_predictor()
-    (one, of_one), (many, of_many) = (evaluate_dataset(predictor, dataset, CATEGORIES, batch) for batch in (1, 16))
+    (one, of_one), (many, of_many) = (evaluated(predictor, dataset, CATEGORIES, batch) for batch in (1, 16))
     assert of_one and of_one == of_many and one.metrics == many.metrics
 
 
@@ -187,40 +194,38 @@ def test_batch_size_changes_nothing_on_real_photos(shared, tmp_path):
     ids = {image["id"] for image in content["images"]}
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in ids]
     (tmp_path / "val.json").write_text(json.dumps(content))
-    dataset = CocoDataset(tmp_path / "val.json", folder / "images", bad_boxes="drop")
+    dataset = Dataset.of_coco(tmp_path / "val.json", folder / "images", bad_boxes="drop")
     predictor = random_predictor(len(dataset.categories), 96)
-    (one, of_one), (many, of_many) = (
-        evaluate_dataset(predictor, dataset, dataset.categories, batch) for batch in (1, 16)
-    )
+    (one, of_one), (many, of_many) = (evaluated(predictor, dataset, dataset.categories, batch) for batch in (1, 16))
     assert len(of_one) == 2400 and of_one == of_many and one.metrics == many.metrics
 
 
 def test_evaluating_twice_says_the_same(dataset):
     predictor = random_predictor()
-    first, second = (evaluate_dataset(predictor, dataset, CATEGORIES) for _ in range(2))
+    first, second = (evaluated(predictor, dataset, CATEGORIES) for _ in range(2))
     assert first == second
 
 
 def test_a_missing_image_is_named(dataset):
     dataset.images[3].path.unlink()
     with pytest.raises(UserError, match=r"3\.png: no such file"):
-        evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+        evaluated(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
 
 
 def test_a_corrupt_image_is_named(dataset):
     dataset.images[1].path.write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1\.png: not a readable image"):
-        evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+        evaluated(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
 
 
 def test_an_image_of_another_size_than_recorded_is_refused(dataset):
     write_image(dataset.images[2].path, np.zeros((32, 41, 3), np.uint8))
     with pytest.raises(UserError, match=r"41x32"):
-        evaluate_dataset(random_predictor(), dataset, CATEGORIES)
+        evaluated(random_predictor(), dataset, CATEGORIES)
 
 
 def test_no_images_give_no_detections():
-    assert detect_images(random_predictor(), [], [3, 7, 90]) == []
+    assert len(detect_images(random_predictor(), [], [3, 7, 90])) == 0
 
 
 class Handmade(DetectionData):
@@ -236,11 +241,9 @@ class Handmade(DetectionData):
 
 def test_any_data_set_with_a_ground_truth_is_evaluated(dataset):
     predictor = random_predictor()
-    assert evaluate_dataset(predictor, Handmade(dataset), CATEGORIES) == evaluate_dataset(
-        predictor, dataset, CATEGORIES
-    )
+    assert evaluated(predictor, Handmade(dataset), CATEGORIES) == evaluated(predictor, dataset, CATEGORIES)
     with pytest.raises(UserError, match=r"^by hand: none of its classes"):
-        evaluate_dataset(predictor, Handmade(dataset), [{"id": 1, "name": "cat"}])
+        evaluated(predictor, Handmade(dataset), [{"id": 1, "name": "cat"}])
 
 
 def test_the_ground_truth_is_there_before_anything_is_detected(dataset):
@@ -248,13 +251,13 @@ def test_the_ground_truth_is_there_before_anything_is_detected(dataset):
     del handmade.truth
     oracle = Oracle(dataset, CATEGORIES)
     with pytest.raises(AttributeError, match="truth"):
-        evaluate_dataset(oracle, handmade, CATEGORIES)
+        evaluated(oracle, handmade, CATEGORIES)
     assert oracle.batches == []
 
 
 def test_the_annotations_are_read_once(dataset):
     dataset.source.unlink()
-    report, _ = evaluate_dataset(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
+    report, _ = evaluated(Oracle(dataset, CATEGORIES), dataset, CATEGORIES)
     assert report.metrics["AP"] == 1
 
 
@@ -265,4 +268,4 @@ def test_broken_weights_are_said_instead_of_finding_nothing(dataset):
         for last in predictor.runtime.network.head.predictions:
             last.bias.view(-1, 8)[:, :4] = float("nan")  # x, y, w, h of each anchor; then objectness and three classes
     with pytest.raises(UserError, match=r"no finite number; .* look for NaN in training"):
-        evaluate_dataset(predictor, dataset, CATEGORIES)
+        evaluated(predictor, dataset, CATEGORIES)

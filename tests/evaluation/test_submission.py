@@ -8,11 +8,12 @@ import pytest
 
 from detect.data.coco import read_image_list
 from detect.errors import UserError
-from detect.evaluation.coco import to_coco_results
 from detect.evaluation.submission import write_results, write_test_dev
+from detect.evaluation.tables import Detections
 
 TEST_DEV_IMAGES = 20_288  # of test-dev2017
-DETECTION = {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.0, 3.25, 4.0], "score": 0.5}
+RESULT = {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.0, 3.25, 4.0], "score": 0.5}
+DETECTION, NOTHING = Detections.of([RESULT]), Detections.of([])
 
 
 def image(number, **changes):
@@ -31,15 +32,15 @@ def test_test_dev_in_full_size_is_read_written_and_zipped(tmp_path):
     assert len(records) == TEST_DEV_IMAGES
     assert (records[2].id, records[2].width, records[2].height) == (6, 640, 480)
     assert records[2].path == tmp_path / "000000000006.jpg" and categories == []
-    detections = []
-    for record in records:
-        detections += to_coco_results(record.id, [[0, 0, record.width, record.height]], [0.9], [1])
+    detections = Detections.joined(
+        Detections.in_image(record.id, [[0, 0, record.width, record.height]], [0.9], [1]) for record in records
+    )
     json_path, zip_path = write_test_dev(tmp_path, "CSPPeleeNet-EFM_416.1", detections)
     assert json_path == tmp_path / "detections_test-dev2017_CSPPeleeNet-EFM_416.1_results.json"
     assert zip_path == tmp_path / "detections_test-dev2017_CSPPeleeNet-EFM_416.1_results.zip"
     with zipfile.ZipFile(zip_path) as archive:
         assert archive.namelist() == [json_path.name]
-        assert json.loads(archive.read(json_path.name)) == detections
+        assert json.loads(archive.read(json_path.name)) == detections.results()
     assert zip_path.stat().st_size < json_path.stat().st_size
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -47,34 +48,32 @@ def test_test_dev_in_full_size_is_read_written_and_zipped(tmp_path):
 @pytest.mark.parametrize("name", ["", "a b", "../up", "a/b", "ä", "x\n", "x" * 101])
 def test_name_of_a_submission_is_a_plain_word(tmp_path, name):
     with pytest.raises(UserError, match="letters, digits"):
-        write_test_dev(tmp_path, name, [])
+        write_test_dev(tmp_path, name, NOTHING)
     assert not list(tmp_path.iterdir())
 
 
 def test_results_hold_only_what_the_server_reads(tmp_path):
     path = tmp_path / "results.json"
-    write_results(path, [DETECTION | {"id": 3, "segmentation": []}])
-    assert json.loads(path.read_text()) == [DETECTION]
-    write_results(path, [])
+    write_results(path, DETECTION)
+    assert json.loads(path.read_text()) == [RESULT]
+    write_results(path, NOTHING)
     assert json.loads(path.read_text()) == []
 
 
 def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "results.json"
-    write_results(path, [DETECTION])
+    write_results(path, DETECTION)
 
     def full(file):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"results\.json: cannot be written \(No space left on device\)"):
-        write_results(path, [])
-    with pytest.raises(UserError, match=r"results\.json: a box or score is NaN"):
-        write_results(path, [DETECTION | {"score": float("nan")}])
-    assert json.loads(path.read_text()) == [DETECTION]
+        write_results(path, NOTHING)
+    assert json.loads(path.read_text()) == [RESULT]
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none/results\.json: cannot be written \(No such file or directory\)"):
-        write_results(tmp_path / "none" / "results.json", [])
+        write_results(tmp_path / "none" / "results.json", NOTHING)

@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 
+from detect.api.evaluate import evaluate
 from detect.errors import UserError
 from detect.exporters.formats import Request, format_of
 from detect.exporters.graph import reference
 from detect.inference.engines import open_exported
 from detect.inference.openvino_runtime import OpenVINORuntime
 from detect.inference.predictor import Predictor
+from detect.ops.boxes import xyxy_to_xywh
 from detect.ops.image import write_image
+from detect.weights.files import write_safetensors
 
 WAYS = [("net.onnx", "onnx"), ("net.onnx", "openvino"), ("net.xml", "openvino")]
 
@@ -59,6 +62,35 @@ def test_a_file_for_many_images_at_once_gives_the_same(weights, request_on, squa
         export(tmp_path / name, weights, request_on(batch=batch))
     for file, engine in WAYS:
         assert_same(open_exported(tmp_path / file, engine, "f32")(squares, 0.3), expected)
+
+
+def test_exported_files_are_evaluated(files, weights, request_on, folder, tmp_path):
+    """Annotated is some of what PyTorch finds, so that AP is between 0 and 1."""
+    categories = [{"id": number + 5, "name": name} for number, name in enumerate(weights.names)]
+    predictor = Predictor(reference(weights, request_on()), min_score=0.25)
+    images = [{"id": n, "file_name": f"{n:03}.png", "width": 64, "height": 40} for n in range(6)]
+    annotations = [
+        {"image_id": image["id"], "category_id": categories[label]["id"], "bbox": xyxy_to_xywh(box)[0].tolist()}
+        for image in images
+        for found in [predictor(folder / image["file_name"])]
+        for box, label in list(zip(found.boxes, found.labels.tolist(), strict=True))[:7:2]
+    ]
+    content = {"images": images, "categories": categories}
+    content["annotations"] = [row | {"id": number} for number, row in enumerate(annotations)]
+    (tmp_path / "val.json").write_text(json.dumps(content))
+    write_safetensors(tmp_path / "net.safetensors", weights)
+
+    def evaluated(path, **options):
+        out = tmp_path / f"{path.suffix}-{options.get('engine')}"
+        on = {"images": folder, "annotations": tmp_path / "val.json", "out": out}
+        return evaluate(path, **on, precision="f32", **options)
+
+    expected = evaluated(tmp_path / "net.safetensors")
+    assert 0.1 < expected["AP"] < 0.9 and expected["images"] == 6
+    for file, engine in WAYS:
+        found = evaluated(files / file, engine=engine)
+        assert found["detections"] == pytest.approx(expected["detections"], abs=3)
+        assert found["AP"] == pytest.approx(expected["AP"], abs=0.02)
 
 
 def test_streams_keep_the_order(files, weights, request_on, squares):

@@ -18,7 +18,8 @@ from detect.config.schema import ClassifierSettings, Settings
 from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
-from detect.data.coco import CocoDataset, read_image_list
+from detect.data.coco import read_image_list
+from detect.data.dataset import Dataset
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
@@ -294,7 +295,7 @@ def coco(folder: Path) -> bytes:
 
 def read_set(path: Path) -> None:
     for bad_boxes in ("drop", "stop"):
-        dataset = CocoDataset(path, path.parent, bad_boxes=bad_boxes)
+        dataset = Dataset.of_coco(path, path.parent, bad_boxes=bad_boxes)
         dataset.ground_truth()
         for index in range(len(dataset)):
             sample = dataset.sample(index)

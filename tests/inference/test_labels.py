@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from detect.data.check_files import check_files
-from detect.data.coco import CocoDataset
+from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.inference.labels import label_files
 from detect.ops.image import write_image
@@ -81,7 +81,7 @@ def test_labels_are_coco_json_with_scores(photos, tmp_path):
 
 def test_our_own_data_set_reads_them_with_the_photos(photos, tmp_path):
     label(photos, tmp_path / "labels.json")
-    dataset = CocoDataset(tmp_path / "labels.json", photos)
+    dataset = Dataset.of_coco(tmp_path / "labels.json", photos)
     check_files(dataset.source, dataset.images)
     assert dataset.categories == CATEGORIES
     (note,) = dataset.notes
@@ -99,7 +99,7 @@ def test_an_image_turned_by_exif_is_labelled_upright(photos, tmp_path):
     exif[0x0112] = 6
     image.save(photos / "b.jpg", exif=exif)
     label(photos / "b.jpg", tmp_path / "labels.json")
-    assert CocoDataset(tmp_path / "labels.json", photos, bad_boxes="drop").sample(0).image.shape == (80, 60, 3)
+    assert Dataset.of_coco(tmp_path / "labels.json", photos, bad_boxes="drop").sample(0).image.shape == (80, 60, 3)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_names_are_relative_to_the_folder(photos, tmp_path, monkeypatch, source,
     content = json.loads(Path("labels.json").read_text())
     assert [image["file_name"] for image in content["images"]] == names
     assert summary["folder"] == folder
-    check_files(Path("labels.json"), CocoDataset("labels.json", summary["folder"]).images)
+    check_files(Path("labels.json"), Dataset.of_coco("labels.json", summary["folder"]).images)
 
 
 def test_what_cannot_be_labelled_is_one_sentence_each_and_the_others_are_labelled(photos, tmp_path):
@@ -134,7 +134,7 @@ def test_what_cannot_be_labelled_is_one_sentence_each_and_the_others_are_labelle
         "not a readable image (image file is truncated); remove it or save it again",
     ]
     assert warned == [f"error: {sentence}" for sentence in summary["errors"]]
-    assert summary["images"] == 2 and len(CocoDataset(tmp_path / "labels.json", photos)) == 2
+    assert summary["images"] == 2 and len(Dataset.of_coco(tmp_path / "labels.json", photos)) == 2
 
 
 def test_links_that_lead_out_of_the_folder_are_left_out_and_those_within_are_labelled(photos, tmp_path):
@@ -149,7 +149,7 @@ def test_links_that_lead_out_of_the_folder_are_left_out_and_those_within_are_lab
         folder = summary["folder"]
         sentences = [f"{folder}/b.jpg: is a link to a file outside {folder}; copy the file there"]
         assert summary["errors"][:1] == sentences and len(summary["errors"]) == count
-        dataset = CocoDataset(tmp_path / "labels.json", folder)
+        dataset = Dataset.of_coco(tmp_path / "labels.json", folder)
         check_files(dataset.source, dataset.images)
         assert {"a.png", "c.jpg"} <= {image.path.name for image in dataset.images}
     with pytest.raises(UserError, match=r"b\.jpg: is a link to a file outside .*photos; copy the file there"):
@@ -238,4 +238,4 @@ def test_ctrl_c_leaves_the_labels_found_so_far(photos, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         label_files(Finder(interrupt_at=2), CATEGORIES, photos, tmp_path / "labels.json", log=lines.append)
     assert lines[-1] == f"interrupted after 2 of 3 images; their labels are in {tmp_path / 'labels.json'}"
-    assert len(CocoDataset(tmp_path / "labels.json", photos)) == 2
+    assert len(Dataset.of_coco(tmp_path / "labels.json", photos)) == 2

@@ -1,0 +1,161 @@
+"""The images of one split with their boxes, whatever format they were read from: what training learns and is told."""
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from detect.data.coco_json import CocoReader
+from detect.data.detection import DetectionData
+from detect.data.formats import open_split
+from detect.data.reader import Reader
+from detect.data.records import ImageRecord
+from detect.errors import UserError
+from detect.files import printable
+from detect.ops.boxes import xywh_to_xyxy
+
+if TYPE_CHECKING:
+    from detect.config.schema import DataSettings
+
+
+class Dataset(DetectionData):
+    """The images of one split, in the order of their ids.
+
+    Category ids are the files' own, whatever they are; label k is the k-th of them in ascending order. A box with a
+    `score` was found by a detector (`detect label` writes such files): it is an object from the score `learn` on, an
+    ignore region from `ignore` on, and left out below. Crowds are ignore regions too.
+
+    Attributes: see `DetectionData`; the notes tell of boxes that were cut or dropped, and of ignore regions.
+
+    Args:
+        reader: of the split, not read yet.
+        bad_boxes: "stop" or "drop", what a box does that nothing can be learned from.
+        learn, ignore: scores, 0..1.
+        weighted: boxes with a score count by it.
+
+    Raises:
+        UserError: an annotation cannot be used.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        bad_boxes: str = "stop",
+        learn: float = 0.5,
+        ignore: float = 0.2,
+        weighted: bool = False,
+    ) -> None:
+        self.source = reader.source
+        self.notes = []
+        self._read(reader, bad_boxes)
+        reader.release()
+        self.categories = reader.categories
+        self._annotations, self._image_ids = reader.annotations, reader.images.ids
+        self._weights = self._weigh(reader.bad, learn, ignore, weighted)
+        self._place_boxes(reader)
+        self.images = reader.images.take(np.argsort(self._image_ids, kind="stable"))
+        self._note_twins()
+
+    @classmethod
+    def of_split(cls, data: "DataSettings", split: str) -> "Dataset":
+        """The split `split` of the data that `DataSettings` describe.  Raises UserError."""
+        pseudo = data.pseudo
+        return cls(open_split(data, split), data.bad_boxes, pseudo.learn, pseudo.ignore, pseudo.weighted)
+
+    @classmethod
+    def of_coco(cls, annotations: str | PathLike[str], images: str | PathLike[str], **options: Any) -> "Dataset":
+        """Of a COCO JSON file and a folder of images; `options` as of the class.  Raises UserError."""
+        return cls(CocoReader.of_file(Path(annotations), Path(images)), **options)
+
+    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+        """See `DetectionData`. The boxes are those of the file: uncut, bad ones and crowds among them.
+
+        Boxes with a score are objects, crowds (which COCO's evaluation ignores) or left out, as in training. Image and
+        category ids stay. Annotations are numbered anew from 1: COCOeval takes an id of 0, which several labelling
+        tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing, the box's
+        area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
+
+        """
+        category_ids, image_ids = [category["id"] for category in self.categories], self._image_ids.tolist()
+        told = self._weights >= 0
+        places, labels, boxes, areas, _, _ = (column[told].tolist() for column in self._annotations)
+        crowds = (self._weights[told] == 0).tolist()
+        rows = zip(places, labels, boxes, areas, crowds, strict=True)
+        annotations = [
+            {
+                "id": number, "image_id": image_ids[place], "category_id": category_ids[label],
+                "bbox": box, "area": area, "iscrowd": int(is_crowd),
+            }
+            for number, (place, label, box, area, is_crowd) in enumerate(rows, 1)
+        ]  # fmt: skip
+        sizes = zip(self.images.ids.tolist(), self.images.sizes.tolist(), strict=True)
+        images = [{"id": image_id, "width": width, "height": height} for image_id, (width, height) in sizes]
+        return {"images": images, "categories": self.categories, "annotations": annotations}
+
+    def _read(self, reader: Reader, bad_boxes: str) -> None:
+        """Raise the first fault as a UserError, or note how many bad boxes are dropped."""
+        bad = []
+        for fault in reader.faults():
+            if not fault.is_bad_box:
+                raise UserError(reader.message(fault))
+            bad.append(fault)
+        if bad and bad_boxes == "stop":
+            more = f" (and {len(bad) - 1} more like it)" if len(bad) > 1 else ""
+            raise UserError(f"{reader.message(bad[0])}{more}; remove it, or set data.bad_boxes=drop")
+        if bad:
+            first = reader.message(bad[0]).removeprefix(f"{printable(self.source)}: ")
+            self.notes.append(f"{self.source}: dropped {len(bad)} bad boxes, the first: {first}")
+        self.notes += reader.notes
+
+    def _weigh(self, bad: np.ndarray, learn: float, ignore: float, weighted: bool) -> np.ndarray:
+        """The weight of each annotation, float32 [n] as of a `Sample`; -1: it is left out. `bad` ones are not noted."""
+        scores, crowds = self._annotations.scores, self._annotations.crowds
+        weights = np.where(np.isnan(scores) | (scores >= learn), 1.0, np.where(scores >= ignore, 0.0, -1.0))
+        if weighted:
+            weights = np.where(scores >= learn, scores, weights)
+        weights[crowds] = 0
+        scored = weights[~np.isnan(scores) & ~crowds & ~bad]
+        if len(scored):
+            self.notes.append(
+                f"{self.source}: of {len(scored)} boxes with a score, {(scored > 0).sum()} are learned (from {learn:g}"
+                f" on{', by their score' if weighted else ''}), {(scored == 0).sum()} are ignore regions (from "
+                f"{ignore:g} on), {(scored < 0).sum()} are left out"
+            )
+        if crowds.any():
+            self.notes.append(f"{self.source}: {crowds.sum()} crowds are ignore regions")
+        return weights.astype(np.float32)
+
+    def _place_boxes(self, reader: Reader) -> None:
+        """Give every image its boxes, cut at its borders; bad ones and those without a weight are left out."""
+        rows = np.flatnonzero((self._weights >= 0) & ~reader.bad)
+        places, labels, boxes, *_ = (column[rows] for column in reader.annotations)
+        weights, limits = self._weights[rows], reader.images.sizes[places]
+        beyond = np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - limits).max(axis=1)
+        cut = int(((beyond > 1) & (weights > 0)).sum())
+        if cut:
+            self.notes.append(f"{self.source}: cut {cut} boxes that reach beyond their image")
+        boxes = np.clip(xywh_to_xyxy(boxes), 0, np.tile(limits, 2).astype(np.float32))
+        has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # crowds may be anything
+        reader.images.place_boxes(*(column[has_extent] for column in (places, boxes, labels, weights)))
+
+    def _note_twins(self) -> None:
+        """Note the files that several records name, each with boxes of its own."""
+        first: dict[str, int] = {}
+        twins = []
+        for index, path in enumerate(self.images.paths):
+            other = first.setdefault(path, index)
+            if index != other and not _same_boxes(self.images[index], self.images[other]):
+                twins.append((self.images[other], self.images[index]))
+        if twins:
+            one, other_one = twins[0]
+            self.notes.append(
+                f"{self.source}: {len(twins)} images are listed twice with other boxes, so that each is background "
+                f"where the other has objects; the first: {one.path.name}, ids {one.id} and {other_one.id}; list it "
+                "once"
+            )
+
+
+def _same_boxes(one: ImageRecord, other: ImageRecord) -> bool:
+    rows = (np.column_stack([image.boxes, image.labels, image.weights]).tolist() for image in (one, other))
+    return sorted(next(rows)) == sorted(next(rows))

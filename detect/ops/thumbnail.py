@@ -1,0 +1,27 @@
+"""Small grey copies of image files, decoded no larger than they need to be."""
+
+import os
+
+import numpy as np
+from PIL import Image
+
+from detect.ops.image import MAX_PIXELS, ORIENTATION, TURNS, open_image, opened, to_rgb, too_large
+
+
+def read_thumbnail(path: str | os.PathLike[str], side: int) -> np.ndarray:
+    """The upright image stretched to a grey square, uint8 [side, side].
+
+    Raises:
+        UserError: as `detect.ops.image.read_image`.
+    """
+    with opened(path) as file:
+        image = open_image(file)
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise too_large(path, f"{width}x{height} px")
+        if image.mode not in ("L", "RGB"):
+            image = Image.fromarray(to_rgb(image, path)[0])
+        image.draft("L", (2 * side, 2 * side))  # a JPEG is decoded at an eighth of its size
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+        small = image.convert("L").resize((side, side), Image.Resampling.BOX)
+        return np.asarray(small if turn is None else small.transpose(turn))

@@ -1,0 +1,200 @@
+"""The source that is watched: read without end, detected in, and its newest frame handed to whoever looks."""
+
+import json
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from detect.errors import UserError
+from detect.inference.result import Result
+from detect.inference.sources import Frame, Item, read_frames
+from detect.ops.nms import Candidates
+from detect.serve.engine import Busy, Found, SharedEngine
+from detect.serve.history import History
+
+LONGEST_SIDE = 1280  # px of what viewers get
+JPEG_QUALITY = 80
+MEASURED = 30  # frames that speed and delay are a mean of
+PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # s before a lost source is tried again, the last of them for ever
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """A frame with what was found in it; all detections that the engine gives, also the unlikely ones."""
+
+    result: Result
+    number: int  # of the frames detected in so far
+    when: float  # Unix time it was done, s
+
+    @cached_property
+    def jpeg(self) -> bytes:
+        """The frame without boxes, small enough to be sent."""
+        return encoded(self.result.image)
+
+    @cached_property
+    def message(self) -> bytes:
+        """What a viewer gets: the length of a JSON text in four bytes, the text, and the JPEG.
+
+        The text's `detections` are [left, top, right, bottom, score, label] in px of the frame, best first.
+        """
+        height, width = self.result.image.shape[:2]
+        rows = zip(self.result.boxes.tolist(), self.result.scores.tolist(), self.result.labels.tolist(), strict=True)
+        text = json.dumps(
+            {
+                "number": self.number,
+                "time": self.when,
+                "width": width,
+                "height": height,
+                "detections": [[*(round(x, 1) for x in box), round(score, 4), label] for box, score, label in rows],
+            }
+        ).encode()
+        return struct.pack(">I", len(text)) + text + self.jpeg
+
+
+class Watch:
+    """Detects in a source in a thread of its own, for as long as it takes: a file is played again and again, at its own
+    speed, a live source is tried again when it is lost.
+
+    Args:
+        item: the source, from `detect.inference.sources.find_items`.
+        engine: shared with others.
+        min_score: what counts in `history`; viewers get all that the engine finds.
+        publish: called with each `Shot`, in the thread.
+        has_viewers: whether somebody looks, so that it is worth the work to encode a frame.
+        log: called with a sentence when the source is lost, and when it is back.
+    """
+
+    def __init__(
+        self,
+        item: Item,
+        engine: SharedEngine,
+        min_score: float,
+        publish: Callable[[Shot], object],
+        has_viewers: Callable[[], bool],
+        log: Callable[[str], object],
+    ) -> None:
+        self.item, self.history = item, History()
+        self.state = "starting"  # then "running", "lost" and "running" again
+        self.frames = self.dropped = 0
+        self.latest: Shot | None = None
+        self._engine, self._min_score = engine, min_score
+        self._publish, self._has_viewers, self._log = publish, has_viewers, log
+        self._done: deque[float] = deque(maxlen=MEASURED)  # when the last frames were done
+        self._delays: deque[float] = deque(maxlen=MEASURED)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"watch {item.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a silent source may hold it longer, it ends with the process."""
+        self._stop.set()
+        self._thread.join(timeout=2)
+
+    @property
+    def fps(self) -> float:
+        """Frames that are detected in a second, of late."""
+        times = list(self._done)
+        if len(times) < 2 or time.monotonic() - times[-1] > 5:
+            return 0.0
+        return (len(times) - 1) / max(times[-1] - times[0], 1e-6)
+
+    @property
+    def latency(self) -> float:
+        """Mean s between a frame's arrival and its detections, of late."""
+        delays = list(self._delays)
+        return sum(delays) / len(delays) if delays else 0.0
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            before = self.frames
+            try:
+                self._play()
+            except Exception as error:
+                self.state = "lost"
+                if not isinstance(error, UserError):
+                    raise
+                if self.frames > before or not failures:
+                    self._log(f"{error}; trying again")
+                failures = 0 if self.frames > before else failures + 1
+                self._stop.wait(PAUSES[min(failures, len(PAUSES) - 1)])
+
+    def _play(self) -> None:
+        """Detect in the source until it ends.  Raises UserError: it is lost, or the detector's weights are broken."""
+        dropped = 0
+        with closing(read_frames([self.item])) as frames:
+            for frame, arrived in self._in_time(frames):
+                found = self._detect(frame.image)
+                if self._stop.is_set():
+                    return
+                self.dropped += frame.dropped - dropped
+                dropped = frame.dropped
+                if found is not None:
+                    self._tell(frame, found.detections, arrived)
+
+    def _in_time(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:
+        """Each frame and when it arrived (`time.monotonic`); those of a file come at the file's own speed.
+
+        A live frame's `time` counts from the first one's arrival, which is not later than any frame's reading says.
+        """
+        offset = float("inf")
+        for frame in frames:
+            now = time.monotonic()
+            if frame.time is None or frame.medium == "image":
+                yield frame, now
+                self._stop.wait(1.0)
+            elif frame.medium == "live":
+                offset = min(offset, now - frame.time)
+                yield frame, offset + frame.time
+            else:
+                offset = now if offset == float("inf") else offset
+                self._stop.wait(max(offset + frame.time - now, 0))
+                yield frame, time.monotonic()
+
+    def _detect(self, image: np.ndarray) -> Found | None:
+        """What is found, or None where there is no room in the line or the engine closes."""
+        try:
+            return self._engine.submit(image).result()
+        except (Busy, CancelledError, RuntimeError):
+            self._stop.wait(0.05)
+            return None
+
+    def _tell(self, frame: Frame, found: Candidates, arrived: float) -> None:
+        now, when = time.monotonic(), time.time()
+        self._done.append(now)
+        self._delays.append(now - arrived)
+        self.frames += 1
+        if self.state == "lost":
+            self._log(f"{self.item.name}: is back")
+        self.state = "running"
+        result = Result(found.boxes, found.scores, found.labels, self._engine.detector.names, frame)
+        sure = result.filter(min_score=self._min_score)
+        self.history.add(when, sure.counts())
+        if self.history.wants_still(when, len(sure)):
+            self.history.keep_still(when, len(sure), encoded(sure.plot()))
+        self.latest = Shot(result, self.frames, when)
+        if self._has_viewers():
+            _ = self.latest.message  # encoded here, once for all of them
+        self._publish(self.latest)
+
+
+def encoded(image: np.ndarray) -> bytes:
+    """uint8 RGB [height, width, 3] as a JPEG whose long side is at most `LONGEST_SIDE`."""
+    height, width = image.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale < 1:
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return data.tobytes()
