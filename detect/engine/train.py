@@ -14,11 +14,11 @@ from detect.config.check import error_at
 from detect.data.loader import loader_failure
 from detect.data.shared_memory import check_shared_memory
 from detect.engine.average import WeightAverage
-from detect.engine.dry_run import check_memory, check_precision, dry_run, fitting_batch, largest_size
+from detect.engine.dry_run import DryRun
 from detect.engine.freeze import freeze
 from detect.engine.log import Pace, TrainingLog, note
-from detect.engine.memory import advice, is_out_of_memory, keep_freed_memory
-from detect.engine.optimizer import KEPT, make_optimizer, moments, set_lr, set_moments
+from detect.engine.memory import is_out_of_memory, keep_freed_memory
+from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
@@ -71,8 +71,9 @@ class Trainer:
         self._by_name("train.freeze", lambda: freeze(self.network, train.freeze))
         self.optimizer = self._by_name("train.lr_scale", lambda: make_optimizer(self.network, train))
         self.precision = autocast_dtype(train.precision, self.device)
+        self.dry_run = DryRun(task, self.network, self.losses, self.device)
         if train.batch == "auto":
-            train.batch = fitting_batch(task, self.network, self.losses, self.device)
+            train.batch = self.dry_run.fitting_batch()
             check_shared_memory(self.settings)
         self.schedule = Schedule(train, len(task.train_set))
         self.average = None
@@ -122,7 +123,9 @@ class Trainer:
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         if self.step == 0:
-            self._try()
+            if self.precision is not torch.float32:
+                self.note(self.dry_run.compare_precision(str(self.precision).split(".")[-1]))
+            self.dry_run.run(self.scaler)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
@@ -150,7 +153,7 @@ class Trainer:
                 stops.clear()  # nothing is left to stop
         except (RuntimeError, MemoryError) as error:
             if is_out_of_memory(error):
-                raise self._out_of_memory(f"step {self.step + 1}") from error
+                raise self.dry_run.out_of_memory(f"step {self.step + 1}") from error
             if failure := loader_failure(error):
                 raise failure from error
             raise
@@ -220,29 +223,6 @@ class Trainer:
             f"step {self.step + 1}: the {what} is not finite{others}; lr {lr:g}, image ids "
             f"{' '.join(map(str, image_ids))}; the last checkpoint in {self.folder} is good, if one was written; "
             "lowering train.lr or setting train.clip_norm usually helps"
-        )
-
-    # ---- before the first step ------------------------------------------------------------------------------------
-
-    def _try(self) -> None:
-        """One step and one evaluation at their largest, which change nothing.  Raises UserError."""
-        try:
-            check_memory(self.task, self.network, self.losses, self.device)
-            if self.precision is not torch.float32:
-                exact, name = lambda batch: self.losses(batch, exactly=True), self.settings.train.precision
-                self.note(check_precision(self.task, self.network, self.losses, exact, self.device, name))
-            kept = len(KEPT[self.settings.train.optimizer])
-            dry_run(self.task, self.network, self.losses, self.scaler, self.device, kept)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise self._out_of_memory("tried before the first step") from error
-
-    def _out_of_memory(self, when: str) -> UserError:
-        train = self.settings.train
-        return UserError(
-            f"{when}: out of memory with {train.batch // train.accumulate} images of up to "
-            f"{largest_size(self.settings)} px at a time; {advice(self.settings, self.network.stride)}"
         )
 
     # ---- evaluating and keeping -----------------------------------------------------------------------------------

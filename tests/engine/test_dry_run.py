@@ -36,7 +36,7 @@ def test_nothing_is_left_of_it(squares, tmp_path, monkeypatch):  # noqa: F811
         return read_checkpoint(folder / "last.pt")
 
     tried = run("tried")
-    monkeypatch.setattr(Trainer, "_try", lambda self: None)
+    monkeypatch.setattr(dry_run.DryRun, "run", lambda *_: None)
     not_tried = run("not tried")
     assert_same(tried, not_tried)
     assert torch.equal(tried["random"]["cpu"], not_tried["random"]["cpu"])
@@ -50,7 +50,7 @@ def test_it_is_as_large_as_any_step_and_evaluation(squares, tmp_path):  # noqa: 
     loss = trainer.task.loss
     trainer.task.loss = lambda outputs, batch: seen.append(batch) or loss(outputs, batch)
     trainer.task.evaluate_batch = lambda *_: seen.append("evaluated")
-    trainer._try()
+    trainer.dry_run.run(trainer.scaler)
     *_, largest, evaluated = seen
     assert evaluated == "evaluated" and largest.images.shape == (3, 3, 96, 96)
     most = max(len(image.boxes) for image in trainer.task.train_set.images)
@@ -113,7 +113,7 @@ def test_each_advice_is_a_setting_that_can_be_used(input_settings, train, expect
 
 def test_a_step_that_the_cpu_has_no_memory_for_is_refused_before_it_is_killed(squares, tmp_path, monkeypatch):  # noqa: F811
     trainer = Trainer(DetectionTask(settings_of(squares, batch=4)), tmp_path)
-    each = dry_run._bytes_per_image(*parts_of(trainer))
+    each = trainer.dry_run.bytes_per_image()
     monkeypatch.setattr(dry_run, "available", lambda _: int(each * 1.5))
     message = (
         r"^4 images of up to 64 px at a time take about 0\.00 GB of memory, and 0\.00 GB are there; "
@@ -126,7 +126,7 @@ def test_a_step_that_the_cpu_has_no_memory_for_is_refused_before_it_is_killed(sq
 @pytest.mark.parametrize(("there", "batch"), [(1e12, 8), (6.1, 4), (3.9, 2)])
 def test_batch_auto_takes_the_power_of_two_that_fits(squares, tmp_path, monkeypatch, there, batch):  # noqa: F811
     """`there`: memory, in images; 80% of it count, and there are 8 images."""
-    each = dry_run._bytes_per_image(*parts_of(Trainer(DetectionTask(settings_of(squares)), tmp_path)))
+    each = Trainer(DetectionTask(settings_of(squares)), tmp_path).dry_run.bytes_per_image()
     monkeypatch.setattr(dry_run, "available", lambda _: int(there * each))
     settings = settings_of(squares, batch="auto", steps=1)
     trainer = trained(settings, tmp_path / "run")
@@ -134,10 +134,6 @@ def test_batch_auto_takes_the_power_of_two_that_fits(squares, tmp_path, monkeypa
     assert read_checkpoint(tmp_path / "run" / "last.pt")["config"]["train"]["batch"] == batch
     same = trained(settings_of(squares, batch=batch, steps=1), tmp_path / "same")
     assert_same(trainer.network.state_dict(), same.network.state_dict())
-
-
-def parts_of(trainer):
-    return trainer.task, trainer.network, trainer.losses, CPU
 
 
 def test_batch_auto_without_room_is_a_sentence(squares, tmp_path, monkeypatch):  # noqa: F811
@@ -195,7 +191,7 @@ def test_bf16_trains_near_to_fp32_and_says_so(squares, tmp_path):  # noqa: F811
     rows = [run.history[-1] for run in runs]
     assert rows[0]["obj"] == pytest.approx(rows[1]["obj"], rel=0.02) and rows[0]["obj"] != rows[1]["obj"]
     assert all(value.dtype == torch.float32 for value in runs[1].network.parameters())
-    assert "bf16: the loss of a made-up batch is" in (tmp_path / "bf16" / "log.txt").read_text()
+    assert "bfloat16: the loss of a made-up batch is" in (tmp_path / "bf16" / "log.txt").read_text()
     assert "fp32" not in (tmp_path / "fp32" / "log.txt").read_text()
 
 
@@ -217,7 +213,7 @@ def test_a_loss_that_16_bits_make_another_is_refused(squares, tmp_path, factor):
 
     trainer.task.loss = spoilt
     with pytest.raises(
-        UserError, match=r"train.precision: the loss of the first step is .* in bf16 and .* in fp32; set"
+        UserError, match=r"train.precision: the loss of the first step is .* in bfloat16 and .* in fp32; set"
     ):
         trainer.run()
 
