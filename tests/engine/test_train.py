@@ -536,6 +536,15 @@ def test_files_of_every_set_are_looked_at_before_the_first_step(squares, tmp_pat
         DetectionTask(config.from_dict(config.to_dict(settings_of(squares)) | {"data": sets}))
 
 
+def test_class_balance_weighs_by_the_boxes_of_the_training_set(squares, tmp_path):
+    settings = settings_of(squares, loss={"class_balance": 1})
+    task = Trainer(DetectionTask(settings), tmp_path).task
+    counts = [sum((image.labels == k).sum() for image in task.train_set.images) for k in range(3)]
+    assert counts == [5, 2, 0]
+    assert_close(task.yolo_loss.class_weights, torch.tensor([7 / 2 / 5, 7 / 2 / 2, 1.0]))
+    assert Trainer(DetectionTask(settings_of(squares)), tmp_path).task.yolo_loss.class_weights is None
+
+
 def test_fp16_needs_cuda(squares, tmp_path):
     with pytest.raises(UserError, match=r"train\.precision: fp16 needs a CUDA device"):
         Trainer(DetectionTask(settings_of(squares, precision="fp16")), tmp_path)

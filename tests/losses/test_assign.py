@@ -255,6 +255,24 @@ def test_every_object_of_some_size_is_learned_and_within_reach(name):
     assert (away <= (found.boxes[:, 2:] - found.boxes[:, :2]) / 2 + cells.stride[found.prediction, None] * 2.5).all()
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_descending_finds_the_objects_and_nothing_else(name):
+    """The raw maps themselves are trained."""
+    head, raw = head_of(), random_raw(batch=1, spread=0.1)
+    boxes = torch.tensor([[4.0, 4.0, 20.0, 18.0], [40.0, 30.0, 62.0, 58.0], [70.0, 5.0, 92.0, 24.0]])
+    labels = torch.tensor([0, 1, 2])
+    loss, optimizer = YOLOLoss(head, box="ciou", assign={"name": name}), torch.optim.Adam(raw, lr=0.1)
+    for _ in range(120):
+        optimizer.zero_grad()
+        sum(loss(raw, [boxes], [labels]).values()).backward()
+        optimizer.step()
+    found, scores = (values[0].detach() for values in head.decode(raw))
+    sure, label = scores.max(1)
+    overlap, nearest = box_iou(found[sure > 0.5], boxes).max(1)
+    assert (label[sure > 0.5] == labels[nearest]).all() and (overlap > 0.5).all()
+    assert all(overlap[nearest == i].max() > 0.9 for i in range(3))
+
+
 @pytest.mark.parametrize(
     ("spec", "option", "sentence"),
     [
