@@ -122,6 +122,7 @@ class Trainer:
             Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
+        keep_freed_memory()
         if self.step == 0:
             if self.precision is not torch.float32:
                 self.note(self.dry_run.compare_precision(str(self.precision).split(".")[-1]))
@@ -129,7 +130,6 @@ class Trainer:
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
-        keep_freed_memory()
         try:
             with held() as stops:
                 if self.step == 0:
