@@ -41,6 +41,7 @@ TRAIN = [
     "torchvision",
     "pycocotools>=2.0.8",
     "albumentations>=2.0.8,<2.1",
+    "matplotlib",  # the figures of a run
     "safetensors",
     "pooch",
     "requests",  # what pooch fetches with; fetch.py tells its errors
@@ -60,7 +61,7 @@ EXTRAS = {
     "serve": SERVE,
     "demo": [*TRAIN, "scikit-image"],
     "timm": ["timm>=1.0"],
-    "plot": ["matplotlib"],
+    "log": ["tensorboard"],
     "supervision": ["supervision"],
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
@@ -76,7 +77,7 @@ EXTRAS = {
         "types-PyYAML",
         "types-tqdm",
         "timm>=1.0",
-        "matplotlib",
+        "tensorboard",
         "supervision",
         "opencv-python<5",
         "opencv-python-headless<5",
@@ -92,7 +93,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["detect", "detect.*"]),
-    package_data={"detect": ["py.typed", "serve/page/*"]},
+    package_data={"detect": ["py.typed", "report/page.html", "serve/page/*"]},
     cmdclass={"build_py": BuildWithWeights},
     # what running exported files takes, beside an engine; everything else is an extra
     install_requires=[

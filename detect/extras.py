@@ -15,7 +15,8 @@ EXTRAS = {
     "onnx": "export",
     "onnxscript": "export",
     "nncf": "export",
-    "matplotlib": "plot",
+    "matplotlib": "train",
+    "tensorboard": "log",
     "starlette": "serve",
     "uvicorn": "serve",
 }

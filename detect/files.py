@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import secrets
 import unicodedata
 from codecs import getincrementaldecoder
@@ -18,6 +19,8 @@ TEMPORARY = ".writing-"  # how the names of files in the making begin; theirs ar
 MAX_NAME_BYTES = 255  # of a file or folder; more is refused by the file systems in use
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # how Unicode turns the order of letters
 CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
+CREDENTIALS = re.compile(r":(?!\\).*@")  # of an address; "C:\\" is a drive
+SECRET = re.compile(r"(?i)((?:passw|pwd|token|secret)\w*=).*")
 MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
 
 
@@ -133,6 +136,11 @@ def printable(name: object) -> str:
     return text if text.isprintable() else "".join(ascii(c)[1:-1] if _steers(c) else c for c in text)
 
 
+def hidden(path: object) -> str:
+    """What was given as a path, without the password in it if it is an address that was mistyped (`rtsp:/me:...@h`)."""
+    return SECRET.sub(r"\1...", CREDENTIALS.sub(":...@", str(path)))
+
+
 def _steers(c: str) -> bool:
     """Whether a terminal would not show the character but obey it: controls, line ends, changes of direction."""
     return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(c) in DIRECTIONS
@@ -166,7 +174,8 @@ def missing(path: str | os.PathLike[str], names: Collection[str] = ()) -> UserEr
     while not os.path.isdir(wrong.parent):  # the first part of the path that is wrong
         wrong = wrong.parent
     hint = nearest_file(wrong) or _nearest_of(path, names) or "; check the path"
-    return UserError(f"{printable(path)}: no such file or folder (tried {printable(Path(path).absolute())}){hint}")
+    given, tried = printable(hidden(path)), printable(hidden(Path(path).absolute()))
+    return UserError(f"{given}: no such file or folder (tried {tried}){hint}")
 
 
 def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
@@ -176,7 +185,7 @@ def cannot_read(path: str | os.PathLike[str], error: OSError) -> UserError:
     return UserError(f"{printable(path)}: cannot be read ({error.strerror}); check the file and its permissions")
 
 
-def cannot_write(path: str | os.PathLike[str], error: Exception) -> UserError:
+def cannot_write(path: str | os.PathLike[str], error: BaseException) -> UserError:
     """The `UserError` for a file that cannot be written."""
     reason = getattr(error, "strerror", None) or str(error).split("\n")[0]
     return UserError(

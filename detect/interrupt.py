@@ -37,17 +37,51 @@ def held() -> Iterator[list[int]]:
 
     Yields the list of those that came. A second Ctrl-C interrupts at once.
     """
-    came: list[int] = []
+    came = _Held()
 
     def hold(number: int) -> None:
-        if came:
-            _interrupt(number)
         came.append(number)
+        if came.is_heard or len(came) > 1:
+            _interrupt(number)
 
-    with _handled(hold):
-        yield came
+    _blocks.append(came)
+    try:
+        with _handled(hold):
+            yield came
+    finally:
+        _blocks.pop()
     if came:
         signal.raise_signal(came[0])
+
+
+@contextmanager
+def heard() -> Iterator[None]:
+    """A block within a `held` one that a signal interrupts at once: one that waits, perhaps for ever."""
+    block = _blocks[-1] if _blocks else _Held()
+    block.is_heard = True
+    try:
+        let_through()
+        yield
+    finally:
+        block.is_heard = False
+
+
+class _Held(list[int]):
+    """The numbers of the signals that came in a `held` block."""
+
+    is_heard = False  # whether the next one interrupts
+
+
+_blocks: list[_Held] = []  # the `held` blocks that are open, the innermost last
+
+
+def let_through() -> None:
+    """Raise `KeyboardInterrupt` if a signal waits for the end of the `held` block around.
+
+    To be called now and then where nothing is done but waiting, perhaps for ever.
+    """
+    if _blocks and _blocks[-1]:
+        _interrupt(_blocks[-1][0])
 
 
 def status_of(interrupt: KeyboardInterrupt) -> int:

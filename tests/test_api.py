@@ -1,5 +1,6 @@
 """The two ways in for programs: `load` a detector and predict, `build` one."""
 
+import dataclasses
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from torch.testing import assert_close
 
 import detect
 from detect import config
+from detect.inference.thresholds import Thresholds
 from detect.ops.image import write_image
-from detect.weights.files import Weights, write_checkpoint, write_safetensors
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, write_safetensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -130,6 +133,26 @@ def test_a_checkpoint_and_a_run_folder_load_too(model, loaded, image, tmp_path):
     expected = model(image)
     for source in (tmp_path / "best.pt", tmp_path):
         assert_same(detect.load(source, min_score=0.1)(image), expected)
+
+
+def test_thresholds_that_are_kept_are_taken_for_auto(loaded, weights, image, tmp_path):
+    thresholds = Thresholds((0.1, 0.9, 0.35), 0.5, "9 images of val.json")
+    state = {"config": config.to_dict(loaded.settings), "categories": CATEGORIES, "model": loaded.network.state_dict()}
+    write_checkpoint(tmp_path / "best.pt", state | {"thresholds": thresholds.to_dict()})
+    write_safetensors(tmp_path / "kept.safetensors", dataclasses.replace(loaded, thresholds=thresholds))
+    whole = detect.load(weights, min_score=0.1, per_class=True, max_detections=10_000)(image)
+    expected = [i for i, (_, score, name) in enumerate(whole) if score > thresholds.scores[NAMES.index(name)]]
+    assert 0 < len(expected) < len(whole)
+    for path in (tmp_path / "best.pt", tmp_path / "kept.safetensors"):
+        model = detect.load(path, min_score="auto", per_class=True, max_detections=10_000)
+        assert model.min_score == thresholds.scores
+        np.testing.assert_array_equal(model(image).boxes, whole.boxes[expected])
+        assert detect.load(path).min_score == 0.25
+
+
+def test_auto_without_thresholds_is_one_sentence(weights):
+    with pytest.raises(detect.UserError, match=r"^auto: these weights keep no thresholds; evaluate them .* or give a"):
+        detect.load(weights, min_score="auto")
 
 
 def test_arguments_of_load_are_heard(weights, image):

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from detect.errors import UserError
-from detect.files import missing, name_problem, new_folder, printable, replacing, shortened, write_text
+from detect.files import hidden, missing, name_problem, new_folder, printable, replacing, shortened, write_text
 
 LONG = "0" + "長" * 83 + ".jpg"  # 254 bytes
 
@@ -75,3 +75,22 @@ def test_only_control_characters_and_lengths_are_wrong_in_names():
     assert name_problem("x" * 256) == "has a part of more than 255 bytes"
     assert name_problem("長" * 86) == "has a part of more than 255 bytes"
     assert name_problem(None) == "is no text" and name_problem(" \u3000") == "is empty"
+
+
+@pytest.mark.parametrize(
+    "address, shown",
+    [
+        ("rtsp:/us:S3c@h", "rtsp:...@h"),
+        ("rtsp:us:S/3@c@h/1", "rtsp:...@h/1"),
+        ("//us:S3c@h/1", "//us:...@h/1"),
+        ("us:S3c@h", "us:...@h"),
+        ("rtsp//us:S3c@h", "rtsp//us:...@h"),
+        ("rtsp:/h/user=a&password=S3c", "rtsp:/h/user=a&password=..."),
+        (r"C:\me@home\a.jpg", r"C:\me@home\a.jpg"),
+        ("runs/lr=0.1/a@2x.png", "runs/lr=0.1/a@2x.png"),
+    ],
+)
+def test_a_mistyped_address_is_told_without_its_password(address, shown):
+    assert hidden(address) == shown
+    assert str(missing(address)).startswith(f"{shown}: no such file or folder (tried ")
+    assert "S3c" not in str(missing(address)) and "S/3" not in str(missing(address))

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from detect.interrupt import STOPS, held, status_of, stop_interrupts
+from detect.interrupt import STOPS, held, let_through, status_of, stop_interrupts
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,19 @@ def test_a_held_signal_comes_at_the_end_of_the_block(number):
         signal.raise_signal(number)
         done.append(list(came))
     assert done == [[number]] and caught.value.args == (number,)
+
+
+def test_a_held_signal_is_let_through_where_one_only_waits():
+    let_through()
+    with pytest.raises(KeyboardInterrupt) as caught, held():
+        let_through()
+        signal.raise_signal(signal.SIGTERM)
+        with held():
+            let_through()  # that block has none
+        let_through()
+        pytest.fail("it was not let through")
+    assert caught.value.args == (signal.SIGTERM,)
+    let_through()
 
 
 def test_a_second_ctrl_c_interrupts_a_held_block():

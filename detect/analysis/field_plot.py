@@ -1,4 +1,4 @@
-"""Fields of view as an image: a row per detector, a column per stride (extra `plot`)."""
+"""Fields of view as an image: a row per detector, a column per stride."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch.nn.functional as F
 
 from detect.analysis.field_of_view import Field, Measured
-from detect.analysis.plots import new_figure, write_figure
 from detect.errors import UserError
+from detect.report.figures import new_figure, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,5 @@
-"""The CSPNet paper's Fig. 7 and Fig. 8, drawn from what our models count (extra `plot`)."""
+"""The CSPNet paper's Fig. 7 and Fig. 8, drawn from what our models count."""
 
-import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from detect.analysis.paper import EFM_SAM, PRN, Published
 from detect.analysis.profile import Profile, profile
 from detect.errors import UserError
-from detect.files import replacing
+from detect.report.figures import BLUE, GREEN, RED, new_figure, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, GREEN, RED = "#2456c7", "#2f8f3a", "#d1382c"
 YOLO = {"name": "TinyFPN", "widths": (128, 256), "joined": True}
 FIG_7 = {
     "PeleeNet-YOLO": Published("", "", 416, {"name": "PeleeNet"}, "", YOLO, anchors="coco6_tiny"),
@@ -54,14 +52,6 @@ def _write(folder: str | Path, figures: Mapping[str, "Figure"]) -> list[str]:
     for name, figure in figures.items():
         write_figure(Path(folder, name), figure)
     return [str(Path(folder, name)) for name in figures]
-
-
-def write_figure(path: str | Path, figure: "Figure") -> None:
-    """Write the figure as a PNG file, whole or not at all.  Raises UserError."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    with replacing(path) as temporary:
-        temporary.write_bytes(png.getvalue())
 
 
 def bottleneck(counted: Profile) -> float:
@@ -125,16 +115,4 @@ def figure_8(profiles: Mapping[str, Profile]) -> "Figure":
     size = next(iter(profiles.values())).size
     panels[0].set_title(f"Memory traffic of each layer, input {size}x{size} px (Fig. 8 of arXiv 1911.11929)")
     panels[1].set_xlabel("layer: convolutions and poolings, in the order of execution")
-    return figure
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure of `width` x `height` inches, independent of any display and of matplotlib's global state."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("drawing needs matplotlib; pip install 'csp-detect[plot]'") from error
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
     return figure

@@ -1,11 +1,11 @@
-"""AP against milliseconds, drawn of what `detect.analysis.benchmark` measured (extra `plot`)."""
+"""AP against milliseconds, drawn of what `detect.analysis.benchmark` measured."""
 
 import itertools
 from pathlib import Path
 from typing import Any
 
 from detect.analysis.machine import described
-from detect.analysis.plots import BLUE, GREEN, RED, new_figure, write_figure
+from detect.report.figures import BLUE, GREEN, RED, new_figure, write_figure
 
 COLOURS = (BLUE, RED, GREEN, "#8a4fbf", "#c78a1e")
 

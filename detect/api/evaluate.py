@@ -10,13 +10,18 @@ from detect.api.load import AnyPath, open_detector
 from detect.api.say import Say, quiet
 from detect.config.schema import ClassifierSettings, Settings
 from detect.data.dataset import Dataset
+from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
+from detect.evaluation.fast import Evaluation
 from detect.evaluation.report import report_classifier, report_split, report_test_dev
 from detect.files import made_folder, new_folder
+from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import pick_device, use_threads
-from detect.weights.files import read
+from detect.report.page import Subject, report_path, write_report
+from detect.report.thresholds import best_thresholds
+from detect.weights.files import keeping_file, read, write_thresholds
 
 
 def evaluate(
@@ -33,6 +38,8 @@ def evaluate(
     batch: int = 16,
     resamples: int = 0,
     fast: bool = False,
+    report: AnyPath | bool = False,
+    keep_thresholds: bool = False,
     log: Say = quiet,
     warn: Say = quiet,
     **options: Any,
@@ -48,12 +55,17 @@ def evaluate(
         out: folder for the files; the run's folder by default, else a new one in `runs`.
         resamples: of the images, for "intervals" in which 95% of their APs lie (a bootstrap).
         fast: take the numbers of the evaluator in NumPy, which are the same, instead of waiting for pycocotools.
+        report: write the evaluation as one page: a file that ends in .html, a folder for `report.html`, or True for
+            that of the other files.
+        keep_thresholds: write the score that gave each class its highest F1 into the weights' file, which `load` takes
+            with `min_score="auto"`.
         log: called with each line of the report.
         warn: called with each note on the weights.
 
     Returns:
         The twelve metrics by name, "per_class", and the numbers of "images" and "detections"; "file": the detections;
-        "evaluator": "pycocotools" or "NumPy".
+        "evaluator": "pycocotools" or "NumPy"; "thresholds": by class name, what `keep_thresholds` keeps, if anything
+        was found; "report": its file, if there is one.
 
     Raises:
         UserError: weights or data cannot be used, or the file cannot be written.
@@ -62,6 +74,10 @@ def evaluate(
         raise UserError("give a folder of images with an annotations file, or data, or none of them")
     for option in options.keys() & EVALUATION_THRESHOLDS.keys():
         raise UserError(f"{option} is the same for every evaluation, {EVALUATION_THRESHOLDS[option]}; leave it out")
+    if split == "test-dev" and (report or keep_thresholds):
+        raise UserError("test-dev has no labels here, so there is nothing to report and no threshold to keep")
+    if keep_thresholds:
+        keeping_file(weights)
     opened = open_detector(weights, cfg, names, batch=batch, **options, **EVALUATION_THRESHOLDS)
     for note in opened.notes:
         warn(note)
@@ -73,7 +89,35 @@ def evaluate(
             dataset = Dataset.of_coco(annotations, images, bad_boxes="drop")
         else:
             dataset = Dataset.of_split(described, split)
-        return report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples, fast)
+        page = report_path(folder if report is True else report) if report else None
+        told, found = report_split(opened.predictor, dataset, opened.categories, folder, batch, log, resamples, fast)
+        thresholds = best_thresholds(found, opened.categories, dataset)
+        if thresholds:
+            told["thresholds"] = dict(zip(opened.predictor.names, thresholds.scores, strict=True))
+        if thresholds and keep_thresholds:
+            log(f"best thresholds on {thresholds.data}: kept in {write_thresholds(weights, thresholds)}")
+        if page:
+            write_report(page, _subject(weights, opened.predictor, dataset, found, told["evaluator"]))
+            log(f"report: {page}")
+            told["report"] = str(page)
+        return told
+
+
+def _subject(
+    weights: AnyPath, predictor: Predictor, dataset: DetectionData, found: Evaluation, evaluator: str
+) -> Subject:
+    """What a page on an evaluation says above its numbers."""
+    about = {
+        "weights": str(weights),
+        "data": str(dataset.source),
+        "images": f"{len(dataset):,}",
+        "objects": f"{found.truth.instances.sum():,}",
+        "detections": f"{len(found.detections):,}",
+        "input": f"{predictor.size} px",
+        "run by": repr(predictor.runtime),
+        "evaluated by": evaluator,
+    }
+    return Subject(f"{Path(weights).name} on {dataset.source.name}", about, found, dataset.images)
 
 
 def evaluate_classifier(

@@ -12,7 +12,7 @@ def label(
     source: Photos,
     out: AnyPath,
     *,
-    min_score: float = 0.05,
+    min_score: float | str = 0.05,
     overwrite: bool = False,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
@@ -29,7 +29,8 @@ def label(
             folder, to the image's folder, or to the part of the pattern before the first wildcard. Of a list of these,
             they are relative to the folder that all have in common.
         out: the .json to write. One that is there is replaced if it has the content that was left, or with `overwrite`.
-        min_score: detections at or below it are left out; low, so that whoever learns from them can choose.
+        min_score: detections at or below it are left out; low, so that whoever learns from them can choose. "auto" as
+            in `load`.
         log: called with a line for each image.
         warn: called with each note on the weights and each sentence on a file that could not be labelled.
 

@@ -7,6 +7,7 @@ from detect.errors import UserError
 from detect.files import printable
 from detect.inference.engines import ENGINES, is_exported, open_exported
 from detect.inference.predictor import Predictor
+from detect.inference.thresholds import Thresholds
 from detect.weights import zoo
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def load(
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
     size: int | None = None,
-    min_score: float | None = None,
+    min_score: float | str | None = None,
     max_detections: int | None = None,
     device: str | None = None,
     batch: int = 1,
@@ -54,6 +55,7 @@ def load(
         cfg, names: the .cfg that a .weights file needs, and a file with a class name a line.
         size: side of the network's input, px; what it was trained for by default. An exported file has one size.
         min_score: detections at or below it are left out; what the weights' configuration says by default (0.25).
+            "auto" takes for each class the score that gave the highest F1 on the weights' val split.
         max_detections: of an image; what the weights' configuration says by default (100).
         device: cpu, cuda, cuda:1, mps, ...; CUDA by default where there is one. Exported files run on the CPU.
         batch: images that go through the detector at once.
@@ -116,7 +118,7 @@ def predictor_of(
     runtime = TorchRuntime(weights.network, weights.names, size, pick_device(device))
     predict = settings.predict
     configured = {"min_score": predict.min_score, "max_detections": predict.max_detections}
-    return _predictor(runtime, configured | {"nms": predict.nms_options()}, options)
+    return _predictor(runtime, configured | {"nms": predict.nms_options()}, weights.thresholds, options)
 
 
 def _exported(
@@ -136,12 +138,23 @@ def _exported(
     if size not in (None, runtime.size):
         raise UserError(f"{size}: {printable(path)} was exported for {runtime.size} px; export it anew", "size")
     exported = runtime.exported
-    predictor = _predictor(runtime, exported.predict, {"batch": max(batch, exported.batch or 1)} | options)
+    thresholds = Thresholds.of(exported.thresholds, len(exported.names))
+    predictor = _predictor(runtime, exported.predict, thresholds, {"batch": max(batch, exported.batch or 1)} | options)
     return Opened(predictor, exported.categories, (), None)
 
 
-def _predictor(runtime: Any, configured: dict[str, Any], given: dict[str, Any]) -> Predictor:
+def _predictor(
+    runtime: Any, configured: dict[str, Any], thresholds: Thresholds | None, given: dict[str, Any]
+) -> Predictor:
     """With what the weights' configuration says, but for what is given beside: `Predictor`'s and `nms`'s arguments."""
     own = {name: given.pop(name, None) for name in ("min_score", "max_detections", "batch")}
+    if own["min_score"] == "auto":
+        if thresholds is None:
+            raise UserError(
+                "auto: these weights keep no thresholds; evaluate them on labelled images and let that keep the best, "
+                "or give a number",
+                argument="min_score",
+            )
+        own["min_score"] = thresholds.scores
     chosen = configured | {name: value for name, value in own.items() if value is not None}
     return Predictor(runtime, **chosen | {"nms": configured["nms"] | given})

@@ -41,7 +41,7 @@ def server(
     opened = open_detector(RELEASED if weights is None else weights, **options)
     for note in opened.notes:
         warn(note)
-    shown = max(opened.predictor.min_score if min_score is None else min_score, LOWEST)
+    shown = max(opened.predictor.lowest_score if min_score is None else min_score, LOWEST)
     opened.predictor.min_score = LOWEST
     title = Path(weights).name if weights else "the starter"
     return Server(SharedEngine(opened.predictor), title, shown, LOWEST, items[0] if items else None, token, warn)

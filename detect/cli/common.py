@@ -76,6 +76,11 @@ def number(low: float, high: float) -> Callable[[str], float]:
     return read
 
 
+def score(text: str) -> float | str:
+    """The argument type of `--min-score`: a number from 0 to 1, or auto."""
+    return text if text == "auto" else number(0, 1)(text)
+
+
 # ---- groups of options ---------------------------------------------------------------------------------------------
 
 TRAINED = "run folder, .pt, .safetensors, .weights, or a name of detect zoo"

@@ -37,6 +37,19 @@ def arguments(sub: argparse.ArgumentParser) -> None:
         action="store_true",
         help="numbers by the evaluator in NumPy, which are the same, instead of pycocotools",
     )
+    sub.add_argument(
+        "--report",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="PLACE",
+        help="write the evaluation as a page: a .html file, or a folder for it (that of the other files)",
+    )
+    sub.add_argument(
+        "--keep-thresholds",
+        action="store_true",
+        help="write each class's best score threshold into the weights' file, for --min-score auto",
+    )
     predictor_options(sub, default_batch=16)
 
 
@@ -46,9 +59,7 @@ def run(args: argparse.Namespace) -> None:
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}
-    options = (
-        where
-        | {"resamples": args.bootstrap, "fast": args.fast}
-        | {"name": args.name, "log": say_of(args), "warn": complain}
-    )
+    what = {"resamples": args.bootstrap, "fast": args.fast, "report": args.report}
+    what |= {"keep_thresholds": args.keep_thresholds}
+    options = where | what | {"name": args.name, "log": say_of(args), "warn": complain}
     answer(args, evaluate(args.weights, args.data, **options, **predictor_arguments(args)))

@@ -9,10 +9,10 @@ from detect.cli.common import (
     darknet_options,
     limit_note,
     limit_option,
-    number,
     predictor_arguments,
     predictor_options,
     say_of,
+    score,
     source_of,
     source_option,
 )  # fmt: skip
@@ -25,7 +25,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     darknet_options(sub)
     source_option(sub, "folder of photos (subfolders not), a photo, or 'glob*'")
     sub.add_argument("--out", required=True, help="the .json to write")
-    sub.add_argument("--min-score", type=number(0, 1), default=0.05, help="leave out detections below it (0.05)")
+    sub.add_argument("--min-score", type=score, default=0.05, help="leave out detections below it, or auto (0.05)")
     sub.add_argument("--overwrite", action="store_true", help="replace --out even if it holds something else")
     limit_option(sub)
     predictor_options(sub, default_batch=1)

@@ -9,10 +9,10 @@ from detect.cli.common import (
     darknet_options,
     limit_note,
     limit_option,
-    number,
     predictor_arguments,
     predictor_options,
     say_of,
+    score,
     source_of,
     source_option,
 )  # fmt: skip
@@ -26,7 +26,10 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     darknet_options(sub)
     sub.add_argument("--out", help="folder for annotated images, videos and detections.json (a new one in runs)")
     sub.add_argument(
-        "--min-score", "--conf", type=number(0, 1), help="leave out detections below it (the weights' own, or 0.25)"
+        "--min-score",
+        "--conf",
+        type=score,
+        help="leave out detections below it; auto: what suits each class best (the weights' own, or 0.25)",
     )
     sub.add_argument("--show", action="store_true", help="also show them in a window; q ends")
     how_much = sub.add_mutually_exclusive_group()

@@ -45,7 +45,8 @@ def run_training(args: argparse.Namespace, settings_type: type, train_tool: str,
         say(f"stopped after step {stop.step}; go on with: python {train_tool} --resume {stop.folder}")
         return 128 + stop.number
     folder = Path(result["run"])
-    files = ", ".join(name for name in ("best.pt", "last.pt", "results.csv") if (folder / name).is_file())
+    names = ("best.pt", "last.pt", "results.csv", "results.png")
+    files = ", ".join(name for name in names if (folder / name).is_file())
     evaluate = f"python {evaluate_tool} {folder}"
     if not (folder / "best.pt").is_file():
         evaluate += " --data FOLDER (the run's own data has no split val)"

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from detect.config.check import Origins, check_value, error_at, origin_of
+from detect.config.check import check_value, error_at, origin_of
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Part, Settings
+from detect.config.text import Origins
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.errors import PartError

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from detect.config.schema import ClassifierSettings, Origin, Part, Settings
+from detect.config.text import Origins
 from detect.errors import UserError, nearest
 from detect.files import printable, wrong_characters
 
-Origins = dict[str, Origin]  # by the dotted name of the value
 Wrong = Callable[[str], UserError]  # what a value must be -> the error that says so
 
 

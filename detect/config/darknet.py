@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from detect.config.check import Origins
 from detect.config.schema import ClassifierSettings, Origin, Settings
+from detect.config.text import Origins
 from detect.darknet.cfg import Cfg, Section
 from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
 from detect.darknet.options import options_of

@@ -10,22 +10,22 @@ import copy
 import dataclasses
 import os
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from detect.config.build import check_parts
-from detect.config.check import Origins, check_section, check_together, number_of
+from detect.config.check import check_section, check_together, number_of
 from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
+from detect.config.text import MAX_BYTES, Origins, check_plain, parse
 from detect.darknet.cfg import read as read_cfg
 from detect.data.yolo import YAML_SUFFIXES, is_description
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
-MAX_BYTES = 1_000_000
 AnySettings = Settings | ClassifierSettings
 
 
@@ -79,6 +79,7 @@ def from_dict(
     """Checked settings of a plain mapping (the form kept in checkpoints). `source` names it in error messages."""
     origins = origins if origins is not None else {}
     origins.setdefault("", Origin(str(source), os.getcwd()))
+    check_plain(values, source)
     values = copy.deepcopy(values)
     for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
         _apply_override(values, origins, override, override_name)
@@ -169,54 +170,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{printable(path)}: cannot be read ({error})") from error
     origins: Origins = {}
-    values = _parse(text, lambda line: Origin(f"{path}:{line}", str(path.parent)), "", origins)
+    values = parse(text, lambda line: Origin(f"{path}:{line}", str(path.parent)), "", origins)
     if values is None:
         return {}, origins
     if not isinstance(values, dict):
         raise UserError(f"{path}:1: expected 'key: value' lines")
     return values, origins
-
-
-def _parse(text: str, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
-    """What a YAML text holds. `origin_of(line)` gives the `Origin` of a line; `origins` gets those of all keys."""
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise UserError(f"{origin_of(1).text}: YAML aliases (*name) are not supported; write the value out")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        return None if node is None else _values(node, origin_of, name, origins)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        raise UserError(f"{origin_of(mark.line + 1 if mark else 1).text}: not valid YAML ({problem})") from error
-
-
-def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        values = {}
-        for key_node, value_node in node.value:
-            key, origin = key_node.value, origin_of(key_node.start_mark.line + 1)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise UserError(f"{origin.text}: a key must be a plain word")
-            if key in values:
-                raise UserError(f"{origin.text}: '{key}' is written twice; remove one")
-            dotted = f"{name}.{key}" if name else key
-            origins[dotted] = origin
-            values[key] = _values(value_node, origin_of, dotted, origins)
-        return values
-    if isinstance(node, yaml.SequenceNode):
-        return [_values(child, origin_of, f"{name}.{i}", origins) for i, child in enumerate(node.value)]
-    loader = yaml.SafeLoader("")
-    where = origin_of(node.start_mark.line + 1).text
-    try:
-        value = loader.construct_object(node)
-    except (yaml.YAMLError, ValueError) as error:
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        raise UserError(f"{where}: cannot read the value '{printable(node.value[:40])}' ({problem})") from error
-    finally:
-        loader.dispose()
-    if isinstance(value, int) and abs(value) >= 2**63:
-        raise UserError(f"{where}: the number '{node.value[:20]}...' is too large")
-    return value
 
 
 def _merge(base: Any, child: dict[str, Any], base_origins: Origins, child_origins: Origins, name: str) -> None:
@@ -286,7 +245,7 @@ def _apply_override(values: Any, origins: Origins, override: str, override_name:
         raise UserError(f"{override_name} {override}: write it as section.key=value")
     origin = Origin(f"{override_name} {name}", os.getcwd())
     child_origins: Origins = {}
-    child = _parse(text, lambda _: origin, name, child_origins)
+    child = parse(text, lambda _: origin, name, child_origins)
     for key in reversed(name.split(".")):
         child = {key: child}
     parts = name.split(".")

@@ -275,6 +275,7 @@ class TrainSettings:
     seed: int = setting("of the initial weights, the order of images and their changes", 0, low=0)
     evaluate_every: float = setting("epochs between evaluations on split val", 1.0, above=0)
     patience: int | None = setting("evaluations without a better one after which the training ends", None, low=1)
+    tensorboard: bool = setting("write the numbers of the run for TensorBoard too (extra log)", False)
     save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
     teacher: str | None = setting(

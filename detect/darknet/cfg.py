@@ -12,12 +12,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detect.darknet.options import ALIASES, LAYERS, MAX_LIST, OTHER_SECTIONS, Option, options_of
+from detect.darknet.options import ALIASES, LAYERS, OTHER_SECTIONS, Option, options_of
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, printable
 
 MAX_BYTES = 4 << 20
-MAX_LAYERS = MAX_LIST
+MAX_LAYERS = 1000  # the longest published nets have 350; a thousand take half a second to build
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -92,13 +93,16 @@ def with_margin(box: np.ndarray, margin: float, width: int, height: int) -> tupl
 
 def folder_names(names: Iterable[str]) -> dict[str, str]:
     """{class name: folder name} with letters, digits, "_", "-" and "." only; different names get different folders."""
-    folders, used = {}, set()
+    folders: dict[str, str] = {}
+    used: set[str] = set()
+    count: Counter[str] = Counter()  # of the names that come out the same, else every one would try all before it
     for name in names:
         safe = re.sub(r"[^\w.-]+", "_", name).strip("._").encode()[:LONGEST].decode(errors="ignore") or "class"
         safe = f"{safe}_" if RESERVED.match(safe) else safe
-        unique, number = safe, 2
+        unique = safe
         while unique.lower() in used:  # file systems may not tell cases apart
-            unique, number = f"{safe}_{number}", number + 1
+            count[safe.lower()] += 1
+            unique = f"{safe}_{count[safe.lower()] + 1}"
         used.add(unique.lower())
         folders[name] = unique
     return folders

@@ -36,7 +36,8 @@ class ImageFolder:
         self.folder = Path(folder)
         found = self._class_folders()
         self.classes = list(classes) if classes is not None else found
-        unknown = [name for name in found if name not in set(self.classes)]
+        known = set(self.classes)
+        unknown = [name for name in found if name not in known]
         if unknown:
             raise UserError(
                 f"{self.folder}: the class '{printable(unknown[0])}' is none of the {len(self.classes)} known "

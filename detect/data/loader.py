@@ -1,8 +1,11 @@
 """Training batches, in an order that depends on the seed and the step alone, so that a resumed run sees the same."""
 
+import os
 import signal
+import time
 from collections.abc import Iterator, Sized
-from typing import TYPE_CHECKING, NamedTuple
+from multiprocessing import active_children
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +22,7 @@ from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
 from detect.data.views import RandomCrop
 from detect.errors import UserError
-from detect.interrupt import STOPS
+from detect.interrupt import STOPS, let_through
 from detect.ops.letterbox import Letterbox
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     AnySettings = Settings | ClassifierSettings
 
 PATIENCE = 600  # s that a batch may take
+LOOK = 2  # s of waiting for one after which it is seen whether the loader processes live, and whether to stop
 STEPS_PER_SIZE = 10  # multi-scale training keeps a size for so many steps (Darknet)
 
 
@@ -179,12 +183,14 @@ def training_batches(
         sampler=plans(source.stream, settings, total_steps, stride, start),
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
-        timeout=PATIENCE if workers else 0,
+        timeout=LOOK if workers else 0,
         worker_init_fn=_start_worker,
         generator=torch.Generator(),  # of its own: it would draw from the training's
     )
+    others = active_children()
+    batches = iter(loader)
     try:
-        for batch in loader:
+        while (batch := _next_of(batches)) is not None:
             if isinstance(batch, UserError):
                 raise batch
             yield batch
@@ -192,17 +198,49 @@ def training_batches(
         if failure := loader_failure(error):
             raise failure from error
         raise
+    finally:
+        own = [process for process in active_children() if process not in others]
+        for process in own if hasattr(signal, "SIGCONT") else ():
+            os.kill(process.pid, signal.SIGCONT)  # one that was stopped would not hear that this is the end
+        if workers:
+            batches._shutdown_workers()  # now, not when the last traceback that knows of them is gone
+        for process in own:
+            process.kill()  # one that lives on hangs; PyTorch waited for it
+            process.join()
 
 
-def loader_failure(error: RuntimeError) -> UserError | None:
-    """The `UserError` for an error that says that loader processes are dead or silent; None for any other.
+def _next_of(batches: Iterator[Any]) -> Any:
+    """The next of a DataLoader's batches, None after the last.
 
-    PyTorch raises it wherever the main process is when a loader process dies.
+    Raises:
+        RuntimeError: PyTorch's own, about its processes.
+        UserError: none came for `PATIENCE` seconds.
+        KeyboardInterrupt: a signal asked to stop.
     """
-    reason = str(error).split("\n")[0]
-    if not reason.startswith("DataLoader"):
-        return None
-    return UserError(f"the loader processes failed ({reason}); is memory short? {ADVICE}")
+    asked = time.monotonic()
+    while True:
+        try:
+            return next(batches, None)
+        except RuntimeError as error:
+            if "timed out after" not in str(error):
+                raise
+            let_through()
+            if time.monotonic() - asked > PATIENCE:
+                raise UserError(f"the loader processes have handed over nothing for {PATIENCE} s; {ADVICE}") from error
+
+
+def loader_failure(error: BaseException) -> UserError | None:
+    """The `UserError` for an error that says, or comes from one that says, that loader processes are dead; else None.
+
+    PyTorch raises it wherever the main process is when a loader process dies, be it in the writing of a file.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        reason = str(cause).split("\n")[0]
+        if isinstance(cause, RuntimeError) and reason.startswith("DataLoader"):
+            return UserError(f"the loader processes failed ({reason}); is memory short? {ADVICE}")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _start_worker(_: int) -> None:

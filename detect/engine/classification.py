@@ -3,8 +3,8 @@
 import copy
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -13,12 +13,12 @@ from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
 from detect.data.sample import ClassifiedBatch
-from detect.engine.log import save_images
-from detect.engine.task import Task, noise
+from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.classification import VIEWS_AT_ONCE, accuracies, class_scores, ranks
 from detect.models.classifier import Classifier
 from detect.models.detector import as_input
+from detect.report.mosaics import TILES, batch_sheet
 
 
 class ClassificationTask(Task):
@@ -49,11 +49,11 @@ class ClassificationTask(Task):
     def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
-    def evaluate(self, network: Classifier, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: Classifier, device: torch.device) -> Evaluated:
         network = copy.deepcopy(network).eval().to(device)
         view, bar = self.settings.input, sys.stderr.isatty()
         scores = class_scores(network, self.val_set, view.size, resize=view.resize, show_progress=bar)
-        return accuracies(ranks(scores, self.val_set.labels))
+        return Evaluated(accuracies(ranks(scores, self.val_set.labels)))
 
     def largest_batch(self, images: int, size: int) -> ClassifiedBatch:
         labels = torch.arange(images) % len(self.categories)
@@ -73,7 +73,7 @@ class ClassificationTask(Task):
                 )
                 yield from images.notes
 
-    def save_image(self, batch: ClassifiedBatch, path: Path) -> None:
+    def draw_batch(self, batch: ClassifiedBatch) -> np.ndarray:
         size = batch.images.shape[-1]
-        whole = torch.tensor([[0.0, 0.0, size, size]])  # the class name is drawn at the box's corner
-        save_images(batch.images, [whole] * 4, batch.labels[:4, None], self.categories, path)
+        whole = np.array([[0.0, 0.0, size, size]])  # the class name is drawn at the box's corner
+        return batch_sheet(batch.images, [whole] * TILES, batch.labels[:, None], self.train_set.classes)

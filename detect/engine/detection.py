@@ -1,8 +1,8 @@
 """Training a detector: images with boxes, the YOLO loss, AP."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,8 +18,7 @@ from detect.data.formats import has_split
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
-from detect.engine.log import save_images
-from detect.engine.task import Task, noise
+from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.tables import GroundTruth
@@ -30,8 +29,14 @@ from detect.losses.class_weights import class_weights
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
+from detect.report.labels import labels_figure
+from detect.report.mosaics import batch_sheet, val_drawings
+from detect.report.thresholds import best_thresholds
 from detect.weights.files import read
 from detect.weights.start import by_name
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 AT_ONCE = 16  # images that an evaluation takes through a GPU
 
@@ -178,7 +183,7 @@ class DetectionTask(Task):
         images = noise(count, self.settings.input.size).permute(0, 2, 3, 1).numpy()
         self._predictor(network, device).detect_batch(list(images))
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
+    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
         evaluation = evaluate_dataset(
             self._predictor(network, device),
             self.val_set,
@@ -186,7 +191,11 @@ class DetectionTask(Task):
             show_progress=sys.stderr.isatty(),
             truth=self.truth,
         )
-        return evaluation.report.metrics
+        thresholds = best_thresholds(evaluation, self.categories, self.val_set)
+        ids = match_categories(self.categories, self.val_set.categories, self.val_set.source)
+        least = dict(zip(ids, thresholds.scores, strict=True)) if thresholds else {}
+        drawings = val_drawings(self.val_set, evaluation.detections, least)
+        return Evaluated(evaluation.report.metrics, thresholds, drawings)
 
     def describe(self) -> Iterator[str]:
         if isinstance(self.train_set, JoinedDataset):
@@ -204,10 +213,13 @@ class DetectionTask(Task):
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"
 
-    def save_image(self, batch: Batch, path: Path) -> None:
+    def draw_batch(self, batch: Batch) -> np.ndarray:
         learned = [weights > 0 for weights in batch.weights]
         boxes, labels = (
             [values[chosen] for values, chosen in zip(column, learned, strict=True)]
             for column in (batch.boxes, batch.labels)
         )
-        save_images(batch.images, boxes, labels, self.categories, path)
+        return batch_sheet(batch.images, boxes, labels, [category["name"] for category in self.categories])
+
+    def drawings(self) -> dict[str, Callable[[], "Figure"]]:
+        return {"labels.png": lambda: labels_figure(self.train_set, self.val_set, self.settings.input.size)}

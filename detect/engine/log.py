@@ -1,4 +1,4 @@
-"""What a training shows: a progress bar on a terminal, plain lines elsewhere, results.csv, and its first images."""
+"""What a training shows: a progress bar on a terminal, plain lines elsewhere, and results.csv."""
 
 import csv
 import io
@@ -9,13 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from tqdm import tqdm
 
 from detect.files import write_text
-from detect.inference.draw import draw
-from detect.ops.image import write_image
+from detect.report.events import Events
 
 SECONDS_PER_LINE = 20
 
@@ -27,9 +24,11 @@ class TrainingLog:
         folder: the run's folder; it exists.
         total_steps: length of the training.
         start: steps that were done before.
+        events: TensorBoard's, if the numbers shall go there too.
     """
 
-    def __init__(self, folder: Path, total_steps: int, start: int) -> None:
+    def __init__(self, folder: Path, total_steps: int, start: int, events: Events | None = None) -> None:
+        self.events = events
         self.folder = folder
         self.path = folder / "log.txt"
         self.total_steps = total_steps
@@ -46,6 +45,8 @@ class TrainingLog:
         self, step: int, epoch: int, terms: Mapping[str, float], lr: float, images_per_second: float, data_share: float
     ) -> None:
         """Show how it goes after optimizer step `step` (counted from 1)."""
+        if self.events:
+            self.events.step(step, terms, lr)
         named = "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
         text = f"epoch {epoch}  {named}  lr {lr:.5f}  {images_per_second:.1f} img/s  data {data_share:.0%}"
         self.bar.set_description_str(text, refresh=False)
@@ -69,10 +70,14 @@ class TrainingLog:
         for row in history:
             writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()})
         write_text(self.folder / "results.csv", text.getvalue())
+        if self.events:
+            self.events.evaluated(history[-1])
 
     def close(self) -> None:
         """Take the progress bar away."""
         self.bar.close()
+        if self.events:
+            self.events.close()
 
 
 def duration(seconds: float) -> str:
@@ -109,19 +114,3 @@ class Pace:
     def data_share(self) -> float:
         """Share of the time, 0..1, that was spent waiting."""
         return self.waiting / self.seconds
-
-
-def save_images(
-    images: torch.Tensor,
-    boxes: Sequence[torch.Tensor],
-    labels: Sequence[torch.Tensor] | torch.Tensor,
-    categories: Sequence[Mapping[str, Any]],
-    path: Path,
-) -> None:
-    """Write the first four images of a batch as the network sees them, side by side, with boxes and class names."""
-    names = [category["name"] for category in categories]
-    shown = [
-        draw(image.permute(1, 2, 0).numpy(), boxes_of_one.numpy(), None, labels_of_one.numpy(), names)
-        for image, boxes_of_one, labels_of_one in zip(images[:4], boxes, labels, strict=False)
-    ]
-    write_image(path, np.concatenate(shown, axis=1))

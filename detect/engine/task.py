@@ -1,10 +1,12 @@
 """What the training loop has to know of the task it trains: detection and classification each fill in a `Task`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +14,10 @@ from detect.config.schema import ClassifierSettings, Settings
 from detect.data.sample import Batch, ClassifiedBatch
 from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
+from detect.inference.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def noise(images: int, size: int) -> torch.Tensor:
@@ -28,6 +34,15 @@ class DataSet(Protocol):
     def fingerprint(self) -> str:
         """What a run knows the set by: counts, a comma, and a hash of what is in it."""
         ...
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A network on split val: metrics by name, the score thresholds that suit it best, and images by file name."""
+
+    metrics: dict[str, float]
+    thresholds: Thresholds | None = None
+    drawings: dict[str, Callable[[], np.ndarray]] = field(default_factory=dict)
 
 
 class Task:
@@ -92,8 +107,8 @@ class Task:
         """Named terms whose sum is the loss, from the model's outputs for the batch."""
         raise NotImplementedError
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> dict[str, float]:
-        """Metrics by name of `network` on split val."""
+    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
+        """`network` on split val."""
         raise NotImplementedError
 
     def largest_batch(self, images: int, size: int) -> Batch | ClassifiedBatch:
@@ -108,6 +123,10 @@ class Task:
         """Lines on the data, for the start of the log."""
         raise NotImplementedError
 
-    def save_image(self, batch: Batch | ClassifiedBatch, path: Path) -> None:
-        """Write the first images of `batch` as the network sees them."""
+    def draw_batch(self, batch: Batch | ClassifiedBatch) -> np.ndarray:
+        """The first images of `batch` as the network sees them, with their labels: uint8 RGB [H, W, 3]."""
         raise NotImplementedError
+
+    def drawings(self) -> dict[str, Callable[[], "Figure"]]:
+        """Figures of the data by file name."""
+        return {}

@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +15,7 @@ from detect import config
 from detect.config.check import error_at
 from detect.data.loader import loader_failure
 from detect.data.shared_memory import check_shared_memory
+from detect.engine.album import Album
 from detect.engine.average import WeightAverage
 from detect.engine.dry_run import DryRun
 from detect.engine.freeze import freeze
@@ -22,13 +25,16 @@ from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
-from detect.engine.task import Task
+from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
-from detect.interrupt import Interrupted, held
+from detect.interrupt import Interrupted, heard, held
 from detect.models.detector import as_input
-from detect.weights.files import write_checkpoint
+from detect.report.events import Events
+from detect.report.progress import results_figure
+from detect.weights.checkpoint import write_checkpoint
 from detect.weights.start import load_matching
 
+BATCHES_SHOWN = 3
 NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
 
 
@@ -45,7 +51,8 @@ class Trainer:
         state: a checkpoint's mapping to go on from, or None.
 
     Raises:
-        UserError: weights do not fit, an image cannot be read, a loss is not finite, memory or disk is full.
+        UserError: TensorBoard is asked for and not installed, weights do not fit, an image cannot be read, a loss is
+            not finite, memory or disk is full.
     """
 
     def __init__(
@@ -85,10 +92,12 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
+        self.saved = 0  # the step that last.pt was written after
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
         if state is not None:
             self._restore(state)
+        self.events = Events(self.folder, self.step) if train.tensorboard else None
 
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
@@ -127,13 +136,16 @@ class Trainer:
             if self.precision is not torch.float32:
                 self.note(self.dry_run.compare_precision(str(self.precision).split(".")[-1]))
             self.dry_run.run(self.scaler)
-        log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step)
+        log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
+        self.album = Album(self.folder, log.say)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
         try:
             with held() as stops:
                 if self.step == 0:
                     self.save()
+                    for name, draw in self.task.drawings().items():
+                        self.album.add(name, draw)
                 if self.is_due:
                     self._end_of_period(log)
                 while self.step < until and not self.stopped_early:
@@ -151,7 +163,7 @@ class Trainer:
                 if not self._evaluates_after(self.step):
                     self.save()
                 stops.clear()  # nothing is left to stop
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, MemoryError, UserError) as error:  # UserError: a file that could not be written, say
             if is_out_of_memory(error):
                 raise self.dry_run.out_of_memory(f"step {self.step + 1}") from error
             if failure := loader_failure(error):
@@ -169,16 +181,11 @@ class Trainer:
         set_lr(self.optimizer, lr)
         for _ in range(train.accumulate):
             asked = time.monotonic()
-            try:
-                batch = next(batches)
-            except UserError:
-                if not total:
-                    self.save()  # an image that cannot be read costs no step
-                raise
+            batch = self._next_of(batches, is_first=not total)
             image_ids += batch.image_ids
             waiting += time.monotonic() - asked
-            if self.step == 0 and not total:
-                self.task.save_image(batch, self.folder / "train_batch.jpg")
+            if self.step < BATCHES_SHOWN and not total:
+                self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
             terms = self.losses(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
@@ -207,6 +214,23 @@ class Trainer:
             self.sums[name] = self.sums.get(name, 0.0) + value
         epoch = self.schedule.epoch(self.step)
         log.step(self.step, epoch, total, lr, train.batch / seconds, waiting / seconds)
+
+    def _next_of(self, batches: Iterator[Any], is_first: bool) -> Any:
+        """The next batch. If none comes for the first part of a step, last.pt is written, so that no step is lost.
+
+        Raises:
+            UserError: an image cannot be read, or the loader processes failed.
+            Interrupted: a signal came, and no batch.
+        """
+        try:
+            with heard() if is_first else nullcontext():
+                return next(batches)
+        except (UserError, KeyboardInterrupt) as error:
+            if is_first:
+                self.save()
+            if isinstance(error, KeyboardInterrupt):
+                raise Interrupted(self.saved, self.folder, *error.args) from None
+            raise
 
     def losses(self, batch: Any, exactly: bool = False) -> dict[str, torch.Tensor]:
         """Named terms of the loss of a batch; `exactly`: in 32 bits, whatever the training's precision."""
@@ -243,18 +267,23 @@ class Trainer:
         }
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
-            metrics = self.evaluate()
+            evaluated = self.evaluate()
+            metrics = evaluated.metrics
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
             if metrics[self.task.leading] >= max(self._metrics(), default=-1.0):
-                write_checkpoint(self.folder / "best.pt", self._weights(metrics))  # of equals the last
+                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))  # of equals the last
                 line += "  (best so far)"
             row |= metrics
+            for name, draw in evaluated.drawings.items():
+                self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
+        terms = [name for name in self.sums if name != "steps"]
         self.sums, self.pace, self.is_due = {}, Pace(), False
         if self.stopped_early:
             log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._stale()} evaluations")
         log.results(self.history)
+        self.album.add("results.png", partial(results_figure, self.history, terms, self.task.shown))
         self.save()
 
     def _metrics(self) -> list[float]:
@@ -277,8 +306,8 @@ class Trainer:
         """Whether nothing is left to do."""
         return (self.step >= self.schedule.total_steps or self.stopped_early) and not self.is_due
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics by name of the averaged weights on split val."""
+    def evaluate(self) -> Evaluated:
+        """The averaged weights on split val."""
         return self.task.evaluate(self.average.average if self.average else self.network, self.device)
 
     def save(self) -> None:
@@ -296,14 +325,17 @@ class Trainer:
             random={"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
+        self.saved = self.step
 
-    def _weights(self, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+    def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         network = self.average.average if self.average else self.network
+        thresholds = evaluated.thresholds if evaluated else None
         return {
             "config": config.to_dict(self.settings),
             "categories": self.task.categories,
             "model": network.state_dict(),
-            "metrics": metrics,
+            "metrics": evaluated.metrics if evaluated else None,
+            "thresholds": thresholds.to_dict() if thresholds else None,
         }
 
     def _cuda_random(self) -> torch.Tensor | None:
@@ -326,6 +358,7 @@ class Trainer:
         if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
             self.scaler.load_state_dict(state.scaler)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
+        self.saved = self.step
         torch.set_rng_state(state.random["cpu"])
         if self.device.type == "cuda" and state.random["cuda"] is not None:
             torch.cuda.set_rng_state(state.random["cuda"], self.device)

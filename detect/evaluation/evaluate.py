@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from detect.inference.predictor import Predictor
 
 LISTED = 10  # class names in a sentence
+COMPARISONS = 100_000  # of names that have no equal; a second
 # what COCOeval wants to see of an image
 EVALUATION_THRESHOLDS: dict[str, Any] = {"min_score": 0.001, "max_detections": 100}
 
@@ -130,10 +131,12 @@ def matching_notes(
 def _with_nearest(names: Collection[str], others: Collection[str]) -> str:
     """Names in quotes, each with the nearest of the other side if there is one; those come first, and ten at most."""
     told = []
-    for name in sorted(names):
-        near = difflib.get_close_matches(name, others, n=1, cutoff=0.6) or [
-            other for other in others if other.strip().casefold() == name.strip().casefold()
-        ]
+    for number, name in enumerate(sorted(names)):
+        is_compared = number * len(others) < COMPARISONS
+        near = is_compared and (
+            difflib.get_close_matches(name, others, n=1, cutoff=0.6)
+            or [other for other in others if other.strip().casefold() == name.strip().casefold()]
+        )
         told.append(f"'{printable(name)}'" + (f" (there is '{printable(near[0])}')" if near else ""))
     told.sort(key=lambda text: not text.endswith(")"))
     return ", ".join(told[:LISTED]) + (f" and {len(told) - LISTED} more" if len(told) > LISTED else "")

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from detect.evaluation.classification import per_class_table as class_table
 from detect.evaluation.coco import evaluate_detections, per_class_table
 from detect.evaluation.diagnosis import diagnose
 from detect.evaluation.evaluate import detect_images, match_categories, matching_notes
-from detect.evaluation.fast import evaluate
+from detect.evaluation.fast import Evaluation, evaluate
 from detect.evaluation.submission import check_name, write_results, write_test_dev
 from detect.evaluation.tables import GroundTruth
 from detect.inference.predictor import Predictor
@@ -37,7 +38,7 @@ def report_split(
     log: Log,
     resamples: int = 0,
     fast: bool = False,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Evaluation]:
     """AP of a detector on a data set; its detections go to `detections.json` in `folder`.
 
     Args:
@@ -45,7 +46,8 @@ def report_split(
 
     Returns:
         The metrics by name, "per_class", numbers of "images" and "detections", the "file", which "evaluator" it was,
-        "pycocotools" or "NumPy", and with `resamples` the "intervals" of `detect.evaluation.bootstrap`.
+        "pycocotools" or "NumPy", and with `resamples` the "intervals" of `detect.evaluation.bootstrap`; and the
+        `Evaluation` with that evaluator's report.
 
     Raises:
         UserError: an image cannot be read, none of its classes is known, or the file cannot be written.
@@ -80,7 +82,8 @@ def report_split(
         for sentence in diagnose(truth, detections):
             log(f"- {sentence}")
     told = {"per_class": report.per_class, "images": len(dataset), "detections": len(detections), "file": str(path)}
-    return report.metrics | told | {"evaluator": "NumPy" if fast else "pycocotools"} | intervals
+    told |= {"evaluator": "NumPy" if fast else "pycocotools"} | intervals
+    return report.metrics | told, replace(evaluation, report=report)
 
 
 def report_test_dev(

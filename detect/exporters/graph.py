@@ -62,6 +62,7 @@ def description(weights: Weights, runtime: TorchRuntime, request: Request, preci
             "nms": predict.nms_options(),
         },
         config=values,
+        thresholds=weights.thresholds.to_dict() if weights.thresholds else None,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from detect.errors import UserError
 from detect.files import printable
+from detect.inference.thresholds import Thresholds
 from detect.ops.decode import Decoder
 from detect.ops.letterbox import GREY
 from detect.version import __version__
@@ -29,6 +30,7 @@ class Exported:
     head: dict[str, Any]  # arguments of `Decoder`
     predict: dict[str, Any]  # min_score, max_detections, nms: defaults for `Predictor`
     config: dict[str, Any]  # the settings it was trained with
+    thresholds: dict[str, Any] | None = None  # `Thresholds.to_dict`, where they are known
     version: str = __version__  # of the package that wrote it
 
     @property
@@ -109,6 +111,7 @@ class Exported:
             raise ValueError("switches that are neither on nor off")
         if head.num_classes != len(self.categories):
             raise ValueError("another number of classes than the network's")
+        Thresholds.of(self.thresholds, head.num_classes)
 
 
 def _damaged(path: str | PathLike[str], reason: str) -> UserError:

@@ -29,7 +29,7 @@ class Predictor:
 
     Args:
         runtime: the network, see `detect.inference.runtime.Runtime`.
-        min_score: detections at or below it are left out (0.001 for evaluation).
+        min_score: detections at or below it are left out (0.001 for evaluation); one number, or one for each class.
         nms: keyword arguments for `detect.ops.nms.nms`: overlap, threshold, beta, per_class.
         max_detections: per image.
         batch: images that are read and go through the network together; live sources always go one by one.
@@ -41,7 +41,7 @@ class Predictor:
     def __init__(
         self,
         runtime: Runtime,
-        min_score: float = 0.25,
+        min_score: float | Sequence[float] = 0.25,
         nms: Mapping[str, Any] | None = None,
         max_detections: int = 100,
         batch: int = 1,
@@ -65,6 +65,11 @@ class Predictor:
     def size(self) -> int:
         """Side of the network's square input, px."""
         return self.runtime.size
+
+    @property
+    def lowest_score(self) -> float:
+        """`min_score`, or the lowest of the classes'."""
+        return float(np.min(self.min_score))
 
     def to(self, device: Any) -> "Predictor":
         """Move the network to another device (`cpu`, `cuda`, `cuda:1`, `mps`); returns itself.
@@ -140,20 +145,35 @@ class Predictor:
         frames = [Letterbox(image.shape[1], image.shape[0], self.size) for image in images]
         squares = np.stack([frame.apply(image) for frame, image in zip(frames, images, strict=True)])
         found = []
-        for frame, candidates in zip(frames, self.runtime(squares, self.min_score), strict=True):
+        for frame, candidates in zip(frames, self._candidates(squares), strict=True):
             with np.errstate(invalid="ignore", over="ignore"):  # boxes that are no numbers, said below
                 kept = nms(candidates, limit=self.max_detections, **self.nms)
             _check_finite(kept)
             found.append(kept._replace(boxes=frame.undo(kept.boxes)))
         return found
 
+    def _candidates(self, squares: np.ndarray) -> list[Candidates]:
+        """uint8 RGB [B, size, size, 3] -> of each image the candidates above `min_score`, boxes in network px."""
+        candidates = self.runtime(squares, self.lowest_score)
+        if isinstance(self.min_score, numbers.Real):
+            return candidates
+        least = np.asarray(self.min_score, dtype=np.float32)
+        kept = ((found, found.scores > least[found.labels]) for found in candidates)
+        return [Candidates(*(column[chosen] for column in found)) for found, chosen in kept]
+
     def _results(self, frames: list[Frame]) -> Iterator[Result]:
         for frame, found in zip(frames, self.detect_batch([frame.image for frame in frames]), strict=True):
             yield Result(*found, self.names, frame)
 
     def _check(self) -> None:
-        if not _is_number(self.min_score, 0, 1):
+        is_one = not isinstance(self.min_score, (list, tuple, np.ndarray))
+        scores: Any = [self.min_score] if is_one else self.min_score
+        if not all(_is_number(score, 0, 1) for score in scores):
             raise UserError(f"min_score is {self.min_score}; give a number from 0 to 1")
+        if not is_one and len(scores) != len(self.names):
+            raise UserError(
+                f"min_score has {len(scores)} numbers; give one, or one for each of {len(self.names)} classes"
+            )
         for name in ("max_detections", "batch"):
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}; give a whole number from 1")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from detect.errors import UserError, nearest
-from detect.files import cannot_read, is_text, missing, printable
+from detect.errors import UserError
+from detect.files import cannot_read, hidden, is_text, missing, printable
+from detect.inference.address import name_of
 from detect.inference.live import LatestImage, open_patiently
 from detect.inference.video import FASTEST_LIVE, Video, check_end, check_size, open_capture, open_video, sane_fps
 from detect.ops.image import IMAGE_SUFFIXES, is_image, read_noted, to_rgb
@@ -26,7 +26,6 @@ VIDEO_SUFFIXES = frozenset(
 )
 PHOTO_SUFFIXES = IMAGE_SUFFIXES | {".heic", ".heif", ".hif"}  # these cannot be read, and that is said of each
 PLAYLISTS = (".m3u8", ".sdp")  # texts that FFmpeg opens as a video
-STREAM_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "tcp", "srt", "rtp")
 
 Medium = Literal["image", "video", "live"]
 Source = str | os.PathLike[str] | int | np.ndarray | Image.Image | Sequence[Any]  # see `find_items`
@@ -127,7 +126,7 @@ def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
             return [Item("live", f"webcam{int(webcam)}", int(webcam))]
         on_note(f"{text}: is taken for the file or folder of this name; the webcam is /dev/video{text}")
     if "://" in text:
-        return [_stream(text)]
+        return [Item("live", name_of(text), text)]
     if os.path.isdir(text):
         return _in_folder(text, on_note)
     if os.path.isfile(text):
@@ -135,18 +134,6 @@ def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
     if glob.has_magic(text):
         return _in_pattern(text, on_note)
     raise missing(text)
-
-
-def _stream(address: str) -> Item:
-    scheme, _, rest = address.partition("://")
-    if scheme.lower() not in STREAM_SCHEMES:
-        raise UserError(f"{printable(scheme)}://: cannot open such an address{nearest(scheme.lower(), STREAM_SCHEMES)}")
-    try:
-        host = urlsplit(address).hostname or "stream"
-        path = urlsplit(address).path
-    except ValueError:
-        host, path = rest.rpartition("@")[2].split("/")[0], ""
-    return Item("live", printable(f"{scheme.lower()}://{host}{path}"), address)  # neither password nor query
 
 
 def _in_folder(folder: str, on_note: OnNote) -> list[Item]:
@@ -171,9 +158,9 @@ def _in_pattern(pattern: str, on_note: OnNote) -> list[Item]:
     paths = [path for path in (os.path.join(folder, name) for name in found) if not os.path.isdir(path)]
     items, left_out = _chosen(paths, ("image", "video"))
     if not items:
-        where = printable(Path(pattern).absolute())
+        where = printable(hidden(Path(pattern).absolute()))
         raise UserError(
-            f"{printable(pattern)}: no image or video fits this pattern{left_out and f' but {left_out}'} "
+            f"{printable(hidden(pattern))}: no image or video fits this pattern{left_out and f' but {left_out}'} "
             f"(tried {where}); check the path"
         )
     if left_out:

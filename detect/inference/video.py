@@ -12,7 +12,7 @@ import numpy as np
 from detect.errors import UserError
 from detect.files import missing, printable
 from detect.inference.container import is_cut_off, mp4_duration
-from detect.ops.image import MAX_PIXELS, too_large
+from detect.ops.image_cost import check_pixels
 
 USUAL_FPS = 30.0  # where a source says nothing sane about itself
 FASTEST = 65_535.0  # frames a second that a file may have: MPEG-4 counts no faster
@@ -57,8 +57,7 @@ def sane_fps(fps: float, fastest: float) -> float | None:
 def check_size(capture: cv2.VideoCapture, name: str) -> None:
     """Raise `UserError` if the frames of an open capture are larger than any image may be."""
     width, height = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-    if width * height > MAX_PIXELS:
-        raise too_large(name, f"{width}x{height} px")
+    check_pixels(width, height, name)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -14,8 +14,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, cannot_write, printable, replacing
+from detect.ops.image_cost import check_cost
 
-MAX_PIXELS = 200_000_000
 # Only pixel formats: Pillow could also hand a stranger's file to Ghostscript (EPS) or to rarely tried decoders.
 READ_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
 WRITE_FORMATS = {
@@ -36,6 +36,8 @@ PNG_START = 512  # bytes in which a PNG states its significant bits, if it does
 
 DARK = "is dark: its colours of 16 bits use less than 14; save it with 8 bits"
 
+STRIP = 1 << 20  # pixels that are converted at a time
+
 ORIENTATION = 0x0112  # the EXIF tag: how the stored image must be turned to stand upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -46,17 +48,19 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
+BOTTOM_FIRST = (3, 4, 6, 7)  # those that take the stored rows from the last to the first
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The image in the file `path` as a viewer shows it: uint8 RGB [height, width, 3].
 
     EXIF orientation is applied, transparency is laid on white, 16-bit and float images are scaled to 8 bits, an
-    animation or a file of several pages gives its first image. The size is checked in the file's header, before memory
-    is taken.
+    animation or a file of several pages gives its first image. What it takes to decode is known from the file's header
+    and checked before it is taken (`detect.ops.image_cost`).
 
     Raises:
-        UserError: there is no such file, it is no image, it is cut off, or it has more than `MAX_PIXELS`.
+        UserError: there is no such file, it is no image, it is cut off, or it takes more than any image may.
     """
     return read_noted(path)[0]
 
@@ -86,7 +90,11 @@ def decoding(name: str | os.PathLike[str]) -> Iterator[None]:
             raise unreadable(name, error) from error
         raise cannot_read(name, error) from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, kept by its WebP opener
-        raise too_large(name, "its size") from error
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise UserError(
+            f"{printable(name)}: has more than {most:.0f} megapixels, the most that Pillow reads of this format; "
+            "make the image smaller"
+        ) from error
     except MemoryError as error:
         raise UserError(f"{printable(name)}: not enough memory for this image; make it smaller") from error
     except Exception as error:  # a damaged file makes Pillow's decoders raise nearly anything
@@ -103,27 +111,46 @@ def is_image(path: str | os.PathLike[str]) -> bool:
 
 
 def to_rgb(image: Image.Image, name: str | os.PathLike[str] = "image") -> tuple[np.ndarray, str]:
-    """(uint8 RGB [height, width, 3], note) of a Pillow image, by the rules of `read_noted`; `name` is for the error."""
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise too_large(name, f"{width}x{height} px")
-    opened, bits, is_deep = image, _stated_bits(image), ";16" in str(getattr(image, "tile", ""))
+    """(uint8 RGB [height, width, 3], note) of a Pillow image, by the rules of `read_noted`; `name` is for the error.
+
+    It goes strip by strip, so that beside Pillow's copy and the result there is never a third.
+    """
+    check_cost(image, name)
+    bits, is_deep = _stated_bits(image), ";16" in str(getattr(image, "tile", ""))
     image.load()
-    orientation = 1
+    turn = 1
     with suppress(Exception):  # damaged EXIF data is no reason to refuse the image
-        orientation = image.getexif().get(ORIENTATION, 1)
-    if orientation in TURNS:
-        image = image.transpose(TURNS[orientation])
-    if image.mode[0] in "IF":
-        grey, note = _to_8_bits(np.asarray(image), bits)
-        return np.repeat(grey[..., None], 3, axis=2), _listed(note, _first_of(opened))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        image = white
-    rgb = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return rgb, _listed(DARK if is_deep and 0 < rgb.max() < 64 else "", _first_of(opened))
+        turn = image.getexif().get(ORIENTATION, 1)
+    width, height = image.size
+    rgb = np.empty((width, height, 3) if turn in SIDEWAYS else (height, width, 3), dtype=np.uint8)
+    levels = _levels_of(image, bits) if image.mode[0] in "IF" else None
+    for first, last, strip in _strips(image):
+        strip = strip.transpose(TURNS[turn]) if turn in TURNS else strip
+        place = slice(height - last, height - first) if turn in BOTTOM_FIRST else slice(first, last)
+        part = rgb[:, place] if turn in SIDEWAYS else rgb[place]
+        part[...] = levels.scaled(np.asarray(strip))[..., None] if levels else np.asarray(_opaque(strip))
+    if levels:
+        return rgb, _listed(levels.note, _first_of(image))
+    return rgb, _listed(DARK if is_deep and 0 < rgb.max() < 64 else "", _first_of(image))
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, int, Image.Image]]:
+    """(first row, last row + 1, these rows) of an image, a million pixels at a time."""
+    width, height = image.size
+    rows = max(STRIP // width, 1)
+    for first in range(0, height, rows):
+        last = min(first + rows, height)
+        yield first, last, image if last - first == height else image.crop((0, first, width, last))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """The image in RGB, what is transparent laid on white."""
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
 
 
 def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
@@ -141,12 +168,6 @@ def write_image(path: str | os.PathLike[str], rgb: np.ndarray) -> None:
         raise cannot_write(path, error) from error
 
 
-def too_large(name: str | os.PathLike[str], size: str) -> UserError:
-    """The `UserError` for an image of more than `MAX_PIXELS`."""
-    limit = f"the limit of {MAX_PIXELS // 1_000_000} megapixels"
-    return UserError(f"{printable(name)}: {size} is more than {limit}; make the image smaller")
-
-
 def unreadable(path: str | os.PathLike[str], error: Exception) -> UserError:
     """The `UserError` for a file that is no image or a damaged one."""
     reason = str(error).split(" (")[0].split("\n")[0] or type(error).__name__
@@ -157,7 +178,7 @@ def open_image(file: BinaryIO) -> Image.Image:
     """Pillow's image of an open file, only its header read.
 
     `Image.open` compares the size with a limit of its own that is global to the process; asking the formats' openers
-    directly leaves that global alone and the limit to `to_rgb`.
+    directly leaves that global alone and the limits to `detect.ops.image_cost`.
     """
     Image.init()
     start = file.read(16)
@@ -174,27 +195,43 @@ def open_image(file: BinaryIO) -> Image.Image:
     raise OSError("not a known image format")
 
 
-def _to_8_bits(grey: np.ndarray, bits: int | None = None) -> tuple[np.ndarray, str]:
-    """(uint8 [h, w], a note where white had to be guessed) of grey levels of 16 or 32 bits or floats [h, w].
+class _Levels(NamedTuple):
+    """How grey levels become 0..255; `note` says where white had to be guessed."""
+
+    black: float
+    white: float
+    note: str = ""
+
+    def scaled(self, grey: np.ndarray) -> np.ndarray:
+        """uint8 [h, w] of levels [h, w]."""
+        if grey.dtype.kind == "f":
+            grey = np.nan_to_num(grey, nan=self.black, posinf=self.white, neginf=self.black)
+        scaled = (grey - np.float32(self.black)) * np.float32(255 / (self.white - self.black or 1))
+        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+
+
+def _levels_of(image: Image.Image, bits: int | None) -> _Levels:
+    """The `_Levels` of an image of 16 or 32 bits or floats.
 
     White is what the file states, in `bits`; else, for integers, the greatest level of the smallest of `DEPTHS` that
     holds them all, for floats 1, or else 255. Levels that none of this holds are scaled from their least to their
     greatest.
     """
-    is_float = grey.dtype.kind == "f"
-    finite = grey[np.isfinite(grey)] if is_float else grey
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    is_float = image.mode[0] == "F"
+    ends: list[float] = []
+    for _, _, strip in _strips(image):
+        grey = np.asarray(strip)
+        finite = grey[np.isfinite(grey)] if is_float else grey
+        ends += [float(finite.min()), float(finite.max())] if finite.size else []
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
     whites = (1.0, 255.0) if is_float else tuple(2.0**n - 1 for n in ([bits] if bits else DEPTHS))
     white = next((white for white in whites if high <= white), high)
     black = min(low, 0.0)
-    note = ""
     if black < 0 or white not in whites:
-        note = f"its levels, {low:g} to {high:g}, were scaled to 0 to 255"
-    elif not is_float and not bits and high > 0 and white < 65535:
-        note = f"its levels, up to {high:g}, were taken for {round(np.log2(white + 1))} bits"
-    levels = np.nan_to_num(grey, nan=black, posinf=white, neginf=black) if is_float else grey
-    scaled = (levels - np.float32(black)) * np.float32(255 / (white - black or 1))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8), note
+        return _Levels(black, white, f"its levels, {low:g} to {high:g}, were scaled to 0 to 255")
+    if not is_float and not bits and high > 0 and white < 65535:
+        return _Levels(black, white, f"its levels, up to {high:g}, were taken for {round(np.log2(white + 1))} bits")
+    return _Levels(black, white)
 
 
 def _stated_bits(image: Image.Image) -> int | None:

@@ -6,9 +6,9 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from detect.ops.image import MAX_PIXELS, ORIENTATION, open_image, opened, too_large
+from detect.ops.image import ORIENTATION, SIDEWAYS, open_image, opened
+from detect.ops.image_cost import check_cost
 
-SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 STRIP_PLACES, STRIP_BYTES = 273, 279  # TIFF's tags of where each part of the image lies and of its length
 TURNED_IN_HEADER = ("JPEG", "MPO", "WEBP", "AVIF")  # where Pillow reads EXIF without decoding
 ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
@@ -31,13 +31,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     """The `Header` of an image file.
 
     Raises:
-        UserError: there is no such file, it is no image, or it has more than `MAX_PIXELS`.
+        UserError: there is no such file, it is no image, or it takes more than any image may.
     """
     with opened(path) as file:
         image = open_image(file)
         width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise too_large(path, f"{width}x{height} px")
+        check_cost(image, path)
         is_certain = image.format in TURNED_IN_HEADER or (image.format == "PNG" and "exif" in image.info)
         if is_certain and _orientation(image) in SIDEWAYS:
             width, height = height, width

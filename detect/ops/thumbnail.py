@@ -5,7 +5,8 @@ import os
 import numpy as np
 from PIL import Image
 
-from detect.ops.image import MAX_PIXELS, ORIENTATION, TURNS, open_image, opened, to_rgb, too_large
+from detect.ops.image import ORIENTATION, TURNS, open_image, opened, to_rgb
+from detect.ops.image_cost import check_cost
 
 
 def read_thumbnail(path: str | os.PathLike[str], side: int) -> np.ndarray:
@@ -16,9 +17,7 @@ def read_thumbnail(path: str | os.PathLike[str], side: int) -> np.ndarray:
     """
     with opened(path) as file:
         image = open_image(file)
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise too_large(path, f"{width}x{height} px")
+        check_cost(image, path)
         if image.mode not in ("L", "RGB"):
             image = Image.fromarray(to_rgb(image, path)[0])
         image.draft("L", (2 * side, 2 * side))  # a JPEG is decoded at an eighth of its size

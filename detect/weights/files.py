@@ -1,6 +1,6 @@
 """Files of weights as `Weights`: training checkpoints (.pt), released weights (.safetensors), Darknet's .weights.
 
-Files appear whole or not at all. `.pt` files hold tensors and plain values only and are read with `weights_only=True`.
+Files appear whole or not at all. What a `.pt` holds, `checkpoint` reads.
 """
 
 import dataclasses
@@ -25,12 +25,17 @@ from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
-from detect.files import cannot_read, cannot_write, missing, replacing
+from detect.files import cannot_write, missing, printable, replacing
 from detect.inference.engines import is_exported
+from detect.inference.thresholds import Thresholds
 from detect.ops.letterbox import GREY
+from detect.weights.checkpoint import read_checkpoint, write_checkpoint
 from detect.weights.fit import misfit
 from detect.weights.mask import with_trained_mask
 from detect.weights.zoo import classic_of, files_of, known_names
+
+MAX_HEADER = 8 << 20  # bytes of a safetensors file's header; 100,000 classes need 5 MB, a usual detector 50 kB
+MAX_TENSORS = 20_000  # a network of 1,000 layers has 6,000
 
 AnyPath = str | os.PathLike[str]
 Category = dict[str, Any]  # {"id": whole number, "name": str}
@@ -49,6 +54,7 @@ class Weights:
     categories: list[Category]
     tensors: dict[str, Tensor]  # of the network, by name; the averaged ones where there is an average
     notes: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None  # that suited each class best
     training: Mapping[str, Any] | None = None
     _network: nn.Module | None = field(default=None, repr=False)
 
@@ -124,15 +130,18 @@ def read(
         raise UserError(f"{path}: holds its model and class names itself; a .cfg and names belong to a .weights file")
     training = None
     if path.suffix == ".safetensors":
-        values, categories, tensors = _read_safetensors(path)
+        values, categories, tensors, thresholds = _read_safetensors(path)
     else:
         training = read_checkpoint(path)
-        if not _is_plain(training["config"]):
-            raise UserError(f"{path}: its config is damaged")
         values, categories, tensors = training["config"], training["categories"], _tensors_of(path, training)
+        thresholds = training.get("thresholds")
     categories = _checked_categories(path, categories)
+    try:
+        thresholds = Thresholds.of(thresholds, len(categories))
+    except ValueError as error:
+        raise UserError(f"{path}: its thresholds {error}; train or evaluate it again") from error
     settings = config.from_dict(values, None, path, overrides, settings_type, override_name)
-    return Weights(path, settings, categories, tensors, training=training)
+    return Weights(path, settings, categories, tensors, thresholds=thresholds, training=training)
 
 
 def weights_file(path: AnyPath) -> Path:
@@ -176,23 +185,6 @@ def _read_darknet(
     return Weights.of(network.eval(), settings, categories, path, notes)
 
 
-def read_checkpoint(path: AnyPath) -> dict[str, Any]:
-    """The mapping in a `.pt` file, on the CPU.  Raises UserError."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise missing(path) from error
-    except PermissionError as error:
-        raise cannot_read(path, error) from error
-    except Exception as error:  # a stranger's file fails in many ways: unpickling, zip, end of file, ...
-        raise UserError(
-            f"{path}: not a checkpoint of this framework, or a damaged one; give a run folder or another file"
-        ) from error
-    if not isinstance(state, dict) or not {"model", "config", "categories"} <= state.keys():
-        raise UserError(f"{path}: holds no detector of this framework and no classifier (no model, config, categories)")
-    return state
-
-
 def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     """The network's tensors in a checkpoint: last.pt holds them and their average, best.pt one of the two."""
     average = state.get("ema")
@@ -205,28 +197,33 @@ def _tensors_of(path: Path, state: dict[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether it is made of what a YAML or JSON text can hold."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    return value is None or isinstance(value, bool | int | float | str)
-
-
-def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor]]:
-    """(config, categories, tensors) of a `.safetensors` file."""
+def _read_safetensors(path: Path) -> tuple[Any, Any, dict[str, Tensor], Any]:
+    """(config, categories, tensors, thresholds or None) of a `.safetensors` file."""
     try:
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a mapping
-        return json.loads(metadata["config"]), json.loads(metadata["categories"]), tensors
+            metadata, names = file.metadata() or {}, file.keys()
+            if len(names) > MAX_TENSORS:
+                raise UserError(f"{printable(path)}: lists {len(names)} tensors, as no model here has")
+            tensors = {name: file.get_tensor(name) for name in names}
+        thresholds = json.loads(metadata.get("thresholds", "null"))
+        return json.loads(metadata["config"]), json.loads(metadata["categories"]), tensors, thresholds
+    except UserError:
+        raise
     except (KeyError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: has no config and class names in its metadata; not released by this tool") from error
     except Exception as error:
         raise UserError(
             f"{path}: not a safetensors file, or a damaged one; give a run folder or another file"
         ) from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise UserError if the header of a safetensors file, whose length comes first, is longer than any model's."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if MAX_HEADER < length <= path.stat().st_size:
+        raise UserError(f"{printable(path)}: its header has {length / 1e6:.0f} MB, as that of no model here has")
 
 
 def _checked_categories(path: Path, categories: Any) -> list[Category]:
@@ -245,15 +242,34 @@ def _is_category(value: Any) -> bool:
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-def write_checkpoint(path: AnyPath, state: Mapping[str, Any]) -> None:
-    """Write a mapping of tensors and plain values as `.pt`, whole or not at all.  Raises UserError."""
-    try:
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
-    except RuntimeError as error:  # what torch makes of a full disk
-        if str(error).startswith("DataLoader"):  # a loader process died meanwhile
-            raise
-        raise cannot_write(path, error) from error
+def keeping_file(path: AnyPath) -> Path:
+    """The file that `write_thresholds` writes to.  Raises UserError where there is none."""
+    if not os.path.lexists(path) and str(path) in known_names():
+        raise UserError(
+            f"{path}: released weights stay as they are; export them to a file of your own, and evaluate that"
+        )
+    path = weights_file(path)
+    if path.suffix not in (".pt", ".safetensors"):
+        raise UserError(
+            f"{path}: cannot keep thresholds; a .pt and a .safetensors can, and what is exported takes them"
+        )
+    return path
+
+
+def write_thresholds(path: AnyPath, thresholds: Thresholds) -> Path:
+    """Write thresholds into a `.pt` or `.safetensors` file that is there, or a run folder's; returns the file's path.
+
+    All else in it stays as it is.  Raises UserError.
+    """
+    path = keeping_file(path)
+    if path.suffix == ".pt":
+        write_checkpoint(path, read_checkpoint(path) | {"thresholds": thresholds.to_dict()})
+        return path
+    _, _, tensors, _ = _read_safetensors(path)
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata()
+    _save(path, tensors, metadata | {"thresholds": json.dumps(thresholds.to_dict())})
+    return path
 
 
 def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> None:
@@ -266,6 +282,8 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     values["train"]["init"] = values["train"]["teacher"] = None
     size = weights.settings.input.size
     metadata = {"config": values, "categories": weights.categories}
+    if weights.thresholds:
+        metadata["thresholds"] = weights.thresholds.to_dict()
     if isinstance(weights.settings, ClassifierSettings):
         resize = weights.settings.input.resize or size
         metadata["centre_crop"] = {"size": size, "resize": resize, "scale": "short side"}
@@ -278,8 +296,12 @@ def write_safetensors(path: AnyPath, weights: Weights, half: bool = False) -> No
     too_large = [name for name, value in tensors.items() if not value.isfinite().all()]
     if too_large:
         raise UserError(f"{path}: {too_large[0]} holds numbers beyond 16 bits or not finite; write it in 32 bits")
+    _save(path, tensors, {name: json.dumps(value) for name, value in metadata.items()})
+
+
+def _save(path: AnyPath, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, {name: json.dumps(value) for name, value in metadata.items()})
+            save_file(tensors, temporary, metadata)
     except SafetensorError as error:
         raise cannot_write(path, error) from error

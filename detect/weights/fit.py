@@ -23,6 +23,8 @@ def misfit(tensors: object, network: nn.Module) -> str:
             return f"'{name}' has the shape {list(tensor.shape)[:8]}, not {list(expected[name].shape)}"
         if not _is_plain(tensor) or not _same_kind(tensor.dtype, expected[name].dtype):
             return f"'{name}' holds {str(tensor.dtype).removeprefix('torch.')} numbers of no use there"
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return f"'{name}' holds numbers that are not finite"
     return ""
 
 

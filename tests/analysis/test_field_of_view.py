@@ -270,7 +270,7 @@ def test_a_mistake_is_one_sentence(arguments, sentence, capsys):
 
 
 def test_the_image_has_a_panel_per_scale_and_no_text_on_another(efm):
-    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     from detect.analysis.field_plot import fields_figure
 
     models = [measure("csppelee_efm.yaml", "random", efm, 96, 1)]
@@ -296,7 +296,7 @@ def test_the_image_has_a_panel_per_scale_and_no_text_on_another(efm):
 
 
 def test_the_image_is_written(tmp_path, capsys):
-    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    pytest.importorskip("matplotlib", reason="needs matplotlib")
     path = tmp_path / "fields.png"
     assert main(["field_of_view", str(EFM), "--size=64", "--inputs=1", "--plot", str(path)]) == 0
     assert capsys.readouterr().out.endswith(f"{path}\n")
@@ -310,10 +310,11 @@ def test_missing_matplotlib_is_one_sentence_before_the_work(monkeypatch, tmp_pat
 
     def without(name, *args, **kwargs):
         if name.startswith("matplotlib"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
     monkeypatch.setattr("detect.analysis.field_of_view.measure", None)
     assert main(["field_of_view", str(EFM), "--plot", str(tmp_path / "fields.png")]) == 1
-    assert capsys.readouterr().err == "error: drawing needs matplotlib; pip install 'csp-detect[plot]'\n"
+    said = "this needs matplotlib, which is not installed: pip install 'csp-detect[train]'"
+    assert capsys.readouterr().err == f"error: {said}\n"

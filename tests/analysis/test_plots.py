@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from torch.testing import assert_close
 
-pytest.importorskip("matplotlib", reason="needs the extra plot")
+pytest.importorskip("matplotlib", reason="needs matplotlib")
 
 from detect.analysis.plots import plot_figures
 from detect.errors import UserError
@@ -50,11 +50,13 @@ def test_missing_matplotlib_is_one_sentence(monkeypatch, tmp_path):
 
     def without(name, *args, **kwargs):
         if name.startswith("matplotlib"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match=r"drawing needs matplotlib; pip install 'csp-detect\[plot\]'"):
+    with pytest.raises(
+        UserError, match=r"this needs matplotlib, which is not installed: pip install 'csp-detect\[train\]'"
+    ):
         plot_figures(tmp_path / "plots")
     assert not (tmp_path / "plots").exists()
 

@@ -64,7 +64,8 @@ def test_training_answers_and_fills_the_run_folder(places):
     assert max(float(row["top1"]) for row in rows) == 1.0  # the best; the last one hangs on the processor's rounding
     assert places.said["metrics"]["top1"] == float(rows[-1]["top1"])
     names = {path.name for path in places.run.iterdir()}
-    assert names == {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch.jpg"}
+    batches = {f"train_batch{number}.jpg" for number in range(3)}
+    assert names == {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "results.png"} | batches
 
 
 def test_evaluation_prints_classes_and_both_numbers(places):

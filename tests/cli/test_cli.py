@@ -148,7 +148,7 @@ def detections_in(folder):
 
 def test_training_fills_the_run_folder(trained):
     names = {path.name for path in trained.folder.iterdir()}
-    assert {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch.jpg"} <= names
+    assert {"config.yaml", "log.txt", "results.csv", "last.pt", "best.pt", "train_batch0.jpg", "labels.png"} <= names
     assert not [name for name in names if name.startswith(".")]
     rows = list(csv.DictReader((trained.folder / "results.csv").open()))
     assert [row["epoch"] for row in rows] == ["1", "2"] and {"lr", "box", "obj", "cls", *METRICS} <= rows[0].keys()
@@ -216,6 +216,34 @@ def test_evaluation_gives_intervals_by_a_bootstrap(run):
     assert intervals.keys() == {"AP", "AP50"}
     assert all(-1 <= low <= high <= 1 for low, high in intervals.values())
     assert "by a bootstrap of 20 (95%): AP " in detect("evaluate", run, "--bootstrap", "20").out
+
+
+def test_an_evaluation_as_a_page(run, tmp_path):
+    said = answer("evaluate", run, "--report")
+    assert said["report"] == str(run / "report.html")
+    assert f"<b>{said['AR100']:.3f}</b>" in (run / "report.html").read_text()
+    ran = detect("evaluate", run, "--report", tmp_path / "new" / "page.html", "--fast")
+    assert ran.status == 0 and ran.out.endswith(f"report: {tmp_path / 'new' / 'page.html'}\n")
+    assert answer("evaluate", run, "--report", tmp_path / "other")["report"] == str(tmp_path / "other" / "report.html")
+    assert_one_error(detect("evaluate", run, "--split", "test-dev", "--report"), "test-dev has no labels here")
+
+
+def test_thresholds_of_an_evaluation_are_kept_where_they_are_asked_for(run, exported, squares, tmp_path, here):
+    before = (run / "best.pt").read_bytes()
+    said = answer("evaluate", run)
+    assert (run / "best.pt").read_bytes() == before
+    ran = detect("evaluate", run, "--keep-thresholds")
+    thresholds = said.get("thresholds")
+    assert ("thresholds" in said) == (f"kept in {run / 'best.pt'}" in ran.out)
+    if thresholds:  # such a short training may find nothing
+        assert list(read(run).thresholds.scores) == list(thresholds.values())
+    assert_one_error(detect("evaluate", "yolov4_tiny_coco", "--keep-thresholds"), "released weights stay as they are")
+
+
+def test_auto_needs_thresholds(exported, squares):
+    ran = detect("predict", "--weights", exported, "--source", squares / "images" / "val", "--min-score", "auto")
+    assert_one_error(ran, "--min-score auto: these weights keep no thresholds")
+    assert_one_error(detect("predict", "--source", "a.jpg", "--min-score", "aut"), "'aut' is no number from 0 to 1")
 
 
 def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatch):

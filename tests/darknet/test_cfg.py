@@ -173,5 +173,5 @@ def test_a_missing_or_large_file_is_named(tmp_path):
 
 
 def test_more_layers_than_any_network_has_are_refused():
-    with pytest.raises(UserError, match="there are more than 4096 layers"):
-        parse(net() + "[dropout]\n" * 4097)
+    with pytest.raises(UserError, match="there are more than 1000 layers"):
+        parse(net() + "[dropout]\n" * 1001)

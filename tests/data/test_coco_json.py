@@ -299,3 +299,14 @@ def test_a_wrong_image_list_is_named(tmp_path, content, message):
     with pytest.raises(UserError) as caught:
         image_list(tmp_path, content)
     assert str(caught.value).startswith(f"{tmp_path / 'info.json'}: {message}")
+
+
+def test_links_out_of_the_folder_are_refused_for_test_dev_too(tmp_path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = tmp_path / "test2017"
+    folder.mkdir()
+    (folder / "a.png").symlink_to(tmp_path / "secret.png")
+    record = {"id": 1, "file_name": "a.png", "width": 64, "height": 64}
+    (tmp_path / "info.json").write_text(json.dumps({"images": [record], "categories": []}))
+    with pytest.raises(UserError, match=r"image 1: file_name 'a\.png' does not name a file within .*test2017"):
+        read_image_list(tmp_path / "info.json", folder)

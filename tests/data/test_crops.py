@@ -105,3 +105,19 @@ def test_mistakes_are_named(dataset, tmp_path):
     (tmp_path / "images" / "7.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"7\.png"):
         crop_boxes(dataset, tmp_path / "out2")
+
+
+def test_folder_names_of_letters_of_four_bytes_fit_a_file_system(tmp_path):
+    names = ["\U00020000" * 80, "\U00020000" * 81, "\U0001d400" * 300]
+    folders = folder_names(names)
+    assert len(set(folders.values())) == 3
+    for folder in folders.values():
+        assert len(folder.encode()) < 90
+        (tmp_path / folder).mkdir()
+
+
+def test_ten_thousand_names_that_come_out_the_same_are_numbered_at_once(monkeypatch):
+    names = [chr(0x2200 + i % 200) * (1 + i // 200) for i in range(10_000)]  # signs, no letters
+    folders = folder_names(["class_3", *names])
+    assert folders[names[0]] == "class" and folders[names[1]] == "class_2" and folders[names[2]] == "class_4"
+    assert len(set(folders.values())) == 10_001

@@ -15,7 +15,7 @@ from detect.engine.detection import DetectionTask
 from detect.engine.memory import advice, available, is_out_of_memory, kept_for_backward
 from detect.engine.train import Trainer
 from detect.errors import UserError
-from detect.weights.files import read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
 from tests.engine.test_train import assert_same, settings_of, squares, trained  # noqa: F401  squares is a fixture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")

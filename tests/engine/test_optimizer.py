@@ -8,9 +8,10 @@ from torch.testing import assert_close
 from detect.config.schema import TrainSettings
 from detect.engine.detection import DetectionTask
 from detect.engine.optimizer import are_moments, make_optimizer, moments, set_lr, set_moments, trained
+from detect.engine.task import Evaluated
 from detect.engine.train import Trainer
 from detect.errors import UserError
-from detect.weights.files import read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
 from tests.engine.test_train import assert_same, settings_of, squares  # noqa: F401  squares is a fixture
 from tests.engine.test_train import trained as trained_run
 
@@ -132,7 +133,7 @@ def test_a_part_that_is_not_there_is_named(squares, tmp_path, name, value):  # n
 def with_metrics(trainer, values):
     """A trainer whose evaluations give these APs, one after the other."""
     values = iter(values)
-    trainer.task.evaluate = lambda *_: {"AP": next(values), "AP50": 0.5}
+    trainer.task.evaluate = lambda *_: Evaluated({"AP": next(values), "AP50": 0.5})
     return trainer
 
 

@@ -9,7 +9,7 @@ import torch
 from detect.api.train import train
 from detect.engine.state import StateError, TrainingState
 from detect.errors import UserError
-from detect.weights.files import read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
 from tests.engine.test_train import settings_of, squares, trained  # noqa: F401  squares is a fixture
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
@@ -97,4 +97,4 @@ def test_a_state_of_wrong_types_or_shapes_is_refused(stopped, change):
 def test_what_a_state_writes_is_what_it_reads(stopped):
     state = read_checkpoint(stopped / "last.pt")
     names = TrainingState.__dataclass_fields__
-    assert state.keys() == {*names, "config", "categories", "metrics"}
+    assert state.keys() == {*names, "config", "categories", "metrics", "thresholds"}

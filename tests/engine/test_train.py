@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import torch
 from torch.testing import assert_close
 
 from detect import config
+from detect.api.load import predictor_of
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine.detection import DetectionTask
@@ -29,7 +31,8 @@ from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.interrupt import Interrupted
 from detect.ops.image import write_image
-from detect.weights.files import read, read_checkpoint
+from detect.weights.checkpoint import read_checkpoint
+from detect.weights.files import read
 from tests.small_nets import conv, net, section
 
 pytestmark = pytest.mark.usefixtures("one_thread", "small_backbone")
@@ -321,6 +324,43 @@ def test_a_signal_finishes_the_step_and_saves(squares, tmp_path, number):
     assert_same(dict(whole.network.state_dict()), dict(resumed.network.state_dict()), "model")
 
 
+class Freezing(TrainingLog):
+    """A log that stops the loader processes after a step, as SIGSTOP does, and sends a signal a second later."""
+
+    def __init__(self, folder, number):
+        super().__init__(folder, 99, start=0)
+        self.number = number
+
+    def step(self, step, *rest):
+        super().step(step, *rest)
+        if step == 2:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGSTOP)
+            threading.Timer(1, os.kill, (os.getpid(), self.number)).start()
+
+
+@pytest.mark.parametrize(("number", "accumulate"), [(signal.SIGINT, 1), (signal.SIGTERM, 1)])
+def test_a_signal_is_heard_while_stopped_loader_processes_are_waited_for(squares, tmp_path, number, accumulate):
+    settings = settings_of(squares, steps=99, workers=2, batch=2, accumulate=accumulate, evaluate_every=99)
+    trainer = Trainer(DetectionTask(settings), tmp_path)
+    with pytest.raises(Interrupted) as caught:
+        trainer.run(log=Freezing(tmp_path, number))
+    state = read_checkpoint(tmp_path / "last.pt")
+    assert (caught.value.step, caught.value.number) == (state["step"], number)
+    assert 2 <= state["step"] < 99
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_loader_process_is_named_whatever_was_being_written(squares, tmp_path, monkeypatch):
+    def save(*_):
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+
+    monkeypatch.setattr(torch, "save", save)
+    trainer = Trainer(DetectionTask(settings_of(squares, steps=1, workers=0)), tmp_path)
+    with pytest.raises(UserError, match=r"^the loader processes failed \(DataLoader worker \(pid 7\) is killed"):
+        trainer.run()
+
+
 class Killing(TrainingLog):
     """A log that kills the loader processes after the first step."""
 
@@ -562,7 +602,10 @@ def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_p
 
 def test_a_run_folder_holds_what_it_promises(squares, tmp_path):
     trained(settings_of(squares, steps=3), tmp_path)
-    assert {p.name for p in tmp_path.iterdir()} == {"best.pt", "last.pt", "log.txt", "results.csv", "train_batch.jpg"}
+    batches = {f"train_batch{number}.jpg" for number in range(3)}
+    files = {"best.pt", "last.pt", "log.txt", "results.csv", "results.png", "labels.png"}
+    shown = {"val_labels.jpg", "val_predictions.jpg"}
+    assert {p.name for p in tmp_path.iterdir()} == files | batches | shown
     header, row = (tmp_path / "results.csv").read_text().splitlines()
     assert dict(zip(header.split(","), row.split(","), strict=True)).keys() >= {"epoch", "step", "box", "obj", "AP"}
     assert read(tmp_path).categories == [{"id": 2 + 3 * i, "name": n} for i, n in enumerate(("red", "green", "blue"))]
@@ -583,6 +626,10 @@ def test_one_image_can_be_overfitted(tmp_path):
     )  # fmt: skip
     row = trained(settings, tmp_path / "run").history[-1]
     assert row["AP50"] == pytest.approx(1.0) and row["AP"] >= 0.9
+    kept = read(tmp_path / "run").thresholds  # of four objects, so one for all classes
+    assert kept.data == "1 images of val.json" and len(kept.scores) == 3 and len(set(kept.scores)) == 1
+    predictor = predictor_of(read(tmp_path / "run"), min_score="auto", device="cpu")
+    assert len(predictor(tmp_path / "images" / "val" / "0.png")) == len(objects)
 
 
 @pytest.fixture(scope="module")

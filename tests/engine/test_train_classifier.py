@@ -13,7 +13,9 @@ from detect.errors import UserError
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector
 from detect.ops.image import read_image, write_image
-from detect.weights.files import read, read_checkpoint, write_safetensors
+from detect.report.mosaics import GAP, TILE
+from detect.weights.checkpoint import read_checkpoint
+from detect.weights.files import read, write_safetensors
 from detect.weights.start import load_matching
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -111,8 +113,11 @@ def test_it_learns_what_it_was_not_shown(colours, tmp_path, settings_of):
 def test_the_run_folder_and_the_first_lines(colours, tmp_path, settings_of):
     trainer = trained(settings_of(colours), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"best.pt", "last.pt", "log.txt", "results.csv", "train_batch.jpg"}
-    assert read_image(tmp_path / "train_batch.jpg").shape == (32, 96, 3)
+    batches = {f"train_batch{number}.jpg" for number in range(3)} & names
+    assert names == {"best.pt", "last.pt", "log.txt", "results.csv", "results.png"} | batches
+    assert "train_batch0.jpg" in batches
+    height, width, _ = read_image(tmp_path / "train_batch0.jpg").shape
+    assert (height, width) == (TILE, 3 * TILE + 2 * GAP)  # three images a batch
     lines = list(trainer.summary())
     assert lines[0].startswith("Small: 0.00") and lines[0].endswith("32 px")
     assert lines[1] == f"train: 9 images of 3 classes, 33.3% of them of the largest: {colours / 'train'}"

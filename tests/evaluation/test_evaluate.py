@@ -269,3 +269,15 @@ def test_broken_weights_are_said_instead_of_finding_nothing(dataset):
             last.bias.view(-1, 8)[:, :4] = float("nan")  # x, y, w, h of each anchor; then objectness and three classes
     with pytest.raises(UserError, match=r"no finite number; .* look for NaN in training"):
         evaluated(predictor, dataset, CATEGORIES)
+
+
+def test_names_that_differ_by_the_thousand_are_counted_and_few_of_them_compared(monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        "detect.evaluation.evaluate.difflib.get_close_matches", lambda name, *_, **__: compared.append(name) or []
+    )
+    ours = [{"id": i, "name": f"number {i}"} for i in range(65_536)]
+    theirs = [{"id": i, "name": f"number {i}{'x' * (i > 0)}"} for i in range(65_536)]
+    first, second = matching_notes(ours, theirs, "val.json")
+    assert len(compared) == 4
+    assert first.endswith(" and 65525 more") and second.endswith(" and 65525 more")

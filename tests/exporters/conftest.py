@@ -1,5 +1,7 @@
 """A small detector, its weights, and images to compare on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from detect import config
 from detect.config.build import build_model
 from detect.exporters.formats import Request
+from detect.inference.thresholds import Thresholds
 from detect.ops.image import write_image
 from detect.weights.files import Weights
 
@@ -34,7 +37,8 @@ def weights(one_thread, small_backbone):
             last.weight.mul_(30)
             last.bias.zero_()
     categories = [{"id": 10 * label, "name": name} for label, name in enumerate(["a", "b", "ü, c"])]
-    return Weights.of(network, settings, categories, "small.pt")
+    weights = Weights.of(network, settings, categories, "small.pt")
+    return replace(weights, thresholds=Thresholds((0.3, 0.4, 0.5), 0.5, "9 images of val.json"))
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import detect
 from detect.api.evaluate import evaluate
 from detect.errors import UserError
 from detect.exporters.formats import Request, format_of
@@ -122,6 +123,8 @@ def test_the_file_says_what_running_takes(files, weights):
     assert exported.predict["min_score"] == weights.settings.predict.min_score
     assert exported.config["model"]["backbone"]["name"] == "Small"
     assert exported.config["data"] is None
+    for name in ("net.onnx", "net.xml"):
+        assert detect.load(files / name, min_score="auto").min_score == weights.thresholds.scores == (0.3, 0.4, 0.5)
     by_openvino = open_exported(files / "net.xml").exported
     assert json.loads(by_openvino.to_json()) == json.loads(exported.to_json())
     Predictor(open_exported(files / "net.xml"), **exported.predict)

@@ -5,6 +5,7 @@ import json
 import random
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +29,17 @@ from detect.exporters.graph import description, reference, write_onnx
 from detect.inference.exported import Exported
 from detect.inference.labels import checked_out
 from detect.inference.sources import find_items, read_frames
+from detect.inference.thresholds import Thresholds
 from detect.models.registry import BACKBONES
-from detect.ops.image import MAX_PIXELS, read_image
-from detect.weights.files import Weights, read, write_checkpoint, write_safetensors
+from detect.ops.image import read_image
+from detect.ops.image_cost import MAX_MEMORY, MAX_PIXELS
+from detect.weights.checkpoint import write_checkpoint
+from detect.weights.files import Weights, read, write_safetensors
 from detect.weights.pplcnet import read_folded
 from tests.fuzz.mutations import VALUES, Mutation, of_bytes, of_json, of_lines, of_tree, of_yaml
 from tests.small_nets import conv, make, net, section, yolo
 
-LARGEST = 12 * MAX_PIXELS  # bytes that an image may take by what its header says
+FRAME = 12 * MAX_PIXELS  # bytes that a frame of a video may take by what its header says
 
 
 class Kind(NamedTuple):
@@ -185,20 +189,22 @@ TENSORS = (
 
 def trained() -> Weights:
     settings = config.from_dict({"model": MODEL, "input": {"size": 64}})
-    return Weights.of(config.build_model(settings, 2).eval(), settings, CATEGORIES, Path("run"))
+    weights = Weights.of(config.build_model(settings, 2).eval(), settings, CATEGORIES, Path("run"))
+    return replace(weights, thresholds=Thresholds((0.25, 0.5), 0.5, "9 images of val.json"))
 
 
 def checkpoint(folder: Path) -> bytes:
     weights = trained()
     state = {"model": weights.network.state_dict(), "config": config.to_dict(weights.settings)}
-    write_checkpoint(folder / "good.pt", state | {"categories": CATEGORIES, "metrics": None, "ema": None})
+    state |= {"categories": CATEGORIES, "metrics": None, "ema": None, "thresholds": weights.thresholds.to_dict()}
+    write_checkpoint(folder / "good.pt", state)
     return (folder / "good.pt").read_bytes()
 
 
 def of_checkpoint(data: bytes, rng: random.Random) -> bytes:
     """A checkpoint with some of its values or tensors replaced."""
     state = torch.load(io.BytesIO(data), weights_only=True)
-    part = rng.choice(("model", "config", "categories", None))
+    part = rng.choice(("model", "config", "categories", "thresholds", None))
     odd = VALUES + TENSORS
     if part is None:
         state = of_tree(state, rng, odd)
@@ -221,7 +227,7 @@ def of_safetensors_header(data: bytes, rng: random.Random) -> bytes:
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
     about = header["__metadata__"]
-    what = rng.choice(("config", "categories", "header"))
+    what = rng.choice(("config", "categories", "thresholds", "header"))
     if what == "header":
         header = of_tree(header, rng)
     else:
@@ -404,14 +410,14 @@ KINDS = {
     "annotations": Kind(".json", coco, read_set, (of_json, of_json, of_bytes), 400),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
     "labels": Kind(".json", coco, lambda p: checked_out(p, overwrite=False), (of_json, of_bytes), 60),
-    "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, LARGEST),
-    "png of 16 bits": Kind(".png", encoded("png", "I;16"), read_image, (of_bytes,), 80, LARGEST),
-    "png with a palette": Kind(".png", encoded("png", "P"), read_image, (of_bytes,), 80, LARGEST),
-    "jpg": Kind(".jpg", encoded("jpeg", exif=TURNED), read_image, (of_bytes,), 120, LARGEST),
-    "bmp": Kind(".bmp", encoded("bmp"), read_image, (of_bytes,), 80, LARGEST),
-    "tif": Kind(".tif", encoded("tiff", compression="tiff_lzw"), read_image, (of_bytes,), 120, LARGEST),
-    "webp": Kind(".webp", encoded("webp"), read_image, (of_bytes,), 80, LARGEST),
-    "gif": Kind(".gif", encoded("gif", "P"), read_image, (of_bytes,), 80, LARGEST),
-    "avi": Kind(".avi", video(".avi", "MJPG"), watch, (of_bytes,), 60, LARGEST),
-    "mp4": Kind(".mp4", video(".mp4", "mp4v"), watch, (of_bytes,), 60, LARGEST),
+    "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "png of 16 bits": Kind(".png", encoded("png", "I;16"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "png with a palette": Kind(".png", encoded("png", "P"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "jpg": Kind(".jpg", encoded("jpeg", exif=TURNED), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "bmp": Kind(".bmp", encoded("bmp"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "tif": Kind(".tif", encoded("tiff", compression="tiff_lzw"), read_image, (of_bytes,), 120, MAX_MEMORY),
+    "webp": Kind(".webp", encoded("webp"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "gif": Kind(".gif", encoded("gif", "P"), read_image, (of_bytes,), 80, MAX_MEMORY),
+    "avi": Kind(".avi", video(".avi", "MJPG"), watch, (of_bytes,), 60, FRAME),
+    "mp4": Kind(".mp4", video(".mp4", "mp4v"), watch, (of_bytes,), 60, FRAME),
 }

@@ -35,6 +35,8 @@ def test_the_way_through_the_metadata_changes_nothing():
     assert after.names == ("a", "ü, \u3000b")
     assert after.decoder == before.decoder
     assert json.loads(after.to_json()) == json.loads(before.to_json())
+    kept = {"scores": [0.25, 0.5], "iou": 0.5, "data": "9 images"}
+    assert Exported.from_json(exported(thresholds=kept).to_json(), "net.xml").thresholds == kept
 
 
 def test_maps_follow_from_the_head():
@@ -72,6 +74,8 @@ CHANGES = {
     "a size of true": {"size": True},
     "a batch of 0": {"batch": 0},
     "no thresholds": {"predict": {}},
+    "thresholds of another number of classes": {"thresholds": {"scores": [0.5], "iou": 0.5, "data": ""}},
+    "thresholds that are a text": {"thresholds": "low"},
     "thresholds without nms": {"predict": {"min_score": 0.2, "max_detections": 50, "nms": None}},
     "anchors that are no pairs": {"head": exported().head | {"anchors": [[[1, 2, 3]], [[4, 5]]]}},
     "an anchor of nothing": {"head": exported().head | {"anchors": [[[1, 0]], [[4, 5]]]}},

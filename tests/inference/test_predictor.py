@@ -60,6 +60,26 @@ def video(tmp_path):
     return path
 
 
+def test_each_class_has_its_own_threshold():
+    """Before the suppression: what is no detection hides none."""
+    found = Predictor(Known(), min_score=[0.2, 0.95, 0.005]).detect_batch([image(64, 64)])[0]
+    assert found.labels.tolist() == [0, 2] and found.scores.tolist() == pytest.approx([0.3, 0.01])
+    same = Predictor(Known(), min_score=(0.25,) * 3, nms={"per_class": False}).detect_batch([image(64, 64)])[0]
+    for ours, theirs in zip(
+        same, Predictor(Known(), nms={"per_class": False}).detect_batch([image(64, 64)])[0], strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [([0.5], "has 1 numbers; give one, or one for each of 3"), ([0.1, 0.2, 1.5], "from 0 to 1"), ([], "has 0 numbers")],
+)
+def test_thresholds_that_are_none_are_one_sentence(scores, words):
+    with pytest.raises(UserError, match=words):
+        Predictor(Known(), min_score=scores)
+
+
 def test_boxes_come_back_in_image_px(predictor):
     wide, tall = predictor.detect_batch([image(128, 64), image(32, 64)])
     np.testing.assert_allclose(wide.boxes, [[32, 16, 96, 48], [0, 0, 128, 64]])

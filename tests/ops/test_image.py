@@ -251,7 +251,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         message = error_of(path)
-    assert message == f"{path}: 20000x20000 px is more than the limit of 200 megapixels; make the image smaller"
+    assert message == f"{path}: 20000x20000 px are 400 megapixels, more than 200; make the image smaller"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 

@@ -1,5 +1,6 @@
 """Files of weights appear whole or not at all, and a damaged or hostile one is answered by one sentence."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -20,13 +21,14 @@ from torch.testing import assert_close
 from detect import config
 from detect.errors import UserError
 from detect.files import replacing, write_text
+from detect.inference.thresholds import Thresholds
 from detect.models.detector import build_detector
+from detect.weights.checkpoint import read_checkpoint, write_checkpoint
 from detect.weights.files import (
     Weights,
     read,
-    read_checkpoint,
-    write_checkpoint,
     write_safetensors,
+    write_thresholds,
 )
 from detect.weights.start import load_matching
 
@@ -375,3 +377,49 @@ def test_weights_of_nothing_alike_are_refused(tmp_path, model):
     write_checkpoint(tmp_path / "last.pt", state_of(model))
     message = error_of(load_matching, torch.nn.Linear(2, 2), CATEGORIES, tmp_path / "last.pt")
     assert message.startswith(f"{tmp_path / 'last.pt'}: none of its ")
+
+
+# ---- thresholds ----------------------------------------------------------------------------------------------------
+
+BEST = Thresholds((0.25, 0.5), 0.5, "9 images of val.json")
+
+
+@pytest.mark.parametrize("name", ["best.pt", "a.safetensors"])
+def test_thresholds_are_written_into_a_file_and_all_else_stays(model, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".pt":
+        write_checkpoint(path, state_of(model, step=7))
+    else:
+        write_safetensors(path, model)
+    before = read(path)
+    assert before.thresholds is None
+    assert write_thresholds(tmp_path if path.suffix == ".pt" else path, BEST) == path
+    after = read(path)
+    assert after.thresholds == BEST and after.settings == before.settings and after.categories == before.categories
+    assert after.tensors.keys() == before.tensors.keys()
+    assert all(torch.equal(value, before.tensors[key]) for key, value in after.tensors.items())
+    if path.suffix == ".pt":
+        assert read_checkpoint(path)["step"] == 7
+    write_thresholds(path, Thresholds((0.1, 0.2), 0.5, "other images"))
+    assert read(path).thresholds.scores == (0.1, 0.2)
+
+
+def test_thresholds_are_handed_on(model, tmp_path):
+    model = dataclasses.replace(model, thresholds=BEST)
+    write_safetensors(tmp_path / "a.safetensors", model, half=True)
+    assert read(tmp_path / "a.safetensors").thresholds == BEST
+
+
+def test_released_weights_and_other_files_keep_no_thresholds(tmp_path):
+    with pytest.raises(UserError, match=r"^yolov4_tiny_coco: released weights stay as they are; export them"):
+        write_thresholds("yolov4_tiny_coco", BEST)
+    (tmp_path / "a.xml").write_text("")
+    with pytest.raises(UserError, match=r"a\.xml: cannot keep thresholds"):
+        write_thresholds(tmp_path / "a.xml", BEST)
+
+
+@pytest.mark.parametrize("damage", ["low", {"scores": [0.5], "iou": 0.5, "data": ""}, {"scores": [2, 0], "iou": 0.5}])
+def test_damaged_thresholds_are_one_sentence(model, tmp_path, damage):
+    write_checkpoint(tmp_path / "best.pt", state_of(model, thresholds=damage))
+    with pytest.raises(UserError, match=r"best\.pt: its thresholds are (damaged|not those of 2 classes); train or"):
+        read(tmp_path / "best.pt")
