@@ -10,6 +10,7 @@ from detect.extras import not_installed
 from detect.version import __version__
 
 if TYPE_CHECKING:
+    from detect.api.check import anchors, check
     from detect.api.evaluate import evaluate
     from detect.api.export import export
     from detect.api.label import label
@@ -26,6 +27,8 @@ _HOMES = {
     "load": "detect.api.load",
     "build": "detect.api.train",
     "train": "detect.api.train",
+    "check": "detect.api.check",
+    "anchors": "detect.api.check",
     "evaluate": "detect.api.evaluate",
     "export": "detect.api.export",
     "label": "detect.api.label",
@@ -36,8 +39,8 @@ _HOMES = {
     "UserError": "detect.errors",
 }
 __all__ = [
-    "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "build", "evaluate", "export",
-    "label", "load", "train",
+    "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "anchors", "build", "check",
+    "evaluate", "export", "label", "load", "train",
 ]  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Files of users and strangers: written whole or not at all, read with one clear sentence when something is wrong."""
 
+import gc
 import itertools
 import json
 import os
@@ -7,7 +8,7 @@ import re
 import secrets
 import unicodedata
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import disk_usage
@@ -66,13 +67,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """What the JSON file holds; UserError with file, line and column when it cannot be read."""
-    path = Path(path)
+def read_json(path: str | os.PathLike[str], each_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """What the JSON file holds, each object as `each_object` returns it.
+
+    Raises:
+        UserError: it cannot be read; with file, line and column.
+    """
+    path, collects = Path(path), gc.isenabled()
+    gc.disable()  # it would go through millions of new objects again and again, and find nothing
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise UserError(f"{printable(path)}: larger than {MAX_JSON_BYTES >> 30} GiB; is this an annotation file?")
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_hook=each_object)
     except OSError as error:
         raise cannot_read(path, error) from error
     except json.JSONDecodeError as error:
@@ -80,6 +86,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{where}: not JSON ({error.msg}); was the file cut off or edited by hand?") from None
     except (ValueError, RecursionError):  # bytes that are no UTF-8, a number of thousands of digits, endless nesting
         raise UserError(f"{printable(path)}: not a JSON text that can be read; write it anew as UTF-8") from None
+    finally:
+        if collects:
+            gc.enable()
 
 
 def name_problem(name: object) -> str:

@@ -13,6 +13,7 @@ import torch
 import detect
 from detect import config
 from detect.config import document
+from detect.doctor.document import table
 from detect.models.registry import NECKS
 from detect.weights import zoo
 
@@ -36,7 +37,7 @@ def workplace(tmp_path_factory):
         video.write(image)
     video.release()
     for split in ("train", "val"):
-        write_split(folder / "mine", split, image)
+        write_split(folder / "mine", split, image if split == "train" else image[:, ::-1])
     (folder / "weights").symlink_to(ROOT / "weights")
     (folder / "configs").mkdir()
     shutil.copy(ROOT / "configs" / "csppelee_efm.yaml", folder / "configs")
@@ -107,7 +108,10 @@ def test_the_page_on_python_detects_trains_evaluates_and_exports(workplace, pyth
 def test_the_page_on_python_says_what_is_returned(python_page):
     """Keys of what train, evaluate, export and label return, and of a result as plain values."""
     text, names = python_page
-    for returned in (*(names[n] for n in ("trained", "report", "exported", "labelled")), names["result"].to_dict()):
+    for returned in (
+        *(names[n] for n in ("checked", "trained", "report", "exported", "labelled")),
+        names["result"].to_dict(),
+    ):
         assert not [key for key in returned if f"`{key}`" not in text]
 
 
@@ -131,6 +135,11 @@ def test_every_page_with_python_is_run():
 def test_the_page_of_settings_is_what_the_schema_says():
     written_anew_by = "python tools/settings.py > docs/configuration.md"
     assert text_of("docs/configuration.md") == document.page(), written_anew_by
+
+
+def test_the_page_on_checks_lists_all_that_is_found():
+    _, _, listed = text_of("docs/check.md").partition("\n| id | severity |")
+    assert f"| id | severity |{listed}".rstrip("\n") == table(), "python tools/check.py --list prints the table"
 
 
 @pytest.mark.parametrize("page", ["docs/configuration.md", "docs/parts.md"])

@@ -184,7 +184,13 @@ def answer(args: argparse.Namespace, result: Any) -> None:
         print(json.dumps(result))
 
 
-WHAT = {"cfg": "FILE", "names": "FILE", "data": "FOLDER", "out": "FOLDER"}  # that an option is to be given
+WHAT = {
+    "config": "FILE",
+    "cfg": "FILE",
+    "names": "FILE",
+    "data": "FOLDER",
+    "out": "FOLDER",
+}  # that an option is to be given
 
 
 def with_option(error: UserError, args: argparse.Namespace | None) -> str:

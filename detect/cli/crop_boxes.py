@@ -10,7 +10,7 @@ HELP = "make images of single objects, by class, from images with boxes"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--data", required=True, help="data folder or data YAML with COCO annotations")
+    sub.add_argument("--data", required=True, help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("--split", default="train", help="train, val, ... (train)")
     sub.add_argument("--out", required=True, help="folder that gets SPLIT/CLASS/*.jpg")
     sub.add_argument("--classes", help="names of the classes, with commas between (all)")

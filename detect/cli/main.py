@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from detect import __version__
 from detect.cli import (
+    anchors,
     benchmark,
+    check,
     classify,
     convert,
     convert_pplcnet,
@@ -35,6 +37,8 @@ from detect.interrupt import status_of, stop_interrupts
 from detect.weights.fetch import OFFLINE
 
 VERBS = {
+    "check": check,
+    "anchors": anchors,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

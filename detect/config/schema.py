@@ -134,6 +134,11 @@ class SetSettings:
         "stop",
         choices=("stop", "drop"),
     )
+    accept: list[str] = setting(
+        "ids of docs/check.md that are no mistake in this set: [split.duplicates] lets a training be evaluated on its "
+        "own images",
+        [],
+    )
     pseudo: PseudoSettings = section(PseudoSettings)
     share: float | None = setting(
         "how often its images are taken beside those of other sets: 3 and 1 mean three of four; for all sets or none "

@@ -26,8 +26,9 @@ LAYOUTS = (
     ("{split}/_annotations.coco.json", "{split}"),  # Roboflow
 )
 LONE = ("annotations/*.json", "*.json")  # a file that is the only one: Label Studio's result.json, say
+PEEK = 1 << 20  # bytes
 NO_BOXES = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")  # COCO's other files
-LOOKED_FOR = ", ".join(f"{annotations} with {images}/" for annotations, images in LAYOUTS)
+LOOKED_FOR = "annotations/train.json with images/, or as COCO, CVAT, Roboflow and Label Studio lay it out"
 
 
 def found(root: Path) -> bool:
@@ -79,10 +80,21 @@ def _matching(root: Path, pattern: str) -> Iterator[tuple[Path, str]]:
 
 def _lone(root: Path) -> dict[str, Place]:
     for pattern in LONE:
-        files = [path for path in sorted(root.glob(pattern)) if not path.name.startswith(("notes.", *NO_BOXES))]
+        files = [path for path in sorted(root.glob(pattern)) if not path.name.startswith(NO_BOXES) and _is_coco(path)]
         if len(files) == 1:
             return {"train": Place(files[0], _images_of(root, files[0]), by_end=True)}
     return {}
+
+
+def _is_coco(path: Path) -> bool:
+    """Whether a JSON file names `images` at its beginning or end, where COCO's lists begin and end."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(PEEK)
+            file.seek(max(os.path.getsize(path) - PEEK, 0))
+            return b'"images"' in start or b'"images"' in file.read(PEEK)
+    except OSError:
+        return False
 
 
 def _images_of(root: Path, annotations: Path) -> Path:

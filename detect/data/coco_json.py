@@ -1,31 +1,41 @@
 """COCO's JSON, read and checked record by record: what can be used of a file, and every fault in it."""
 
 import itertools
-import math
 import os
-from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from detect.data.coco_columns import KEYS, MAX_ID, AnnotationColumns
 from detect.data.image_files import ImageFiles
-from detect.data.reader import MAX_SIDE, Annotations, Fault, Reader, is_number, short
+from detect.data.reader import MAX_SIDE, Fault, Reader, is_number, short
 from detect.errors import UserError, nearest
 from detect.files import missing, name_problem, read_json
 
-MAX_ID = 2**63  # COCO's evaluation sorts ids as 64-bit numbers
+CHUNK = 10_000  # annotations that are checked together, as long as none has a fault
 ID_FIELDS = ("id", "image_id", "category_id")
 SINGULAR = {"images": "image", "categories": "category", "annotations": "box"}
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """What a COCO file holds, unchecked.  Raises UserError when it is no JSON or no object."""
-    content = read_json(path)
+def read_object(path: Path, keep_outlines: bool = True) -> dict[str, Any]:
+    """What a COCO file holds, unchecked; without `keep_outlines`, a `segmentation` is True or False.
+
+    Raises:
+        UserError: it is no JSON or no object.
+    """
+    content = read_json(path, None if keep_outlines else _without_outline)
     if not isinstance(content, dict):
         raise UserError(f"{path}: is no COCO file; it must be an object with images, annotations and categories")
     return content
+
+
+def _without_outline(record: dict[str, Any]) -> dict[str, Any]:
+    """A record as it is read: the outlines of COCO's objects, of no use here, would take most of the memory."""
+    if "segmentation" in record:
+        record["segmentation"] = bool(record["segmentation"])
+    return record
 
 
 class CocoReader(Reader):
@@ -56,7 +66,7 @@ class CocoReader(Reader):
     @classmethod
     def of_file(cls, path: Path, folder: Path, **options: bool) -> "CocoReader":
         """Of a file.  Raises UserError when it is no JSON object or `folder` is not there."""
-        content = read_object(path)
+        content = read_object(path, keep_outlines=False)
         if not os.path.isdir(folder):
             raise missing(folder)
         return cls(content, folder, path, **options)
@@ -82,21 +92,32 @@ class CocoReader(Reader):
             yield from self._read_annotations()
             self._leave_out_root()
 
-    def _records(self, key: str, *required: str) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
-        """Yield the faults in the form of the records under `key`; return the other records, numbered."""
+    def _list(self, key: str) -> Generator[Fault, None, list[Any]]:
+        """The records under `key`; yields what is wrong with the list as a whole."""
         records = self.content.get(key)
         if not isinstance(records, list):
             sentence = f"has no list '{key}'; a COCO file holds images, annotations and categories"
             yield Fault(f"{key}.list", key, sentence)
-            return iter(())
+            return []
         if not records and key != "annotations":
             yield Fault(f"{key}.empty", key, f"lists no {key}")
-        broken = set()
-        for number, record in enumerate(records):
-            for fault in _form_faults(key, number, record, required):
+        return records
+
+    def _well_formed(
+        self, key: str, numbers: Sequence[int], required: tuple[str, ...]
+    ) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
+        """Yield the faults in the form of the records with these numbers; return the other ones, numbered."""
+        records, broken = self.content.get(key), set()
+        for number in numbers:
+            for fault in _form_faults(key, number, records[number], required):
                 broken.add(number)
                 yield fault
-        return ((number, record) for number, record in enumerate(records) if number not in broken)
+        return ((number, records[number]) for number in numbers if number not in broken)
+
+    def _records(self, key: str, *required: str) -> Generator[Fault, None, Iterator[tuple[int, dict[str, Any]]]]:
+        """Yield the faults of the list under `key` and in the form of its records; return the others, numbered."""
+        records = yield from self._list(key)
+        return (yield from self._well_formed(key, range(len(records)), required))
 
     def _read_categories(self) -> Iterator[Fault]:
         records = yield from self._records("categories", "id", "name")
@@ -138,29 +159,30 @@ class CocoReader(Reader):
 
     def _read_annotations(self) -> Iterator[Fault]:
         labels = {category["id"]: label for label, category in enumerate(self.categories)}
-        columns = numbers, places, found_labels, boxes, areas, crowds, scores = [array(code) for code in "iiiddbd"]
-        for number, record in (yield from self._records("annotations", "image_id", "category_id", "bbox")):
-            faults = self._annotation_faults(number, record, labels)
-            yield from faults
-            place, label = self._places.get(record["image_id"]), labels.get(record["category_id"])
-            if faults or place is None or label is None:
-                continue
-            box, area = record["bbox"], record.get("area")
-            numbers.append(number)
-            places.append(place)
-            found_labels.append(label)
-            boxes.extend(box)
-            areas.append(box[2] * box[3] if area is None else area)
-            crowds.append(bool(record.get("iscrowd")))
-            self.outlines += bool(record.get("segmentation"))
-            score = record.get("score")
-            scores.append(math.nan if score is None else score)
-        self._numbers, places, found_labels, boxes, areas, crowds, scores = map(np.asarray, columns)
-        self.annotations = Annotations(places, found_labels, boxes.reshape(-1, 4), areas, crowds.view(bool), scores)
+        columns = AnnotationColumns()
+        records = yield from self._list("annotations")
+        others = []  # where chunks start that are checked record by record, as they may have a fault
+        for start in range(0, len(records), CHUNK):
+            if not columns.add_plain(start, records[start : start + CHUNK], self._places, labels):
+                others += [start + number for number in range(len(records[start : start + CHUNK]))]
+        for number, record in (yield from self._well_formed("annotations", others, KEYS)):
+            yield from self._add_annotation(number, record, labels, columns)
+        self._numbers, self.annotations = columns.in_order()
+        self.outlines = columns.outlines
+
+    def _add_annotation(
+        self, number: int, record: dict[str, Any], labels: dict[int, int], columns: AnnotationColumns
+    ) -> Iterator[Fault]:
+        faults = self._annotation_faults(number, record, labels)
+        yield from faults
+        place, label = self._places.get(record["image_id"]), labels.get(record["category_id"])
+        if not faults and place is not None and label is not None:
+            columns.add(number, record, place, label)
 
     def _leave_out_root(self) -> None:
         """Take out a class without boxes whose only use is to stand above all others, as Roboflow writes one."""
-        records = [record for record in self.content.get("categories", ()) if isinstance(record, dict)]
+        listed = self.content.get("categories")
+        records = [record for record in listed if isinstance(record, dict)] if isinstance(listed, list) else []
         above = {str(record.get("supercategory")) for record in records}
         for label, category in enumerate(self.categories):
             is_root = above == {category["name"], "none"} and len(records) > 1

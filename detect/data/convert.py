@@ -16,6 +16,8 @@ from detect.errors import UserError
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
 
+FAR = 0.1  # from the share of val that was asked for: worth a word
+
 
 def convert(data: "SetSettings", to: str, out: Path, copy: bool = False) -> dict[str, Any]:
     """Write all splits of a data set in the format `to` as the new folder `out`, whole or not at all.
@@ -80,7 +82,11 @@ def divide(
         if "test" in readers:
             writer.add("test", readers["test"])
         writer.finish()
-    return _summary(writer, out, list(readers.values())) | {"near_duplicates": int(len(pool) - len(np.unique(group)))}
+    result = _summary(writer, out, list(readers.values()))
+    if abs(is_val.mean() - val) > FAR:
+        got = f"{is_val.mean():.0%} of the images instead of {val:.0%}"
+        result["notes"].append(f"val has {got}, as they are few or many look the same")
+    return result | {"near_duplicates": int(len(pool) - len(np.unique(group)))}
 
 
 def _pool(readers: dict[str, Reader]) -> tuple[list[str], dict[str, tuple[int, np.ndarray]]]:

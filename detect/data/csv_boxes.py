@@ -33,7 +33,7 @@ NAMES = {
 }
 EDGES, SIDES = ("left", "top", "right", "bottom"), ("x", "y", "w", "h")
 ACCEPTED = "filename, class, and xmin, ymin, xmax, ymax or x, y, w, h in px (width, height: of the image)"
-LOOKED_FOR = f"*.csv or _annotations.csv in train/, valid/, test/, whose first row names {ACCEPTED}"
+LOOKED_FOR = "a CSV, or one in each of train/, valid/, test/, with the names of its columns first"
 ONLY_CLASS = "object"  # where no column tells classes apart
 
 

@@ -16,7 +16,7 @@ from detect.files import printable
 from detect.ops.boxes import xywh_to_xyxy
 
 if TYPE_CHECKING:
-    from detect.config.schema import DataSettings
+    from detect.config.schema import DataSettings, SetSettings
 
 
 class Dataset(DetectionData):
@@ -60,8 +60,12 @@ class Dataset(DetectionData):
     @classmethod
     def of_split(cls, data: "DataSettings", split: str) -> "Dataset":
         """The split `split` of the data that `DataSettings` describe.  Raises UserError."""
-        pseudo = data.pseudo
-        return cls(open_split(data, split), data.bad_boxes, pseudo.learn, pseudo.ignore, pseudo.weighted)
+        return cls.of_reader(open_split(data, split), data)
+
+    @classmethod
+    def of_reader(cls, reader: Reader, data: "SetSettings") -> "Dataset":
+        """Of a reader, with what the settings say of its set.  Raises UserError."""
+        return cls(reader, data.bad_boxes, data.pseudo.learn, data.pseudo.ignore, data.pseudo.weighted)
 
     @classmethod
     def of_coco(cls, annotations: str | PathLike[str], images: str | PathLike[str], **options: Any) -> "Dataset":

@@ -35,7 +35,7 @@ def format_of(data: "SetSettings") -> str:
         if module.found(root):
             return name
     looked = "; ".join(f"{name}: {module.LOOKED_FOR}" for name, module in FORMATS.items())
-    raise UserError(f"{printable(root)}: holds no annotations that are known; looked for {looked}")
+    raise UserError(f"{printable(root)}: holds no annotations that are known; looked for {looked} (data/README.md)")
 
 
 def is_data_set(root: Path) -> bool:

@@ -41,11 +41,13 @@ class ImageFiles:
         if not isinstance(name, str):
             return None
         head, _, tail = name.rpartition("/")
-        if tail in self._plain_files(head):
+        if not name.startswith("/") and tail in self._plain_files(head):
             return self._root / name
         if name_problem(name):
             return None
         path: Path | None = self._root / name
+        if name == tail and _is_plain(name) and _folded(name) not in self._listing(self._root):
+            return path  # nothing there is spelled alike
         if Path(name).is_absolute() or not os.path.isfile(self._root / name):
             path = self._other_spelling(name)
         if path is None or not os.path.isfile(path):
@@ -149,6 +151,11 @@ class ImageFiles:
                 listing.setdefault(_folded(name), []).append(name)
             self._listings[folder] = listing
         return self._listings[folder]
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name without "/" can be spelled in no other way than in another case or form of Unicode."""
+    return name not in (".", "..") and "\\" not in name and not PureWindowsPath(name).drive and not HASH.match(name)
 
 
 def _folded(name: str) -> str:

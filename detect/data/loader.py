@@ -1,5 +1,6 @@
 """Training batches, in an order that depends on the seed and the step alone, so that a resumed run sees the same."""
 
+import gc
 import os
 import signal
 import time
@@ -244,6 +245,7 @@ def loader_failure(error: BaseException) -> UserError | None:
 
 
 def _start_worker(_: int) -> None:
+    gc.freeze()  # else its first collection would write into, and so copy, all that is shared with the main process
     cv2.setNumThreads(0)
     for stop in STOPS:  # the main process's business; systemd tells all processes of a service
         signal.signal(stop, signal.SIG_IGN)

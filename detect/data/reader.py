@@ -96,7 +96,7 @@ class Reader(ABC):
         return f"{printable(self.source)}: {fault.sentence}"
 
     def release(self) -> None:  # noqa: B027
-        """Forget what only `faults`, `where` and `told` need: a reader that keeps much says what."""
+        """Forget what only `faults` and `told` need: a reader that keeps much says what."""
 
     @abstractmethod
     def _read(self) -> Iterator[Fault]:

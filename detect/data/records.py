@@ -66,6 +66,25 @@ class Paths(Sequence[str]):
         self._bytes += os.fsencode(path)
         self._ends.append(len(self._bytes))
 
+    def take(self, order: np.ndarray) -> "Paths":
+        """The paths with these indices, in that order."""
+        ends = np.array(self._ends)
+        rows, lengths = _rows_of(ends, order)
+        taken = Paths()
+        taken._bytes = bytearray(np.frombuffer(self._bytes, dtype=np.uint8)[rows].tobytes())
+        taken._ends = array("q", np.append(0, np.cumsum(lengths)).tobytes())
+        return taken
+
+    @classmethod
+    def joined(cls, parts: Sequence["Paths"]) -> "Paths":
+        """The paths of all parts, end to end."""
+        made = cls()
+        for part in parts:
+            shift = len(made._bytes)
+            made._bytes += part._bytes
+            made._ends.frombytes((np.array(part._ends)[1:] + shift).tobytes())
+        return made
+
     def __len__(self) -> int:
         return len(self._ends) - 1
 
@@ -150,27 +169,32 @@ class ImageTable(Sequence[ImageRecord]):
 
     def take(self, order: np.ndarray | Sequence[int]) -> "ImageTable":
         """A table of the images with these indices, in that order."""
-        return self._gathered([(self, np.asarray(order, dtype=np.int64), None)])
+        order = np.asarray(order, dtype=np.int64)
+        rows, counts = _rows_of(self.starts, order)
+        taken = ImageTable()
+        taken._ids, taken.paths = array("q", self.ids[order].tobytes()), self.paths.take(order)
+        taken._sizes = array("i", self.sizes[order].astype(np.int32).tobytes())
+        starts = np.append(0, np.cumsum(counts))
+        taken._set_boxes(starts, self.boxes[rows], self.labels[rows], self.weights[rows])
+        return taken
 
     @classmethod
     def joined(cls, tables: Sequence["ImageTable"], labels: Sequence[np.ndarray]) -> "ImageTable":
         """Tables end to end; `labels` [K] of each are the new ones of its labels."""
-        everything = [np.arange(len(table)) for table in tables]
-        return cls._gathered(list(zip(tables, everything, labels, strict=True)))
-
-    @classmethod
-    def _gathered(cls, parts: Sequence[tuple["ImageTable", np.ndarray, np.ndarray | None]]) -> "ImageTable":
-        """A table of images out of others: (table, indices, new labels or None) each."""
         made = cls()
-        columns = []
-        for table, order, labels in parts:
-            for i in order.tolist():
-                made.append(table._ids[i], table.paths[i], *table._sizes[2 * i : 2 * i + 2])
-            counts = np.diff(table.starts)[order]
-            firsts = table.starts[order] - (np.cumsum(counts) - counts)
-            rows = np.repeat(firsts, counts) + np.arange(counts.sum())
-            old = table.labels[rows]
-            columns.append((counts, table.boxes[rows], old if labels is None else labels[old], table.weights[rows]))
-        counts, boxes, labels, weights = map(np.concatenate, zip(*columns, strict=True))
-        made._set_boxes(np.append(0, np.cumsum(counts)), boxes, labels, weights)
+        for table in tables:
+            made._ids += table._ids
+            made._sizes += table._sizes
+        made.paths = Paths.joined([table.paths for table in tables])
+        counts = np.concatenate([np.diff(table.starts) for table in tables])
+        new_labels = np.concatenate([new[table.labels] for table, new in zip(tables, labels, strict=True)])
+        boxes, weights = (np.concatenate([getattr(table, name) for table in tables]) for name in ("boxes", "weights"))
+        made._set_boxes(np.append(0, np.cumsum(counts)), boxes, new_labels, weights)
         return made
+
+
+def _rows_of(starts: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, counts [n]) of the groups with the indices `order` [n]; group i is rows starts[i] to starts[i + 1]."""
+    counts = np.diff(starts)[order]
+    firsts = starts[order] - (np.cumsum(counts) - counts)
+    return np.repeat(firsts, counts) + np.arange(counts.sum()), counts

@@ -17,10 +17,7 @@ from detect.files import printable
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
 
-LOOKED_FOR = (
-    "Annotations/*.xml with JPEGImages/ or images/ (and ImageSets/Main/*.txt), here or in a folder of it; or XML files "
-    "beside the images, here or in train/, valid/, test/"
-)
+LOOKED_FOR = "Annotations/*.xml with JPEGImages/ or images/, or XML files beside the images"
 OF_A_CLASS = re.compile(r"\s(-1|0|1)\s*$")  # a line of aeroplane_train.txt: whether the class is in that image
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
 IMAGE_FOLDERS = ("JPEGImages", "images", "Images", ".", ANNOTATIONS)
@@ -105,11 +102,23 @@ def _listed(path: Path, lines: Sequence[str], annotations: Path) -> tuple[list[P
 def _beside(root: Path) -> Iterator[tuple[str, Path]]:
     """(split, folder) of the folders with XML files beside images."""
     for name in SPLIT_FOLDERS:
-        if next((root / name).glob("*.xml"), None):
+        if _has_annotations(root / name):
             yield name, root / name
     for folder in (root, root / "images"):
-        if next(folder.glob("*.xml"), None):
+        if _has_annotations(folder):
             yield "train", folder
+
+
+def _has_annotations(folder: Path) -> bool:
+    """Whether the first XML file of a folder is one of Pascal VOC: exported models are XML files, too."""
+    path = min(folder.glob("*.xml"), default=None)
+    if path is None:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return b"<annotation" in file.read(1024)
+    except OSError:
+        return False
 
 
 def _of_folders(root: Path) -> dict[str, VocSplit]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from detect.config.schema import Origin
+from detect.config.text import MAX_BYTES, parse
 from detect.data.image_files import ImageFiles
 from detect.data.splits import named
 from detect.data.text_reader import MAX_LABEL_BYTES, read_lines, read_names
@@ -20,9 +20,7 @@ from detect.ops.image import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
 
-LOOKED_FOR = (
-    "data.yaml with names and train, a .data file, or a classes.txt with text files beside images or in labels/"
-)
+LOOKED_FOR = "data.yaml with names and train, a .data file, or classes.txt with text files beside images or in labels/"
 YAML_SUFFIXES = (".yaml", ".yml")
 IS_DESCRIPTION = (re.compile(r"^names\s*:", re.M), re.compile(r"^(train|val|test)\s*:", re.M))
 NAMES_FILES = ("classes.txt", "obj.names", "labels.names", "predefined_classes.txt")
@@ -142,19 +140,10 @@ def _data_yaml(path: Path) -> Description:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    text = "\n".join(read_lines(path, 1 << 20))
-    try:
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
-            raise UserError(f"{printable(path)}: YAML aliases (*name) are not supported; write the value out")
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-        where = f"{path}:{mark.line + 1 if mark else 1}"
-        raise UserError(f"{printable(where)}: not valid YAML ({printable(problem)})") from error
+    values = parse("\n".join(read_lines(path, MAX_BYTES)), lambda line: Origin(f"{path}:{line}", ""), "", {})
     if not isinstance(values, dict):
         raise UserError(f"{printable(path)}: expected 'key: value' lines")
-    return {str(key): value for key, value in values.items()}
+    return values
 
 
 def _names(path: Path, values: dict[str, Any]) -> list[str]:

@@ -9,20 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from detect import config
-from detect.config.schema import DataSettings, Settings
+from detect.config.build import build_network
+from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
-from detect.data.check_files import check_files
 from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
-from detect.data.formats import has_split
+from detect.data.formats import has_split, open_split
 from detect.data.joined import JoinedDataset
 from detect.data.loader import training_batches
 from detect.data.sample import Batch
+from detect.doctor.description import TRAIN, DataSet, Split
+from detect.doctor.start import ALL, stop_or_warn
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
-from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, LISTED, evaluate_dataset, match_categories, matching_notes
+from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.tables import GroundTruth
-from detect.files import printable
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.class_weights import class_weights
@@ -41,49 +42,26 @@ if TYPE_CHECKING:
 AT_ONCE = 16  # images that an evaluation takes through a GPU
 
 
-def training_set(data: DataSettings) -> DetectionData:
-    """The split `train` of a set, or of it and those beside it as one."""
-    first = Dataset.of_split(data, "train")
-    if not data.beside:
-        return first
-    sets = [first, *(Dataset.of_split(one, "train") for one in data.beside)]
+def read_split(data: SetSettings, name: str) -> tuple[Dataset, Split]:
+    """A split, and what the doctor looks at of it.  Raises UserError."""
+    reader = open_split(data, name)
+    try:
+        images = Dataset.of_reader(reader, data)
+    except UserError as error:
+        raise UserError(f"{error} ({ALL})") from error
+    return images, Split(name, reader, bad_boxes=data.bad_boxes, learn=data.pseudo.learn)
+
+
+def joined(sets: Sequence[Dataset], data: DataSettings) -> DetectionData:
+    """The sets that are learned from as one."""
     shares = [one.share for one in (data, *data.beside)]
-    return JoinedDataset(sets, None if None in shares else shares)
-
-
-def sets_of(images: DetectionData) -> Sequence[DetectionData]:
-    """The sets that were joined, or the one."""
-    return images.sets if isinstance(images, JoinedDataset) else [images]
-
-
-def check_boxes(images: DetectionData) -> None:
-    """Raise UserError if there is no box to learn from."""
-    regions = len(images.images.boxes)
-    if images.images.object_counts.any():
-        return
-    notes = " ".join(f" ({note})" for note in images.notes)
-    raise UserError(
-        f"{images.source}: holds no box to learn from: {len(images)} images with {regions} ignore regions and no "
-        f"objects; are these the right annotations, and is iscrowd 0 for single objects?{notes}"
-    )
+    return JoinedDataset(sets, None if None in shares else shares) if data.beside else sets[0]
 
 
 def box_counts(images: DetectionData) -> np.ndarray:
     """Number of objects of each class, int64 [K]."""
     is_object = images.images.weights > 0
     return np.bincount(images.images.labels[is_object], minlength=len(images.categories))
-
-
-def _classes_without_boxes(images: DetectionData) -> Iterator[str]:
-    """A line on the classes that nothing can be learned of, if there are any."""
-    counts = box_counts(images)
-    names = [f"'{printable(images.categories[label]['name'])}'" for label in np.flatnonzero(counts == 0)]
-    if names:
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        yield (
-            f"train: {len(names)} of {len(counts)} classes have no box, so that they cannot be learned: "
-            f"{', '.join(names[:LISTED])}{more}; a labelling tool's root class can be taken out of 'categories'"
-        )
 
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
@@ -101,20 +79,29 @@ class DetectionTask(Task):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self.train_set = training_set(settings.data)
+        data = settings.data
+        sets, splits = zip(*(read_split(one, TRAIN) for one in (data, *data.beside)), strict=True)
+        self.train_set = joined(sets, data)
         self.source = self.train_set.source
         self.categories = self.train_set.categories
         self.truth: GroundTruth | None = None
         self.yolo_loss = None  # made with the model, whose anchors it takes; so is what compares it with a teacher
         self.teacher = self.teacher_loss = None
-        if has_split(settings.data, "val"):
-            self.val_set: DetectionData = Dataset.of_split(settings.data, "val")
+        if has_split(data, "val"):
+            self.val_set, val = read_split(data, "val")
+            splits += (val,)
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
             self.truth = GroundTruth.of(self.val_set.ground_truth())
-        if not settings.train.teacher:
-            check_boxes(self.train_set)
-        for images in filter(None, (*sets_of(self.train_set), self.val_set)):
-            check_files(images.source, images.images)
+        self.warnings = self._check(splits)
+
+    def _check(self, splits: Sequence[Split]) -> list[str]:
+        """Ask the doctor's quick checks; returns lines for the log.  Raises UserError at an error."""
+        with torch.device("meta"):
+            anchors = build_network(self.settings, 1).head.all_anchors
+        data, train = self.settings.data, self.settings.train
+        accept = {"class.unknown", *(check_id for one in (data, *data.beside) for check_id in one.accept)}
+        accept |= {"set.no_boxes"} if train.teacher else set()  # the other is told by `matching_notes`
+        return stop_or_warn(DataSet(splits, np.array(anchors, dtype=np.float64), self.settings.input.size, accept))
 
     def build(self) -> nn.Module:
         network = config.build_model(self.settings, len(self.categories))
@@ -204,11 +191,11 @@ class DetectionTask(Task):
                 yield from _described(f"train, {share:.1%} of it", images)
         else:
             yield from _described("train", self.train_set)
-        yield from _classes_without_boxes(self.train_set)
         if self.val_set:
             yield from _described("val", self.val_set)
             yield from matching_notes(self.categories, self.val_set.categories, self.val_set.source)
             yield "AP is computed in NumPy, with pycocotools' results"
+        yield from self.warnings
         train = self.settings.train
         if train.teacher:
             yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"

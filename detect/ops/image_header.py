@@ -6,7 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
-from detect.ops.image import ORIENTATION, SIDEWAYS, open_image, opened
+from detect.ops.image import ORIENTATION, SIDEWAYS, TURNS, open_image, opened
 from detect.ops.image_cost import check_cost
 
 STRIP_PLACES, STRIP_BYTES = 273, 279  # TIFF's tags of where each part of the image lies and of its length
@@ -19,12 +19,14 @@ class Header(NamedTuple):
 
     is_whole: the file ends as its format ends; where it does not, only decoding tells whether it is cut off.
     is_certain: the header says how the image is turned; where it does not, only decoding tells.
+    is_turned: the header says that the image is stored otherwise than it stands upright.
     """
 
     width: int
     height: int
     is_whole: bool
     is_certain: bool
+    is_turned: bool = False
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -38,9 +40,10 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         width, height = image.size
         check_cost(image, path)
         is_certain = image.format in TURNED_IN_HEADER or (image.format == "PNG" and "exif" in image.info)
-        if is_certain and _orientation(image) in SIDEWAYS:
+        orientation = _orientation(image) if is_certain else 1
+        if orientation in SIDEWAYS:
             width, height = height, width
-        return Header(width, height, _is_whole(image, file), is_certain)
+        return Header(width, height, _is_whole(image, file), is_certain, orientation in TURNS)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -580,7 +580,7 @@ MISTAKES = {
     "unknown part": ("train {tiny} --set model.neck.name=EMF", "did you mean 'EFM'"),
     "size between": ("train {tiny} --set input.size=65", "32"),
     "missing data": ("train {tiny} --set data={tmp}/none", "none"),
-    "data without split": ("train {tiny} --set data={empty}", "no split 'train'"),
+    "data without split": ("train {tiny} --set data={empty}", "holds no annotations that are known"),
     "broken annotations": ("train {tiny} --set data={badjson}", "train.json:1:"),
     "missing init": ("train {tiny} --out {tmp}/r --set train.init=none.pt", "none.pt"),
     "unknown device": ("train {tiny} --out {tmp}/r --device gpu", "--device gpu"),

@@ -23,7 +23,7 @@ def records(tmp_path):
 
 def test_sound_files_are_not_decoded(records, monkeypatch):
     decoded = []
-    monkeypatch.setattr(ImageRecord, "read", lambda record: decoded.append(record.path.name))
+    monkeypatch.setattr(module, "read_image", lambda path: decoded.append(path.name) or NOISE)
     check_files("x.json", records)
     assert decoded == ["e.bmp"]  # which does not say where it ends
 
@@ -57,5 +57,7 @@ def test_a_jpeg_with_something_behind_its_end_is_sound(records, tmp_path):
 
 def test_a_png_that_says_at_its_end_how_it_is_turned_is_taken_as_it_is_decoded(records, tmp_path, monkeypatch):
     records[2].width, records[2].height = 30, 40
-    monkeypatch.setattr("detect.data.records.read_image", lambda path: NOISE.transpose(1, 0, 2))
-    assert module.problem_of(records[2]) == ""
+    monkeypatch.setattr(module, "read_image", lambda path: NOISE.transpose(1, 0, 2))
+    assert module.problem_of(records[2]) is None
+    monkeypatch.undo()
+    assert module.problem_of(records[2]).id == "image.turned"

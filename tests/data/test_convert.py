@@ -205,7 +205,7 @@ def test_a_set_is_divided_by_the_names_of_its_files(scenes, tmp_path):
 
 def test_near_duplicates_are_on_one_side(scenes, tmp_path):
     result = divide(scenes(range(30), copies=range(30)), tmp_path / "out", val=0.5, to="yolo")
-    assert result["near_duplicates"] == 30
+    assert result["near_duplicates"] == 30 and not any("instead of" in note for note in result["notes"])
     for split in ("train", "val"):
         names = names_of(tmp_path / "out", split)
         assert {f"copy_{name[:3]}.jpg" for name in names if name[0] != "c"} == {n for n in names if n[0] == "c"}
@@ -235,3 +235,9 @@ def test_a_split_without_images_is_refused(scenes, tmp_path):
     for share, empty in ((0, "val"), (1, "train")):
         with pytest.raises(UserError, match=f"none of its 3 images would be in {empty}; choose another share"):
             divide(scenes(range(3), root=f"s{share}"), tmp_path / "out", val=share)
+
+
+def test_a_share_that_comes_out_otherwise_is_said(scenes, tmp_path):
+    result = divide(scenes(range(2), copies=range(2)), tmp_path / "out", val=0.9)
+    assert result["splits"] == {"train": 2, "val": 2}
+    assert "val has 50% of the images instead of 90%, as they are few or many look the same" in result["notes"]

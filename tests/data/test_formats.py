@@ -7,10 +7,21 @@ from detect import config
 from detect.config.schema import DataSettings
 from detect.data.check_files import check_files
 from detect.data.dataset import Dataset
-from detect.data.formats import format_of, has_split, open_split, splits_of
+from detect.data.formats import format_of, has_split, is_data_set, open_split, splits_of
 from detect.errors import UserError
 from detect.ops.boxes import xyxy_to_xywh
-from tests.data.exports import CLASSES, EXPORTS, cvat_coco, made_up, of_coco, ultralytics
+from tests.data.exports import (
+    CLASSES,
+    EXPORTS,
+    cvat_coco,
+    made_up,
+    of_coco,
+    roboflow_coco,
+    roboflow_csv,
+    roboflow_voc,
+    ultralytics,
+    write,
+)  # fmt: skip
 
 CASES = [pytest.param(name, export, id=export.__name__) for name, exports in EXPORTS.items() for export in exports]
 
@@ -68,6 +79,18 @@ def test_bccd_is_read_in_every_format(name, export, tmp_path, shared):
     agree(Dataset.of_split(config.read_data(tmp_path / "set"), "train"), photos, tolerance=2e-3)
 
 
+@pytest.mark.parametrize("export", [roboflow_coco, roboflow_voc, roboflow_csv])
+def test_the_folder_valid_is_the_split_val(export, tmp_path):
+    photos = made_up(tmp_path / "photos")
+    export(tmp_path / "set", photos[:2])
+    export(tmp_path / "other", photos[2:3])
+    (tmp_path / "other" / "train").rename(tmp_path / "set" / "valid")
+    data = config.read_data(tmp_path / "set")
+    assert splits_of(data) == ["train", "val"]
+    train, val = (Dataset.of_split(data, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (2, 1) and train.categories == val.categories
+
+
 def test_a_file_that_describes_data_may_be_named_itself(tmp_path):
     photos = made_up(tmp_path / "photos")
     ultralytics(tmp_path / "set", photos)
@@ -86,6 +109,13 @@ def test_of_two_formats_the_first_is_read_and_the_other_said(tmp_path):
     assert note in dataset.notes
     chosen = Dataset.of_split(DataSettings(root=root, format="yolo"), "train")
     assert chosen.source.name == "data.yaml" and note not in chosen.notes
+
+
+def test_photos_beside_files_of_ours_are_no_data_set(tmp_path):
+    made_up(tmp_path)
+    write(tmp_path / "detections.json", '[{"image_id": 1}]')
+    write(tmp_path / "model.xml", '<?xml version="1.0"?>\n<net name="x"></net>\n')
+    assert not is_data_set(tmp_path)
 
 
 def test_what_holds_no_annotations_is_told_what_is_looked_for(tmp_path):

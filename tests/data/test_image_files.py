@@ -78,7 +78,18 @@ def test_every_name_that_a_file_can_have_is_a_name(folder, name):
 @pytest.mark.parametrize(
     "name",
     [None, 7, "", " ", "a\n.png", "a\x00.png", "a\x1b[2J.png", "\x85.png", "\ud800.png", "長" * 86, "x" * 256]
-    + ["../a.png", "sub/../../a.png", "..\\a.png", "/etc/passwd", "C:\\a.png", "\\\\host\\share\\a.png", "/"],
+    + [
+        "../a.png",
+        "sub/../../a.png",
+        "..\\a.png",
+        "/etc/passwd",
+        "C:\\a.png",
+        "\\\\host\\share\\a.png",
+        "/",
+        "/a.png",
+        "..",
+        "./../a.png",
+    ],
 )
 def test_what_is_no_name_of_a_file_in_the_folder_is_none(folder, name):
     assert ImageFiles(folder).find(name) is None
@@ -96,3 +107,38 @@ def test_the_nearest_file_is_named(folder):
     files = ImageFiles(folder)
     assert files.hint("C:\\photos\\a.png") == files.hint("/home/me/a.png") == "; did you mean 'a.png'?"
     assert files.hint("something else") == files.hint(None) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://host:8080/data/upload/3/1f6d2c3a-a.png",
+        "/data/local-files/?d=photos/a.png",
+        "s3://bucket/photos/a.png",
+        "1f6d2c3a-a.png",
+        "https://host/my%20photos/%61.png",
+    ],
+)
+def test_names_of_label_studio_stand_for_the_file(folder, name):
+    files = ImageFiles(folder)
+    assert files.find(name) == folder / "a.png"
+    assert files.notes("set.json")[0].startswith(f"set.json: 1 files have another spelling in {folder}, the first: ")
+
+
+@pytest.mark.parametrize("name", ["/home/me/set/a.png", "C:\\set\\a.png", "../other/a.png", "data/obj/a.png"])
+def test_the_end_of_a_path_of_another_machine_counts_where_it_may(folder, name):
+    assert ImageFiles(folder, by_end=True).find(name) == folder / "a.png"
+    assert ImageFiles(folder).find(name) != folder / "a.png"
+
+
+def test_the_longest_end_counts(folder):
+    (folder / "more").mkdir()
+    (folder / "more" / "a.png").touch()
+    assert ImageFiles(folder, by_end=True).find("/home/me/more/a.png") == folder / "more" / "a.png"
+
+
+def test_no_end_of_a_path_leads_out(folder, tmp_path):
+    (tmp_path / "secret.png").touch()
+    for name in ("/x/../secret.png", "https://host/../secret.png", str(tmp_path / "secret.png")):
+        path = ImageFiles(folder, by_end=True).find(name)
+        assert path is None or path == folder / "secret.png"

@@ -74,7 +74,7 @@ def test_a_fault_has_its_file_and_line(load, tmp_path, line, message):
         ("train: images\nnames: 7\n", "data.yaml: names: must list the classes, or map 0, 1, ... to them"),
         ("train: images\nnames: [a, a]\n", "data.yaml: names the class 'a' twice; join or rename them"),
         ("train: images\nnames: [a\n", "data.yaml:3: not valid YAML"),
-        ("train: images\nnames: &x [a]\nval: *x\n", "data.yaml: YAML aliases (*name) are not supported"),
+        ("train: images\nnames: &x [a]\nval: *x\n", "data.yaml:3: YAML aliases (*name) are not supported"),
         ("train: photos\nnames: [a]\n", "data.yaml: photos is not in "),
         ("train: ../../etc\nnames: [a]\n", "data.yaml: ../../etc is not in "),
     ],

@@ -4,6 +4,7 @@ import io
 import json
 import random
 import struct
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,22 @@ import torch
 from PIL import Image
 
 from detect import config
-from detect.config.schema import ClassifierSettings, Settings
+from detect.config.schema import ClassifierSettings, DataSettings, Settings, SplitSettings
 from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
 from detect.data.coco import read_image_list
+from detect.data.coco_json import CocoReader, read_object
 from detect.data.dataset import Dataset
+from detect.data.formats import open_split, splits_of
+from detect.data.reader import Reader
+from detect.data.set_writers import WRITERS
+from detect.data.voc_reader import VocReader
+from detect.data.yolo_labels import YoloReader
+from detect.doctor import examine as doctor
+from detect.doctor.fix import write_copy
+from detect.doctor.page import page
+from detect.doctor.table import as_values, lines
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
 from detect.engine.train import Trainer
@@ -300,12 +311,95 @@ def coco(folder: Path) -> bytes:
 
 
 def read_set(path: Path) -> None:
+    go_through(lambda: CocoReader.of_file(path, path.parent))
+
+
+def go_through(open_reader: Callable[[], Reader]) -> None:
+    """Read a set, with bad boxes dropped and not, and write it in every format."""
     for bad_boxes in ("drop", "stop"):
-        dataset = Dataset.of_coco(path, path.parent, bad_boxes=bad_boxes)
+        dataset = Dataset(open_reader(), bad_boxes=bad_boxes)
         dataset.ground_truth()
         for index in range(len(dataset)):
             sample = dataset.sample(index)
             assert sample.boxes.shape == (len(sample.labels), 4) and np.isfinite(sample.boxes).all()
+    for writer in WRITERS.values():
+        reader = open_reader()
+        assert all(fault.is_bad_box for fault in reader.faults())
+        with tempfile.TemporaryDirectory() as folder:
+            written = writer(Path(folder))
+            written.add("train", reader)
+            written.finish()
+
+
+VOC = """<?xml version="1.0" encoding="UTF-8"?>
+<annotation>
+  <filename>4.png</filename>
+  <source><database>The VOC2007 Database</database></source>
+  <size><width>64</width><height>48</height><depth>3</depth></size>
+  <object><name>tea pot</name><difficult>0</difficult>
+    <bndbox><xmin>3</xmin><ymin>4</ymin><xmax>30.5</xmax><ymax>20</ymax></bndbox>
+  </object>
+  <object><name>cup</name><difficult>1</difficult>
+    <bndbox><xmin>1</xmin><ymin>1</ymin><xmax>64</xmax><ymax>48</ymax></bndbox>
+  </object>
+</annotation>
+"""
+YOLO = "0 0.5 0.5 0.25 0.5\n1 0.1 0.1 0.6 0.2 0.3 0.9\n1 0.25 0.25 0.125 0.1 0.9\n"
+DATA_YAML = "path: .\ntrain: images\nval: [images, list.txt]\nnc: 2\nnames: {0: cup, 1: tea pot}\nkpt_shape: [2, 3]\n"
+CSV = """filename,width,height,class,xmin,ymin,xmax,ymax
+4.png,64,48,cup,1,2,30.5,40
+4.png,64,48,pot,,,,
+2.png,64,48,a,1,2,3,4
+"""
+
+
+def in_format(content: str) -> Callable[[Path], bytes]:
+    """What makes a file of annotations beside the images 4.png and 2.png and all that the other kinds refer to."""
+
+    def make_set(folder: Path) -> bytes:
+        (folder / "images").mkdir()
+        (folder / "names.txt").write_text("cup\ntea pot\n")
+        (folder / "list.txt").write_text("images/2.png\n")
+        (folder / "images" / "4.txt").write_text(YOLO)
+        for name in ("4.png", "2.png", "images/4.png", "images/2.png"):
+            Image.new("RGB", (64, 48)).save(folder / name)
+        return content.encode()
+
+    return make_set
+
+
+def read_voc(path: Path) -> None:
+    go_through(lambda: VocReader(path.parent, [path], [path], [path.parent]))
+
+
+def read_yolo(path: Path) -> None:
+    image = str(path.parent / "4.png")
+    go_through(lambda: YoloReader(path.parent, [image], [str(path)], ["cup", "tea pot"]))
+
+
+def read_described(path: Path) -> None:
+    data = config.read_data(path)
+    for split in splits_of(data):
+        go_through(lambda split=split: open_split(data, split))
+
+
+def read_list(path: Path) -> None:
+    (path.parent / "data.yaml").write_text(f"train: {path.name}\nnames: [cup, tea pot]\n")
+    read_described(path.parent / "data.yaml")
+
+
+def examine_set(path: Path) -> None:
+    """All that the doctor does; what it can copy can be trained on."""
+    splits = {"train": SplitSettings(images=".", annotations=path.name)}
+    data = doctor.read_set(DataSettings(root=str(path.parent), splits=splits), np.array([[9.0, 9.0], [30, 20]]), 64)
+    findings = doctor.examine(data)
+    assert "\x1b" not in "".join([*lines(data, findings), json.dumps(as_values(data, findings))])
+    page(data, findings, "x")
+    with tempfile.TemporaryDirectory() as out:
+        write_copy(data, out)
+        annotations = Path(out, "annotations", "train.json")
+        if all(read_object(annotations)[key] for key in ("images", "categories")):
+            Dataset.of_coco(annotations, Path(out, "images", "train"))
 
 
 def encoded(suffix: str, mode: str = "RGB", **options: Any) -> Callable[[Path], bytes]:
@@ -408,6 +502,19 @@ KINDS = {
     "onnx": Kind(".onnx", onnx, run_onnx, (of_bytes,), 60),
     "folded": Kind(".npz", folded, read_folded, (of_bytes,), 100),
     "annotations": Kind(".json", coco, read_set, (of_json, of_json, of_bytes), 400),
+    "voc": Kind(".xml", in_format(VOC), read_voc, (of_lines, of_bytes), 200),
+    "yolo": Kind(".txt", in_format(YOLO), read_yolo, (of_lines, of_bytes), 150),
+    "data.yaml": Kind(".yaml", in_format(DATA_YAML), read_described, (of_lines, of_yaml, of_bytes), 150),
+    "list of images": Kind(".txt", in_format("images/4.png\n./images/2.png\n"), read_list, (of_lines, of_bytes), 100),
+    "darknet data": Kind(
+        ".data",
+        in_format("classes = 2\ntrain = list.txt\nnames = names.txt\n"),
+        read_described,
+        (of_lines, of_bytes),
+        100,
+    ),
+    "csv": Kind(".csv", in_format(CSV), read_described, (of_lines, of_bytes), 150),
+    "examined": Kind(".json", coco, examine_set, (of_json, of_json, of_bytes), 150),
     "image list": Kind(".json", coco, lambda p: read_image_list(p, p.parent), (of_json, of_bytes), 200),
     "labels": Kind(".json", coco, lambda p: checked_out(p, overwrite=False), (of_json, of_bytes), 60),
     "png": Kind(".png", encoded("png"), read_image, (of_bytes,), 120, MAX_MEMORY),
