@@ -105,8 +105,8 @@ def train_settings(
     name = Path(configuration or "run").stem
     with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
         trainer = Trainer(task, folder, on, stopped.training if stopped else None)
-        if trainer.step >= trainer.schedule.total_steps and not trainer.is_due:
-            length = "epochs" if settings.train.epochs else "steps"
+        if trainer.is_finished:
+            length = "patience" if trainer.stopped_early else "epochs" if settings.train.epochs else "steps"
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")
         write_text(folder / "config.yaml", config.dump(settings))
         for line in (*settings.notes, *trainer.summary()):

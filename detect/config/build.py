@@ -6,16 +6,25 @@ import torch
 from torch import nn
 
 from detect.config.check import check_value, error_at, origin_of
-from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Settings
+from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Part, Settings
 from detect.config.text import Origins
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.errors import PartError
+from detect.losses.assign import ASSIGNMENTS
+from detect.losses.cross_entropy import CROSS_ENTROPIES
 from detect.models.classifier import Classifier
 from detect.models.detector import build_detector, fits
 from detect.models.registry import BACKBONES, HEADS, NECKS
 
-REGISTRIES = {"backbone": BACKBONES, "neck": NECKS, "head": HEADS}
+REGISTRIES = {
+    "model.backbone": BACKBONES,
+    "model.neck": NECKS,
+    "model.head": HEADS,
+    "loss.assign": ASSIGNMENTS,
+    "loss.obj_loss": CROSS_ENTROPIES,
+    "loss.cls_loss": CROSS_ENTROPIES,
+}
 
 
 def build_model(settings: Settings | ClassifierSettings, num_classes: int) -> nn.Module:
@@ -41,7 +50,7 @@ def build_network(settings: Settings | ClassifierSettings, num_classes: int) -> 
             return build_detector(vars(model), num_classes)
         return Classifier(BACKBONES.build(model.backbone), num_classes)
     except PartError as error:
-        raise _located(error, settings.origins) from error
+        raise _located(error, f"model.{error.section}", settings.origins) from error
 
 
 def check_model(settings: Settings | ClassifierSettings) -> None:
@@ -58,21 +67,32 @@ def title(settings: Settings | ClassifierSettings) -> str:
 
 
 def check_parts(settings: Settings | ClassifierSettings) -> None:
-    """Raise UserError unless every part and each of its options is known and of the right type; nothing is built.
+    """Raise UserError unless every part and each of its options is known and of the right type.
 
-    Numbers that YAML took for words become numbers.
+    No network is built. Numbers that YAML took for words become numbers.
     """
-    if isinstance(settings.model, DarknetModelSettings):
-        return
-    for section, part in vars(settings.model).items():
-        registry = REGISTRIES[section]
-        try:
-            registry.check(part)
-        except PartError as error:
-            raise _located(error, settings.origins) from error
-        for option in [option for option in part if option != "name"]:
-            default, name = registry.default(part["name"], option), f"model.{section}.{option}"
-            part[option] = _checked_option(default, part[option], name, settings.origins)
+    if not isinstance(settings.model, DarknetModelSettings):
+        for section, part in vars(settings.model).items():
+            _check_part(f"model.{section}", part, settings.origins)
+    if isinstance(settings, Settings):
+        for section in ("assign", "obj_loss", "cls_loss"):
+            name, part = f"loss.{section}", getattr(settings.loss, section)
+            _check_part(name, part, settings.origins)
+            try:
+                REGISTRIES[name].build(part)  # which takes nothing, and knows the ranges of its options
+            except PartError as error:
+                raise _located(error, name, settings.origins) from error
+
+
+def _check_part(section: str, part: Part, origins: Origins) -> None:
+    registry = REGISTRIES[section]
+    try:
+        registry.check(part)
+    except PartError as error:
+        raise _located(error, section, origins) from error
+    for option in [option for option in part if option != "name"]:
+        default = registry.default(part["name"], option)
+        part[option] = _checked_option(default, part[option], f"{section}.{option}", origins)
 
 
 def _checked_option(default: Any, value: Any, name: str, origins: Origins) -> Any:
@@ -85,9 +105,8 @@ def _checked_option(default: Any, value: Any, name: str, origins: Origins) -> An
     return check_value(value_type, value, name, origins) if value_type in (bool, int, float, str) else value
 
 
-def _located(error: PartError, origins: Origins) -> PartError:
-    """The error of a part, with the place where the part or its option was written."""
-    name = f"model.{error.section}"
+def _located(error: PartError, name: str, origins: Origins) -> PartError:
+    """The error of the part `name`, with the place where the part or its option was written."""
     option = f"{name}.{error.option}"
     return PartError(error.section, error.option, str(error_at(origins, option if option in origins else name, error)))
 

@@ -66,7 +66,8 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
     """`value` as the type that `hint` says, within `limits` (the metadata of a `setting`).  Raises UserError."""
 
     def wrong(expected: str) -> UserError:
-        return error_at(origins, name, f"{name} must be {expected}, not '{printable(value)[:60]}'")
+        words = "".join(f" or {word}" for word in (limits or {}).get("words", ()))
+        return error_at(origins, name, f"{name} must be {expected}{words}, not '{printable(value)[:60]}'")
 
     if isinstance(hint, types.UnionType):  # only `X | None` occurs
         if value is None:
@@ -88,7 +89,10 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
     if typing.get_origin(hint) is dict:
         if not isinstance(value, dict):
             raise wrong("a section")
-        return {str(k): check_value(typing.get_args(hint)[1], v, f"{name}.{k}", origins) for k, v in value.items()}
+        element = typing.get_args(hint)[1]
+        return {str(k): check_value(element, v, f"{name}.{k}", origins, limits) for k, v in value.items()}
+    if limits and value in limits.get("words", ()):
+        return value
     value = as_type(hint, value, wrong)
     _check_limits(value, limits or {}, name, origins, wrong)
     if limits and limits.get("path"):
@@ -134,7 +138,10 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
 
     if train.epochs is not None and train.steps is not None:
         fail("train.steps", "train.epochs and train.steps are both given; keep one")
-    if train.batch % train.accumulate:
+    if train.batch == "auto":
+        if train.accumulate != 1:
+            fail("train.accumulate", "train.accumulate: train.batch auto is what fits at once; leave it at 1")
+    elif train.batch % train.accumulate:
         fail("train.accumulate", f"train.batch {train.batch} cannot be split into {train.accumulate} equal parts")
     if sizes is not None and (len(sizes) != 2 or not 32 <= sizes[0] <= sizes[1] <= 4096):
         fail("input.train_sizes", f"input.train_sizes must be [smallest, largest] in px, not {sizes}")
@@ -142,6 +149,10 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
     if length and train.burn_in >= length:
         unit = "epochs" if train.epochs else "steps"
         fail("train.burn_in", f"train.burn_in {train.burn_in:g} must be shorter than the training of {length:g} {unit}")
+    if train.optimizer != "sgd" and train.nesterov:
+        fail("train.nesterov", f"train.nesterov is for sgd, not for {train.optimizer}; leave it out")
+    if len(train.betas) != 2:
+        fail("train.betas", f"train.betas must be two numbers, like [0.9, 0.999], not {train.betas}")
     if list(train.milestones) != sorted(train.milestones):
         fail("train.milestones", "train.milestones must ascend")
     if isinstance(settings, Settings) and settings.data:

@@ -23,10 +23,11 @@ OPTIONS = {
     "size": "width", "train_sizes": "random", "accumulate": "subdivisions", "lr": "learning_rate",
     "weight_decay": "decay", "steps": "max_batches", "schedule": "policy", "milestones": "steps",
     "box": "iou_loss", "box_weight": "iou_normalizer", "obj_weight": "obj_normalizer", "cls_weight": "cls_normalizer",
-    "ignore_iou": "ignore_thresh", "zoom": "resize", "nms": "nms_kind", "nms_beta": "beta_nms",
+    "ignore_iou": "ignore_thresh", "assign": "iou_thresh", "zoom": "resize", "nms": "nms_kind", "nms_beta": "beta_nms",
 }  # fmt: skip
 # settings of a section that a detection layer holds as they are, in the order in which they are written
-LOSS = ("ignore_iou", "iou_thresh", "box", "box_weight", "obj_weight", "cls_weight")
+LOSS = ("ignore_iou", "box", "box_weight", "obj_weight", "cls_weight")
+BEST_ANCHOR = "best_anchor"  # Darknet's assignment
 
 # ---- a .cfg -> settings --------------------------------------------------------------------------------------------
 
@@ -217,7 +218,10 @@ def _factor(value: float) -> float:
 
 
 def _loss(head: Section) -> dict[str, Any]:
-    return {} if head.type == "region" else {name: head[OPTIONS.get(name, name)] for name in LOSS}
+    if head.type == "region":
+        return {}
+    assign = {"name": BEST_ANCHOR, "iou_thresh": head["iou_thresh"]}
+    return {"assign": assign} | {name: head[OPTIONS.get(name, name)] for name in LOSS}
 
 
 def _predict(head: Section) -> dict[str, Any]:
@@ -269,6 +273,10 @@ def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     options: dict[str, Any] = {"jitter": augment.jitter, "random": int(settings.input.train_sizes is not None)}
     options |= {"resize": augment.zoom} if augment.zoom != 1 else {}
     options |= {"truth_thresh": 1} | {OPTIONS.get(name, name): getattr(settings.loss, name) for name in LOSS}
+    if settings.loss.box == "eiou":  # which Darknet has not
+        del options[OPTIONS["box"]]
+    if settings.loss.assign["name"] == BEST_ANCHOR:
+        options[OPTIONS["assign"]] = settings.loss.assign.get("iou_thresh", 1.0)
     darknets = {overlap: name for name, overlap in NMS_OVERLAPS.items()}
     options |= {"nms_kind": darknets[settings.predict.nms], "beta_nms": settings.predict.nms_beta}
     return {name: value if isinstance(value, str) else f"{value:g}" for name, value in options.items()}

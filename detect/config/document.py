@@ -86,7 +86,7 @@ def _rows(cls: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
             "range": _range(_type(hints[entry.name]), about),
             "help": about["help"],
         }
-        if typing.get_origin(hints[entry.name]) is dict:
+        if _type(hints[entry.name]) == "sections by name":
             yield from _rows(typing.get_args(hints[entry.name])[1], f"{prefix}{entry.name}.NAME.")
 
 
@@ -106,7 +106,7 @@ def _type(hint: Any) -> str:
     if dataclasses.is_dataclass(hint):
         return "section"
     if typing.get_origin(hint) is dict:
-        return "sections by name"
+        return f"{_type(typing.get_args(hint)[1])}s by name"
     words = {bool: "true or false", int: "whole number", float: "number", str: "word", schema.Part: "part"}
     return words[hint]
 
@@ -120,11 +120,13 @@ def _range(word: str, about: Any) -> str:
     limits = [f"from {about['low']:g}" if about["low"] is not None else ""]
     limits += [f"above {about['above']:g}" if about["above"] is not None else ""]
     limits += [f"to {about['high']:g}" if about["high"] is not None else ""]
-    return " ".join([word, *filter(None, limits)])
+    return " ".join([word, *filter(None, limits), *(f"or `{one}`" for one in about["words"])])
 
 
 def _code(default: Any) -> str:
     """A default as YAML writes it."""
+    if isinstance(default, schema.Part):
+        return f"`{{{', '.join(f'{key}: {value}' for key, value in default.items())}}}`"
     if default == "required":
         return "required"
     if default is None:

@@ -24,9 +24,13 @@ def setting(
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
     path: bool = False,
+    words: tuple[str, ...] = (),
 ) -> Any:
-    """A field with its help text and limits: `low <= value <= high`, `value > above`, one of `choices`, or a path."""
-    about = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "path": path}
+    """A field with its help text and limits: `low <= value <= high`, `value > above`, one of `choices`, or a path.
+
+    `words` may stand for a number.
+    """
+    about = {"help": help, "low": low, "high": high, "above": above, "choices": choices, "path": path, "words": words}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=about)
     return field(default=default, metadata=about)
@@ -38,7 +42,7 @@ def section(settings: type) -> Any:
 
 
 class Part(dict[str, Any]):
-    """A part of the model by name, with its options: `{name: EFM, sam: true}`."""
+    """A part of the model or of the loss by name, with its options: `{name: EFM, sam: true}`."""
 
 
 @dataclass
@@ -219,19 +223,33 @@ class CropSettings(ColourSettings):
 
 @dataclass
 class LossSettings:
-    """The YOLOv3 loss, as Darknet trains it."""
+    """The YOLOv3 loss, by default as Darknet trains it. [losses.md](losses.md) says what each name is."""
 
     box: str = setting(
-        "box term: squared errors, or 1 - overlap of that form", "mse", choices=("mse", "iou", "giou", "diou", "ciou")
+        "box term: squared errors, or 1 - overlap of that form",
+        "mse",
+        choices=("mse", "iou", "giou", "diou", "ciou", "eiou"),
+    )
+    assign: Part = setting(
+        "which predictions learn which objects: best_anchor, iou_threshold, atss, simota or task_aligned",
+        Part(name="best_anchor"),
     )
     objectness: str = setting(
-        "what objects pull objectness to: 1, or the IoU of the predicted box", "one", choices=("one", "iou")
+        "what objects pull objectness to: 1 (task_aligned: their alignment), or the IoU of the predicted box",
+        "one",
+        choices=("one", "iou"),
     )
     ignore_iou: float = setting(
         "a prediction that overlaps an object by more than this IoU is not pulled to 0", 0.7, low=0, high=1
     )
-    iou_thresh: float = setting(
-        "below 1: also anchors with more size IoU than this learn an object", 1.0, low=0, high=1
+    obj_loss: Part = setting("loss of objectness: bce, focal, quality_focal or varifocal", Part(name="bce"))
+    cls_loss: Part = setting("loss of the classes: one of the same", Part(name="bce"))
+    label_smoothing: float = setting("e: class targets are e / 2 and 1 - e / 2 instead of 0 and 1", 0.0, low=0, high=1)
+    class_balance: float = setting(
+        "objects count by (boxes of their class)^-x, scaled to 1 on the average box; 0: all the same",
+        0.0,
+        low=0,
+        high=1,
     )
     box_weight: float = setting("weight of the box term", 0.75, low=0)
     obj_weight: float = setting("weight of the objectness term", 1.0, low=0)
@@ -244,11 +262,20 @@ class TrainSettings:
 
     epochs: float | None = setting("length of the training in epochs; give this or steps", None, above=0)
     steps: int | None = setting("length of the training in optimizer steps", None, low=1)
-    batch: int = setting("images per optimizer step", 64, low=1)
+    batch: int = setting(
+        "images per optimizer step; auto: as many as there is memory for, at most 64", 64, low=1, words=("auto",)
+    )
     accumulate: int = setting("backward passes per step: the batch goes through in so many parts", 1, low=1)
     lr: float = setting("peak learning rate, for loss terms averaged over the batch", 0.001, above=0)
+    lr_scale: dict[str, float] = setting(
+        'factors on the learning rate of parts by name with wildcards: {"backbone.*": 0.1}', {}, above=0, high=1000
+    )
+    optimizer: str = setting("what makes steps of gradients", "sgd", choices=("sgd", "adamw"))
     momentum: float = setting("momentum of SGD", 0.9, low=0, high=0.9999)
-    nesterov: bool = setting("Nesterov's momentum", False)
+    nesterov: bool = setting("Nesterov's momentum, for SGD", False)
+    betas: list[float] = setting(
+        "AdamW: decay of the averages of gradient and square", [0.9, 0.999], low=0, high=0.99999
+    )
     weight_decay: float = setting("weight decay of the convolutions' weights", 0.0005, low=0)
     burn_in: float = setting("length of the warm-up: lr * (progress / burn_in)^4", 0.0, low=0)
     schedule: str = setting("how the learning rate falls after the warm-up", "step", choices=("step", "cosine", "poly"))
@@ -257,11 +284,14 @@ class TrainSettings:
     final_lr: float = setting("schedule cosine: last learning rate as share of the peak", 0.01, low=0, high=1)
     clip_norm: float | None = setting("largest norm of the gradient", None, above=0)
     ema: float = setting("decay of the weights' moving average; 0: none", 0.9998, low=0, high=0.999999)
+    average_last: float = setting(
+        "last share of the training over whose steps the weights are averaged, instead of `ema`", 0.0, low=0, high=1
+    )
     norm_momentum: float = setting(
         "share of the new batch in the norms' running statistics (Darknet: 0.01)", 0.01, above=0, high=1
     )
     precision: str = setting(
-        "number format of the forward pass; auto: bf16 or fp16 on CUDA, else fp32",
+        "number format of the forward pass; auto: bf16 or fp16 on CUDA, else fp32; fp16 needs CUDA",
         "auto",
         choices=("auto", "fp32", "bf16", "fp16"),
     )
@@ -269,6 +299,7 @@ class TrainSettings:
     workers: int = setting("loader processes, at most one per core", 2, low=0, high=256)
     seed: int = setting("of the initial weights, the order of images and their changes", 0, low=0)
     evaluate_every: float = setting("epochs between evaluations on split val", 1.0, above=0)
+    patience: int | None = setting("evaluations without a better one after which the training ends", None, low=1)
     tensorboard: bool = setting("write the numbers of the run for TensorBoard too (extra log)", False)
     save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)

@@ -23,7 +23,7 @@ def loader_processes(settings: "Settings | ClassifierSettings") -> int:
 def check_shared_memory(settings: "Settings | ClassifierSettings") -> None:
     """Raise UserError if the largest batches of a training would not find room in the shared memory that is free."""
     workers, free = loader_processes(settings), free_bytes()
-    if not workers or free is None:
+    if not workers or free is None or settings.train.batch == "auto":
         return
     largest = max(settings.input.train_sizes or [settings.input.size])
     images = settings.train.batch // settings.train.accumulate

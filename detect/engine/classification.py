@@ -13,10 +13,11 @@ from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
 from detect.data.sample import ClassifiedBatch
-from detect.engine.task import Evaluated, Task
+from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
-from detect.evaluation.classification import accuracies, class_scores, ranks
+from detect.evaluation.classification import VIEWS_AT_ONCE, accuracies, class_scores, ranks
 from detect.models.classifier import Classifier
+from detect.models.detector import as_input
 from detect.report.mosaics import TILES, batch_sheet
 
 
@@ -53,6 +54,15 @@ class ClassificationTask(Task):
         view, bar = self.settings.input, sys.stderr.isatty()
         scores = class_scores(network, self.val_set, view.size, resize=view.resize, show_progress=bar)
         return Evaluated(accuracies(ranks(scores, self.val_set.labels)))
+
+    def largest_batch(self, images: int, size: int) -> ClassifiedBatch:
+        labels = torch.arange(images) % len(self.categories)
+        return ClassifiedBatch(noise(images, size), labels, [""] * images)
+
+    @torch.inference_mode()
+    def evaluate_batch(self, network: Classifier, device: torch.device) -> None:
+        network = copy.deepcopy(network).eval().to(device)
+        network(as_input(noise(VIEWS_AT_ONCE, self.settings.input.size).to(device)))
 
     def describe(self) -> Iterator[str]:
         for name, images in (("train", self.train_set), ("val", self.val_set)):

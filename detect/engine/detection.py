@@ -23,12 +23,13 @@ from detect.data.sample import Batch
 from detect.data.stream import Stream
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
-from detect.engine.task import Evaluated, Task
+from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories, matching_notes
 from detect.evaluation.tables import GroundTruth
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
+from detect.losses.class_weights import class_weights
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
@@ -40,6 +41,8 @@ from detect.weights.start import by_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+AT_ONCE = 16  # images that an evaluation takes through a GPU
 
 
 def read_split(data: SetSettings, name: str) -> tuple[Dataset, Split]:
@@ -56,6 +59,12 @@ def joined(sets: Sequence[Dataset], data: DataSettings) -> DetectionData:
     """The sets that are learned from as one."""
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares) if data.beside else sets[0]
+
+
+def box_counts(images: DetectionData) -> np.ndarray:
+    """Number of objects of each class, int64 [K]."""
+    is_object = images.images.weights > 0
+    return np.bincount(images.images.labels[is_object], minlength=len(images.categories))
 
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
@@ -121,7 +130,10 @@ class DetectionTask(Task):
                 "its [yolo] layers, and filters= before each of them to (anchors in its mask) * (5 + classes)"
             )
         network.head.check_trainable(self.settings.loss.box)
-        self.yolo_loss = YOLOLoss(network.head, **config.to_dict(self.settings.loss))
+        options = config.to_dict(self.settings.loss)
+        balance = options.pop("class_balance")
+        weights = class_weights(box_counts(self.train_set), balance) if balance else None
+        self.yolo_loss = YOLOLoss(network.head, **options, class_weights=weights)
         if self.settings.train.teacher:
             self._call_teacher(network, self.settings.train.teacher)
         return network
@@ -160,13 +172,31 @@ class DetectionTask(Task):
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
+    def _predictor(self, network: nn.Module, device: torch.device) -> Predictor:
         names = tuple(category["name"] for category in self.categories)
         runtime = TorchRuntime(network, names, self.settings.input.size, device)
-        predictor = Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-        show_progress = sys.stderr.isatty()
+        return Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
+
+    def largest_batch(self, images: int, size: int) -> Batch:
+        together = 4 if self.settings.augment.mosaic else 1
+        most = together * int(np.diff(self.train_set.images.starts).max())
+        corners = torch.rand(images, most, 2, 2, generator=torch.Generator().manual_seed(0)) * size
+        boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
+        labels = torch.arange(most).expand(images, -1) % len(self.categories)
+        return Batch(noise(images, size), list(boxes), list(labels), list(torch.ones(images, most)), [0] * images)
+
+    def evaluate_batch(self, network: nn.Module, device: torch.device) -> None:
+        count = 1 if device.type == "cpu" else AT_ONCE  # the CPU takes them one by one
+        images = noise(count, self.settings.input.size).permute(0, 2, 3, 1).numpy()
+        self._predictor(network, device).detect_batch(list(images))
+
+    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
         evaluation = evaluate_dataset(
-            predictor, self.val_set, self.categories, show_progress=show_progress, truth=self.truth
+            self._predictor(network, device),
+            self.val_set,
+            self.categories,
+            show_progress=sys.stderr.isatty(),
+            truth=self.truth,
         )
         thresholds = best_thresholds(evaluation, self.categories, self.val_set)
         ids = match_categories(self.categories, self.val_set.categories, self.val_set.source)

@@ -1,12 +1,13 @@
 """What a run goes on from, its types and shapes checked before anything of it is used."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from detect.engine.optimizer import KEPT, are_moments, trained
 from detect.weights.fit import misfit
 
 Row = dict[str, float]
@@ -21,16 +22,16 @@ class TrainingState:
     """A training after `step` steps.
 
     model: tensors of the network.  ema: "model", those of its moving average, and the number of "updates"; None where
-    there is none.  momenta: what SGD keeps of each trained parameter, None before its first step.  scaler: of the
-    gradients in 16 bits.  history: a row for each evaluation.  sums: terms of the loss since the last.  is_due: the
-    evaluation after this step has not been made yet.  data: by split, what the run knows its data by.  random: states
-    of PyTorch's generators "cpu" and "cuda", None where there is no CUDA.
+    there is none.  moments: what the optimizer keeps of each trained parameter, by name.  scaler: of the gradients in
+    16 bits.  history: a row for each evaluation.  sums: terms of the loss since the last.  is_due: the evaluation after
+    this step has not been made yet.  data: by split, what the run knows its data by.  random: states of PyTorch's
+    generators "cpu" and "cuda", None where there is no CUDA.
     """
 
     step: int
     model: dict[str, Tensor]
     ema: dict[str, Any] | None
-    momenta: list[Tensor | None]
+    moments: list[dict[str, Tensor]]
     scaler: dict[str, float]
     history: list[Row]
     sums: Row
@@ -43,14 +44,12 @@ class TrainingState:
         return dict(vars(self))
 
     @classmethod
-    def of(
-        cls, values: Mapping[str, Any], network: nn.Module, parameters: Sequence[Tensor], has_average: bool
-    ) -> "TrainingState":
+    def of(cls, values: Mapping[str, Any], network: nn.Module, optimizer: str, has_average: bool) -> "TrainingState":
         """The state in a checkpoint's mapping.
 
         Args:
             network: what is trained.
-            parameters: those that the optimizer changes, in its order.
+            optimizer: its name, of `KEPT`.
             has_average: whether a moving average is kept.
 
         Raises:
@@ -64,10 +63,14 @@ class TrainingState:
         for tensors in [state.model, *([ema.get("model")] if has_average else [])]:
             if problem := misfit(tensors, network):
                 raise StateError(f"does not fit the model: {problem}")
+        parameters = trained(network)
+        others = [name for name in KEPT if name != optimizer]
+        if any(are_moments(state.moments, parameters, name) and any(state.moments) for name in others):
+            raise StateError(f"was written with another train.optimizer than {optimizer}")
         checks = {
             "step": _is_count(state.step),
             "ema": not has_average or _is_count(ema.get("updates")),
-            "momenta": _are_momenta(state.momenta, parameters),
+            "moments": are_moments(state.moments, parameters, optimizer),
             "scaler": _is_row(state.scaler),
             "history": isinstance(state.history, list) and all(_is_row(row) and "step" in row for row in state.history),
             "sums": _is_row(state.sums) and ("steps" in state.sums or not state.is_due),
@@ -89,16 +92,6 @@ def _is_row(value: object) -> bool:
     """Whether it is a mapping of words to numbers."""
     return isinstance(value, dict) and all(
         isinstance(name, str) and type(number) in (int, float) for name, number in value.items()
-    )
-
-
-def _are_momenta(value: object, parameters: Sequence[Tensor]) -> bool:
-    """Whether it is a tensor, or None, for each parameter."""
-    if not isinstance(value, list) or len(value) != len(parameters):
-        return False
-    return all(
-        momentum is None or (isinstance(momentum, Tensor) and momentum.dtype == p.dtype and momentum.shape == p.shape)
-        for momentum, p in zip(value, parameters, strict=True)
     )
 
 

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def noise(images: int, size: int) -> torch.Tensor:
+    """Images without meaning, uint8 [images, 3, size, size], the same ones always."""
+    shape = (images, 3, size, size)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
 class DataSet(Protocol):
     """Images to learn from or to evaluate on."""
 
@@ -103,6 +109,14 @@ class Task:
 
     def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
         """`network` on split val."""
+        raise NotImplementedError
+
+    def largest_batch(self, images: int, size: int) -> Batch | ClassifiedBatch:
+        """A made-up batch of so many images of `size` px that takes as much memory as any of the training."""
+        raise NotImplementedError
+
+    def evaluate_batch(self, network: nn.Module, device: torch.device) -> None:
+        """Do what `evaluate` does for one batch, of made-up images."""
         raise NotImplementedError
 
     def describe(self) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from os import PathLike
@@ -12,13 +12,17 @@ from typing import Any, NoReturn
 import torch
 
 from detect import config
+from detect.config.check import error_at
 from detect.data.loader import loader_failure
+from detect.data.shared_memory import check_shared_memory
 from detect.engine.album import Album
-from detect.engine.ema import ExponentialMovingAverage
+from detect.engine.average import WeightAverage
+from detect.engine.dry_run import DryRun
 from detect.engine.freeze import freeze
 from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, TrainingLog, note
-from detect.engine.memory import keep_freed_memory
+from detect.engine.memory import is_out_of_memory, keep_freed_memory
+from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
@@ -62,8 +66,6 @@ class Trainer:
         self.task, self.settings = task, task.settings
         train = self.settings.train
         self.folder, self.device = Path(folder), torch.device(device)
-        self.schedule = Schedule(train, len(task.train_set))
-
         torch.manual_seed(train.seed)
         self.network = task.build()
         self.init_report = None
@@ -74,10 +76,20 @@ class Trainer:
         for module in self.network.modules():
             if isinstance(module, NORMS):
                 module.momentum = train.norm_momentum
-        freeze(self.network, train.freeze)
-        self.ema = ExponentialMovingAverage(self.network, train.ema) if train.ema else None
-        self.optimizer = self._optimizer()
+        self._by_name("train.freeze", lambda: freeze(self.network, train.freeze))
+        self.optimizer = self._by_name("train.lr_scale", lambda: make_optimizer(self.network, train))
         self.precision = autocast_dtype(train.precision, self.device)
+        self.dry_run = DryRun(task, self.network, self.losses, self.device)
+        if train.batch == "auto":
+            train.batch = self.dry_run.fitting_batch()
+            check_shared_memory(self.settings)
+        self.schedule = Schedule(train, len(task.train_set))
+        self.average = None
+        if train.ema or train.average_last:
+            last = round(self.schedule.total_steps * train.average_last)
+            self.average = WeightAverage(self.network, train.ema, self.schedule.total_steps - last)
+        if train.patience and not task.val_set:
+            raise self._wrong("train.patience", "train.patience: the data has no split 'val' to evaluate on")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
@@ -121,11 +133,15 @@ class Trainer:
             Interrupted: Ctrl-C, SIGTERM or SIGHUP; the checkpoint is written.
         """
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
+        keep_freed_memory()
+        if self.step == 0:
+            if self.precision is not torch.float32:
+                self.note(self.dry_run.compare_precision(str(self.precision).split(".")[-1]))
+            self.dry_run.run(self.scaler)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
         self.album = Album(self.folder, log.say)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
         saved = time.monotonic()
-        keep_freed_memory()
         try:
             with held() as stops:
                 if self.step == 0:
@@ -134,7 +150,7 @@ class Trainer:
                         self.album.add(name, draw)
                 if self.is_due:
                     self._end_of_period(log)
-                while self.step < until:
+                while self.step < until and not self.stopped_early:
                     self._one_step(batches, log)
                     if self._evaluates_after(self.step):
                         self.is_due = True
@@ -144,14 +160,14 @@ class Trainer:
                     elif stops or time.monotonic() - saved > self.settings.train.save_minutes * 60:
                         self.save()
                         saved = time.monotonic()
-                    if stops and self.step < until:
+                    if stops and self.step < until and not self.stopped_early:
                         raise Interrupted(self.step, self.folder, stops[0])
                 if not self._evaluates_after(self.step):
                     self.save()
                 stops.clear()  # nothing is left to stop
-        except torch.OutOfMemoryError as error:
-            raise UserError(self._out_of_memory()) from error
-        except (RuntimeError, UserError) as error:  # UserError: a file that could not be written, say
+        except (RuntimeError, MemoryError, UserError) as error:  # UserError: a file that could not be written, say
+            if is_out_of_memory(error):
+                raise self.dry_run.out_of_memory(f"step {self.step + 1}") from error
             if failure := loader_failure(error):
                 raise failure from error
             raise
@@ -164,8 +180,7 @@ class Trainer:
         train = self.settings.train
         started, waiting, total, image_ids = time.monotonic(), 0.0, {}, []
         lr = self.schedule.lr(self.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
+        set_lr(self.optimizer, lr)
         for _ in range(train.accumulate):
             asked = time.monotonic()
             batch = self._next_of(batches, is_first=not total)
@@ -173,7 +188,7 @@ class Trainer:
             waiting += time.monotonic() - asked
             if self.step < BATCHES_SHOWN and not total:
                 self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
-            terms = self._forward(batch)
+            terms = self.losses(batch)
             self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
             values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
             wrong = [name for name, value in values.items() if not math.isfinite(value)]
@@ -190,9 +205,9 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        if self.ema:
-            self.ema.update(self.network)
         self.step += 1
+        if self.average:
+            self.average.update(self.network, self.step)
 
         seconds = time.monotonic() - started
         self.pace.add(train.batch, seconds, waiting)
@@ -221,10 +236,11 @@ class Trainer:
                 raise Interrupted(self.saved, self.folder, *error.args) from None
             raise
 
-    def _forward(self, batch: Any) -> dict[str, torch.Tensor]:
+    def losses(self, batch: Any, exactly: bool = False) -> dict[str, torch.Tensor]:
+        """Named terms of the loss of a batch; `exactly`: in 32 bits, whatever the training's precision."""
         layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
         images = as_input(batch.images.to(self.device), layout)
-        amp = self.precision is not torch.float32
+        amp = self.precision is not torch.float32 and not exactly
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
             outputs = self.network(images)
         return self.task.loss(outputs, batch)
@@ -258,8 +274,7 @@ class Trainer:
             evaluated = self.evaluate()
             metrics = evaluated.metrics
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
-            leading = self.task.leading
-            if metrics[leading] >= max((r[leading] for r in self.history if leading in r), default=-1.0):
+            if metrics[self.task.leading] >= max(self._metrics(), default=-1.0):
                 write_checkpoint(self.folder / "best.pt", self._weights(evaluated))  # of equals the last
                 line += "  (best so far)"
             row |= metrics
@@ -269,21 +284,43 @@ class Trainer:
         self.history.append(row)
         terms = [name for name in self.sums if name != "steps"]
         self.sums, self.pace, self.is_due = {}, Pace(), False
+        if self.stopped_early:
+            log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._stale()} evaluations")
         log.results(self.history)
         self.album.add("results.png", partial(results_figure, self.history, terms, self.task.shown))
         self.save()
 
+    def _metrics(self) -> list[float]:
+        """The leading metric of each evaluation so far."""
+        return [row[self.task.leading] for row in self.history if self.task.leading in row]
+
+    def _stale(self) -> int:
+        """How many evaluations there were since the first of the best."""
+        metrics = self._metrics()
+        return len(metrics) - 1 - metrics.index(max(metrics)) if metrics else 0
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether `train.patience` is over."""
+        patience = self.settings.train.patience
+        return patience is not None and self._stale() >= patience and not self.is_due
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return (self.step >= self.schedule.total_steps or self.stopped_early) and not self.is_due
+
     def evaluate(self) -> Evaluated:
         """The averaged weights on split val."""
-        return self.task.evaluate(self.ema.average if self.ema else self.network, self.device)
+        return self.task.evaluate(self.average.average if self.average else self.network, self.device)
 
     def save(self) -> None:
         """Write last.pt."""
         state = TrainingState(
             step=self.step,
             model=self.network.state_dict(),
-            ema=self.ema.state_dict() if self.ema else None,
-            momenta=[self.optimizer.state.get(p, {}).get("momentum_buffer") for p in self._trained()],
+            ema=self.average.state_dict() if self.average else None,
+            moments=moments(self.optimizer, self.network),
             scaler=self.scaler.state_dict(),
             history=self.history,
             sums=self.sums,
@@ -295,7 +332,7 @@ class Trainer:
         self.saved = self.step
 
     def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
-        network = self.ema.average if self.ema else self.network
+        network = self.average.average if self.average else self.network
         thresholds = evaluated.thresholds if evaluated else None
         return {
             "config": config.to_dict(self.settings),
@@ -313,16 +350,15 @@ class Trainer:
         if values.get("categories") != self.task.categories:
             raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
-            state = TrainingState.of(values, self.network, self._trained(), bool(self.ema))
+            optimizer = self.settings.train.optimizer
+            state = TrainingState.of(values, self.network, optimizer, bool(self.average))
         except StateError as error:
             raise UserError(f"{source}: {error}; its weights may still be a start: train.init={source}") from error
         self.task.compare(state.data)
         self.network.load_state_dict(state.model)
-        if self.ema and state.ema:
-            self.ema.load_state_dict(state.ema)
-        for parameter, momentum in zip(self._trained(), state.momenta, strict=True):
-            if momentum is not None:
-                self.optimizer.state[parameter]["momentum_buffer"] = momentum.to(self.device)
+        if self.average and state.ema:
+            self.average.load_state_dict(state.ema)
+        set_moments(self.optimizer, self.network, state.moments)
         if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
             self.scaler.load_state_dict(state.scaler)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
@@ -331,26 +367,15 @@ class Trainer:
         if self.device.type == "cuda" and state.random["cuda"] is not None:
             torch.cuda.set_rng_state(state.random["cuda"], self.device)
 
-    # ---- parts -----------------------------------------------------------------------------------------------------
+    # ---- settings that name parts ----------------------------------------------------------------------------------
 
-    def _optimizer(self) -> torch.optim.Optimizer:
-        """SGD; weight decay on convolutions' weights only, as in Darknet."""
-        train = self.settings.train
-        trained = [p for p in self.network.parameters() if p.requires_grad]
-        decayed = [p for p in trained if p.ndim > 1]
-        others = [p for p in trained if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": train.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return torch.optim.SGD(groups, lr=train.lr, momentum=train.momentum, nesterov=train.nesterov)
+    def _wrong(self, name: str, sentence: object) -> UserError:
+        """The error about a setting, with the place where it was written."""
+        return error_at(self.settings.origins, name, sentence)
 
-    def _trained(self) -> list[torch.nn.Parameter]:
-        """What the optimizer changes, in its order."""
-        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-
-    def _out_of_memory(self) -> str:
-        train, sizes = self.settings.train, self.settings.input.train_sizes
-        largest = sizes[1] if sizes else self.settings.input.size
-        part = train.batch // train.accumulate
-        return (
-            f"step {self.step + 1}: out of memory with {part} images of up to {largest} px at a time; "
-            f"try train.accumulate={train.accumulate * 2}, or a smaller train.batch or input.train_sizes"
-        )
+    def _by_name(self, name: str, use: Callable[[], Any]) -> Any:
+        """`use()`, with the setting's place in its error."""
+        try:
+            return use()
+        except UserError as error:
+            raise self._wrong(name, error) from error

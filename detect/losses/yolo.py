@@ -1,45 +1,29 @@
-"""The YOLOv3 loss as Darknet trains it (its `[yolo]` layer): assignment, then three named terms."""
+"""The YOLOv3 loss: an assignment of objects to predictions, then three named terms. By default it is Darknet's."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
-from detect.losses.iou import aligned_iou, pairwise_cover, pairwise_iou, size_iou
+from detect.losses.assign import ASSIGNMENTS, Assignment, Candidates, Objects, Scale
+from detect.losses.cross_entropy import CROSS_ENTROPIES
+from detect.losses.iou import aligned_iou, pairwise_cover, pairwise_iou
 from detect.models.heads.yolo import Cells, YOLOv3
 
 COVERED = 0.5  # a prediction with more of its area than this in an ignore region is not pulled to 0; as COCO's crowds
-
-
-class Assignment(NamedTuple):
-    """Which predictions are responsible for which objects; m pairs. Fields are [m], boxes [m, 4] xyxy network px."""
-
-    image: torch.Tensor  # index within the batch
-    prediction: torch.Tensor  # index within the image's N predictions
-    boxes: torch.Tensor
-    labels: torch.Tensor
-    weights: torch.Tensor  # how much the object counts, above 0
-
-
-class _Grids(NamedTuple):
-    """The predictions of each anchor: a grid of cells, row by row. Fields are int64 [anchors of the scales]."""
-
-    first: torch.Tensor  # index of the first among the image's N predictions
-    columns: torch.Tensor
-    rows: torch.Tensor
-    stride: torch.Tensor  # network px per cell
+BEST_ANCHOR = {"name": "best_anchor"}
+BCE = {"name": "bce"}
 
 
 class YOLOLoss:
     """Raw maps and objects -> {"box", "obj", "cls"}: sums over an image's predictions, averaged over the images.
 
-    Each object trains the one anchor, over all scales, whose size fits best (IoU on a common centre), in the cell its
-    centre falls in (none, if a Darknet cfg has that anchor but no scale uses it); with `iou_thresh` < 1 also every
-    other anchor whose size IoU exceeds it. Objectness of all other predictions is pulled to 0, but for those whose
-    decoded box overlaps some object by more than `ignore_iou`. That of the responsible ones is pulled to 1, or with
-    `objectness="iou"` to the IoU of their decoded box with the object (YOLO's first definition of confidence,
-    arXiv 1506.02640, section 2), so that scores rank boxes by how well they fit too.
+    The assignment says which predictions are responsible for which objects. Objectness of all other predictions is
+    pulled to 0, but for those whose decoded box overlaps some object by more than `ignore_iou`. That of the responsible
+    ones is pulled to what the assignment says (1, or its soft target), or with `objectness="iou"` to the IoU of their
+    decoded box with the object (YOLO's first definition of confidence, arXiv 1506.02640, section 2), so that scores
+    rank boxes by how well they fit too.
 
     What an object costs is multiplied by its weight. A box of weight 0 is an ignore region: it trains nothing, and a
     prediction more than half of which lies in it is not pulled to 0.
@@ -47,28 +31,40 @@ class YOLOLoss:
     Args:
         head: the YOLOv3 head, for its anchors and decoding.
         box: `mse` (Darknet's: logistic deltas on the centre, squared log differences of the size, both scaled by
-            2 - w*h of the object as fractions of the image), or `iou`, `giou`, `diou`, `ciou` (1 - overlap).
-        objectness: `one` (Darknet) or `iou`.
+            2 - w*h of the object as fractions of the image), or a form of `aligned_iou` (1 - overlap).
+        assign: name and options of one of `ASSIGNMENTS`.
+        objectness: `one` or `iou`.
+        obj_loss, cls_loss: name and options of one of `CROSS_ENTROPIES`.
+        label_smoothing: e, by which the K targets of a responsible prediction's classes become (1 - e) target + e / 2
+            (arXiv 1512.00567, section 7, for two outcomes each).
         box_weight, obj_weight, cls_weight: Darknet's iou_, obj_ and cls_normalizer.
+        class_weights: by label, what an object's weight is multiplied by.
     """
 
     def __init__(
         self,
         head: YOLOv3,
         box: str = "mse",
+        assign: Mapping[str, Any] = BEST_ANCHOR,
         objectness: str = "one",
         ignore_iou: float = 0.7,
-        iou_thresh: float = 1.0,
+        obj_loss: Mapping[str, Any] = BCE,
+        cls_loss: Mapping[str, Any] = BCE,
+        label_smoothing: float = 0.0,
         box_weight: float = 0.75,
         obj_weight: float = 1.0,
         cls_weight: float = 1.0,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         self.head = head
         self.box = box
+        self.assignment = ASSIGNMENTS.build(assign)
         self.objectness = objectness
         self.ignore_iou = ignore_iou
-        self.iou_thresh = iou_thresh
+        self.obj_loss, self.cls_loss = CROSS_ENTROPIES.build(obj_loss), CROSS_ENTROPIES.build(cls_loss)
+        self.label_smoothing = label_smoothing
         self.weights = {"box": box_weight, "obj": obj_weight, "cls": cls_weight}
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
 
     def __call__(
         self,
@@ -86,21 +82,19 @@ class YOLOLoss:
         """
         weights = weights or [torch.ones(len(b), device=b.device) for b in boxes]
         regions = [b[w == 0] for b, w in zip(boxes, weights, strict=True)]
-        boxes, labels, weights = (
-            [values[w > 0] for values, w in zip(column, weights, strict=True)] for column in (boxes, labels, weights)
+        objects = Objects(
+            *([values[w > 0] for values, w in zip(column, weights, strict=True)] for column in (boxes, labels, weights))
         )
-        logits = self.head.flatten(raw).float().split((4, 1, self.head.num_classes), dim=-1)
-        box_logits, objectness, class_logits = logits  # [B, N, 4], [B, N, 1], [B, N, K]
-        cells = self.head.cells(raw)
-        width = raw[0].shape[-1] * self.head.strides[0]
-        height = raw[0].shape[-2] * self.head.strides[0]
-        found = self.assign(raw, boxes, labels, weights)
+        logits = self.head.flatten(raw).float()
+        box_logits, objectness, class_logits = logits.split((4, 1, self.head.num_classes), dim=-1)
+        candidates = self._candidates(raw, logits.detach())
+        found = self._assigned(candidates, objects)
+        size = (raw[0].shape[-1] * self.head.strides[0], raw[0].shape[-2] * self.head.strides[0])
 
-        empty = self._empty(box_logits, cells, boxes, regions)
-        aim = self._aim(box_logits, cells, found)
+        empty = self._empty(candidates.boxes, objects.boxes, regions)
         terms = {
-            "box": self._box_term(box_logits, cells, found, (width, height)),
-            "obj": self._objectness_term(objectness.squeeze(-1), found, aim, empty),
+            "box": self._box_term(box_logits, candidates.cells, found, size),
+            "obj": self._objectness_term(objectness.squeeze(-1), found, self._aim(candidates, found), empty),
             "cls": self._class_term(class_logits, found),
         }
         return {name: self.weights[name] * term / len(boxes) for name, term in terms.items()}
@@ -112,50 +106,38 @@ class YOLOLoss:
         labels: Sequence[torch.Tensor],
         weights: Sequence[torch.Tensor],
     ) -> Assignment:
-        """The `Assignment` of objects to predictions for raw maps of these sizes; no ignore regions among the boxes."""
-        device = raw[0].device
-        counts = torch.tensor([len(b) for b in boxes], device=device)
-        image = torch.repeat_interleave(torch.arange(len(boxes), device=device), counts)
-        all_boxes, all_labels, all_weights = (torch.cat(list(column)) for column in (boxes, labels, weights))
+        """The `Assignment` of objects to the predictions of raw maps; no ignore regions among the boxes."""
+        candidates = self._candidates(raw, self.head.flatten(raw).float().detach())
+        return self._assigned(candidates, Objects(boxes, labels, weights))
 
-        objects, anchor = self._learners(all_boxes).nonzero(as_tuple=True)
-        grids = self._grids(raw)
-        centre = (all_boxes[objects, :2] + all_boxes[objects, 2:]) / 2
-        cell = (centre / grids.stride[anchor, None]).long().clamp(min=0)
-        column = torch.minimum(cell[:, 0], grids.columns[anchor] - 1)
-        row = torch.minimum(cell[:, 1], grids.rows[anchor] - 1)
-        prediction = grids.first[anchor] + row * grids.columns[anchor] + column
-        return Assignment(image[objects], prediction, all_boxes[objects], all_labels[objects], all_weights[objects])
+    def _assigned(self, candidates: Candidates, objects: Objects) -> Assignment:
+        if self.class_weights is not None:
+            by_class = self.class_weights.to(candidates.boxes.device)
+            weights = [w * by_class[labels] for w, labels in zip(objects.weights, objects.labels, strict=True)]
+            objects = objects._replace(weights=weights)
+        return self.assignment(candidates, objects)
 
-    def _learners(self, boxes: torch.Tensor) -> torch.Tensor:
-        """Which anchors, scale by scale, learn which objects [n, 4]: bool [n, anchors of the scales]."""
-        anchors = torch.tensor(self.head.all_anchors, device=boxes.device, dtype=torch.float32)
-        anchor_ids = torch.tensor([i for scale in self.head.anchor_ids for i in scale], device=boxes.device)
-        fit = size_iou(boxes[:, 2:] - boxes[:, :2], anchors)  # [objects, all anchors]
-        chosen = fit[:, anchor_ids] > self.iou_thresh
-        if len(boxes):
-            chosen |= fit.argmax(1)[:, None] == anchor_ids  # two scales may have the same anchor: both learn
-        return chosen
-
-    def _grids(self, raw: Sequence[torch.Tensor]) -> _Grids:
-        """Where each anchor's predictions are, scale by scale, for raw maps of these sizes."""
-        grids, start = [], 0
+    @torch.no_grad()
+    def _candidates(self, raw: Sequence[torch.Tensor], logits: torch.Tensor) -> Candidates:
+        """What the assignment chooses from, of raw maps and the logits [B, N, 5+K] in them."""
+        scales, first = [], 0
         for level, anchors, stride in zip(raw, self.head.anchors, self.head.strides, strict=True):
-            height, width = level.shape[-2:]
-            for _ in anchors:
-                grids.append((start, width, height, stride))
-                start += height * width
-        return _Grids(*torch.tensor(grids, dtype=torch.int64, device=raw[0].device).unbind(1))
+            rows, columns = level.shape[-2:]
+            scales.append(Scale(first, len(anchors), rows, columns, stride))
+            first += len(anchors) * rows * columns
+        cells = self.head.cells(raw)
+        boxes = self.head.decode_boxes(logits[..., :4], cells)
+        return Candidates(self.head, scales, cells, boxes, logits[..., 4], logits[..., 5:])
 
     def _box_term(self, logits: torch.Tensor, cells: Cells, found: Assignment, size: tuple[int, int]) -> torch.Tensor:
         """What the boxes of responsible predictions cost; `size` is (width, height) of the network's input, px."""
         predicted = logits[found.image, found.prediction]
         if not len(predicted):
             return logits.sum() * 0
-        cells = _at(cells, found)
+        cells = type(cells)(*(field[found.prediction] for field in cells))
         if self.box != "mse":
             overlap = aligned_iou(self.head.decode_boxes(predicted, cells), found.boxes, self.box)
-            return ((1 - overlap) * found.weights).sum()
+            return ((1 - overlap) * found.box_weights).sum()
 
         centre = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
         wh = found.boxes[:, 2:] - found.boxes[:, :2]
@@ -167,36 +149,33 @@ class YOLOLoss:
         xy = scale * (xy + torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
         target = (wh / cells.anchor).clamp(min=1e-6).log()
         small_objects_count_more = 2 - wh.prod(-1, keepdim=True) / (size[0] * size[1])
-        weight = small_objects_count_more * found.weights[:, None]
+        weight = small_objects_count_more * found.box_weights[:, None]
         return (weight * (xy + (predicted[:, 2:] - target).square() / 2)).sum()
 
-    @staticmethod
     def _objectness_term(
-        logits: torch.Tensor, found: Assignment, aim: torch.Tensor, empty: torch.Tensor
+        self, logits: torch.Tensor, found: Assignment, aim: torch.Tensor, empty: torch.Tensor
     ) -> torch.Tensor:
-        """Cross-entropy with `aim` at responsible predictions, with 0 at the other ones that are `empty` [B, N]."""
+        """The loss with target `aim` at responsible predictions, with 0 at the other ones that are `empty` [B, N]."""
         place = found.image * logits.shape[1] + found.prediction
         nothing = torch.zeros(logits.numel(), device=logits.device)
         target = nothing.scatter_reduce(0, place, aim, "amax").view_as(logits)  # of objects that share one, the best
         weight = nothing.scatter_reduce(0, place, found.weights, "amax").view_as(logits)
         weight = torch.where(weight > 0, weight, empty)
-        return (F.binary_cross_entropy_with_logits(logits, target, reduction="none") * weight).sum()
+        return (self.obj_loss(logits, target) * weight).sum()
 
     @torch.no_grad()
-    def _aim(self, logits: torch.Tensor, cells: Cells, found: Assignment) -> torch.Tensor:
+    def _aim(self, candidates: Candidates, found: Assignment) -> torch.Tensor:
         """What the objectness of each responsible prediction is pulled to, [m]."""
         if self.objectness == "one":
-            return torch.ones(len(found.boxes), device=logits.device)
-        predicted = self.head.decode_boxes(logits[found.image, found.prediction], _at(cells, found))
-        return aligned_iou(predicted, found.boxes)
+            return found.objectness
+        return aligned_iou(candidates.boxes[found.image, found.prediction], found.boxes)
 
     @torch.no_grad()
     def _empty(
-        self, logits: torch.Tensor, cells: Cells, boxes: Sequence[torch.Tensor], regions: Sequence[torch.Tensor]
+        self, predicted: torch.Tensor, boxes: Sequence[torch.Tensor], regions: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """1 [B, N] where a prediction's box overlaps no object by more than `ignore_iou` and no region covers it."""
-        empty = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
-        predicted = self.head.decode_boxes(logits, cells)
+        empty = torch.ones(predicted.shape[:2], dtype=torch.bool, device=predicted.device)
         for i, (objects, ignored) in enumerate(zip(boxes, regions, strict=True)):
             if len(objects):
                 empty[i] = pairwise_iou(predicted[i], objects).amax(1) <= self.ignore_iou
@@ -204,21 +183,17 @@ class YOLOLoss:
                 empty[i] &= pairwise_cover(predicted[i], ignored).amax(1) <= COVERED
         return empty.float()
 
-    @staticmethod
-    def _class_term(logits: torch.Tensor, found: Assignment) -> torch.Tensor:
-        """Cross-entropy of the K independent classes at each responsible prediction, counted once per prediction.
+    def _class_term(self, logits: torch.Tensor, found: Assignment) -> torch.Tensor:
+        """The loss of the K independent classes at each responsible prediction, counted once per prediction.
 
         Of objects that share a prediction, all count as its classes and the greatest weight holds.
         """
-        count = logits.shape[1]
+        count, classes = logits.shape[1:]
         place, slot = torch.unique(found.image * count + found.prediction, return_inverse=True)
-        target = torch.zeros(len(place), logits.shape[2], device=logits.device)
-        target[slot, found.labels] = 1.0
+        target = torch.zeros(len(place) * classes, device=logits.device)
+        target = target.scatter_reduce(0, slot * classes + found.labels, found.classes, "amax").view(-1, classes)
+        if self.label_smoothing:
+            target = (1 - self.label_smoothing) * target + self.label_smoothing / 2
         weight = torch.zeros(len(place), device=logits.device).scatter_reduce(0, slot, found.weights, "amax")
         predicted = logits[place // count, place % count]
-        return (F.binary_cross_entropy_with_logits(predicted, target, reduction="none") * weight[:, None]).sum()
-
-
-def _at(cells: Cells, found: Assignment) -> Cells:
-    """The cells of the responsible predictions."""
-    return type(cells)(*(field[found.prediction] for field in cells))
+        return (self.cls_loss(predicted, target) * weight[:, None]).sum()

@@ -24,6 +24,7 @@ from torch import nn
 from detect.errors import OptionError, PartError, nearest
 
 PartClass = TypeVar("PartClass", bound=type)
+Make = Callable[..., Any]  # options -> a part
 Change = Callable[[nn.Module, object], None]  # what an option of all parts does to a finished part with its value
 
 
@@ -37,13 +38,22 @@ class Registry:
     def __init__(self, role: str, wired: Iterable[str] = ()) -> None:
         self.role = role
         self.wired = frozenset({"variant", *wired})
-        self._classes: dict[str, Callable[..., nn.Module]] = {}
+        self._classes: dict[str, Make] = {}
         self._common: dict[str, Change] = {}  # options that every part takes
 
     def register(self, cls: PartClass) -> PartClass:
         """Class decorator: the part's name is the class's."""
         self._add(cls.__name__, cls)
         return cls
+
+    def register_as(self, name: str) -> Callable[[PartClass], PartClass]:
+        """Class decorator: the part's name is `name`."""
+
+        def register(cls: PartClass) -> PartClass:
+            self._add(name, cls)
+            return cls
+
+        return register
 
     def register_variants(self, table: Iterable[str]) -> Callable[[PartClass], PartClass]:
         """Class decorator: every key of `table` is a name; the constructor gets it as its argument `variant`."""
@@ -55,7 +65,7 @@ class Registry:
 
         return register
 
-    def _add(self, name: str, make: Callable[..., nn.Module]) -> None:
+    def _add(self, name: str, make: Make) -> None:
         if name in self._classes:
             raise ValueError(f"{self.role} {name} is registered twice")
         self._classes[name] = make
@@ -70,7 +80,7 @@ class Registry:
         """Names of all parts, in alphabetical order."""
         return sorted(self._classes)
 
-    def get(self, name: str) -> Callable[..., nn.Module]:
+    def get(self, name: str) -> Make:
         """What makes the part `name`.  Raises PartError: no part has this name."""
         if name not in self._classes:
             raise PartError(self.role, "name", f"unknown {self.role} '{name}'{nearest(name, self.names())}")
@@ -94,7 +104,7 @@ class Registry:
             if option != "name" and option not in known:
                 raise PartError(self.role, option, f"{name} has no option '{option}'{nearest(option, known)}")
 
-    def build(self, spec: Mapping[str, Any], **wiring: object) -> nn.Module:
+    def build(self, spec: Mapping[str, Any], **wiring: object) -> Any:
         """The part that `spec` (`{"name": ..., option: value, ...}`) describes, wired with `wiring`.
 
         Raises:

@@ -72,8 +72,8 @@ def error_of(path, *overrides):
         ("train: {lr: true}", "5: train.lr must be a number, not 'True'"),
         ("train: {lr: .nan}", "5: train.lr must be a number, not 'nan'"),
         ("train: {lr: .inf}", "5: train.lr must be a number, not 'inf'"),
-        ("train: {batch: 1.5}", "5: train.batch must be a whole number, not '1.5'"),
-        ("train: {batch: true}", "5: train.batch must be a whole number, not 'True'"),
+        ("train: {batch: 1.5}", "5: train.batch must be a whole number or auto, not '1.5'"),
+        ("train: {batch: true}", "5: train.batch must be a whole number or auto, not 'True'"),
         ("train: {nesterov: 1}", "5: train.nesterov must be true or false, not '1'"),
         ("train: {schedule: 3}", "5: train.schedule must be a word, not '3'"),
         ("train: {milestones: 3}", "5: train.milestones must be a list, not '3'"),
@@ -84,9 +84,29 @@ def error_of(path, *overrides):
         ("data: {root: ., splits: {train: {images: a}}}", "5: 'data.splits.train.annotations' is missing"),
         ("train: {lr: 0}", "5: train.lr must be greater than 0, not '0.0'"),
         ("train: {momentum: 2}", "5: train.momentum must be at most 0.9999, not '2.0'"),
-        ("train: {batch: 0}", "5: train.batch must be at least 1, not '0'"),
+        ("train: {batch: 0}", "5: train.batch must be at least 1 or auto, not '0'"),
+        ("train: {batch: automatic}", "5: train.batch must be a whole number or auto, not 'automatic'"),
+        (
+            "train:\n  batch: auto\n  accumulate: 2",
+            "7: train.accumulate: train.batch auto is what fits at once; leave it at 1",
+        ),
+        ("train: {optimizer: adam}", "5: train.optimizer is 'adam'; did you mean 'adamw'?"),
+        ("train: {betas: [0.9]}", "5: train.betas must be two numbers, like [0.9, 0.999], not [0.9]"),
+        ("train: {betas: [0.9, 1]}", "5: train.betas must be at most 0.99999, not '1.0'"),
+        ("train:\n  optimizer: adamw\n  nesterov: true", "7: train.nesterov is for sgd, not for adamw; leave it out"),
+        ("train:\n  lr_scale:\n    backbone.*: 0", "7: train.lr_scale.backbone.* must be greater than 0, not '0.0'"),
+        ("train: {lr_scale: 0.1}", "5: train.lr_scale must be a section, not '0.1'"),
+        ("train: {average_last: 2}", "5: train.average_last must be at most 1, not '2.0'"),
+        ("train: {patience: 0}", "5: train.patience must be at least 1, not '0'"),
         ("train: {schedule: cosin}", "5: train.schedule is 'cosin'; did you mean 'cosine'?"),
-        ("loss: {box: L2}", "5: loss.box is 'L2'; known: mse, iou, giou, diou, ciou"),
+        ("loss: {box: L2}", "5: loss.box is 'L2'; known: mse, iou, giou, diou, ciou, eiou"),
+        ("loss:\n  assign: {name: simotta}", "6: unknown assignment 'simotta'; did you mean 'simota'?"),
+        ("loss:\n  assign: {name: atss, kk: 3}", "6: atss has no option 'kk'; did you mean 'k'?"),
+        ("loss:\n  assign: {name: atss, k: many}", "6: loss.assign.k must be a whole number, not 'many'"),
+        ("loss:\n  assign: {name: atss, k: 0}", "6: assignment atss: k must be at least 1, not 0"),
+        ("loss:\n  assign: atss", "6: loss.assign must be a part with its name, like {name: EFM}, not 'atss'"),
+        ("loss:\n  cls_loss: {name: focal, gama: 1}", "6: focal has no option 'gama'; did you mean 'gamma'?"),
+        ("loss:\n  obj_loss: {name: focus}", "6: unknown loss 'focus'; did you mean 'focal'?"),
         ("train:\n  steps: 5\n  epochs: 1", "6: train.epochs and train.steps are both given; keep one"),
         ("train:\n  batch: 10\n  accumulate: 3", "7: train.batch 10 cannot be split into 3 equal parts"),
         ("train: {milestones: [2, 1]}", "5: train.milestones must ascend"),
@@ -218,7 +238,7 @@ def test_errors_name_the_file_a_value_was_written_in(write):
     child = write("base: parent.yaml\ntrain:\n  batch: 4")
     assert error_of(child) == f"{parent}:7: train.lr must be greater than 0, not '0.0'"
     child = write("base: parent.yaml\ntrain:\n  batch: 0\n  lr: 1")
-    assert error_of(child) == f"{child}:3: train.batch must be at least 1, not '0'"
+    assert error_of(child) == f"{child}:3: train.batch must be at least 1 or auto, not '0'"
 
 
 def test_only_one_parent(write):

@@ -47,12 +47,12 @@ def test_training_settings_are_the_cfgs(cfg):
     assert (train.steps, train.burn_in, train.schedule, train.milestones) == (5000, 100, "step", [4000, 4500])
     assert (augment.hue, augment.saturation, augment.exposure) == (0.05, 1 / 0.75, 2.0)
     assert (augment.mosaic, augment.flip, augment.jitter, augment.zoom) == (0.5, 0.0, 0.25, 1.5)
-    assert (loss.box, loss.box_weight, loss.cls_weight, loss.ignore_iou, loss.iou_thresh) == (
+    assert (loss.box, loss.box_weight, loss.cls_weight, loss.ignore_iou, loss.assign) == (
         "ciou",
         0.07,
         0.5,
         0.6,
-        0.213,
+        {"name": "best_anchor", "iou_thresh": 0.213},
     )
     assert (predict.nms, predict.nms_threshold, predict.nms_beta) == ("diou_beta", 0.45, 0.8)
     assert (settings.input.size, settings.input.train_sizes) == (64, [64, 128])

@@ -54,7 +54,7 @@ def changed(state, place, value):
 def test_a_damaged_checkpoint_is_resumed_or_refused_in_one_sentence(stopped, tmp_path):
     state, rng = read_checkpoint(stopped / "last.pt"), random.Random(0)
     everywhere = list(places(state))
-    tensors = [place for place in everywhere if "model" in place[:-1] or "momenta" in place[:-1]]
+    tensors = [place for place in everywhere if "model" in place[:-1] or "moments" in place[:-1]]
     others = [place for place in everywhere if place not in tensors]
     refused = 0
     chosen = [*rng.sample(others, 60), *rng.sample(tensors, 20)]
@@ -77,17 +77,18 @@ def test_a_damaged_checkpoint_is_resumed_or_refused_in_one_sentence(stopped, tmp
         {"step": -1}, {"step": True}, {"step": 4.0}, {"history": {}}, {"history": [{"AP": 1.0}]},
         {"history": [{"step": "4"}]}, {"sums": []}, {"is_due": 1}, {"is_due": True, "sums": {}}, {"data": None},
         {"random": {"cpu": torch.zeros(3)}},
-        {"random": {"cpu": torch.zeros(3, dtype=torch.uint8), "cuda": None}}, {"momenta": []},
+        {"random": {"cpu": torch.zeros(3, dtype=torch.uint8), "cuda": None}}, {"moments": []},
         {"scaler": {"scale": "1"}},
-        {"ema": None}, {"model": {}}, {"momenta": None},
+        {"ema": None}, {"model": {}}, {"moments": None}, {"moments": [{}, {"momentum_buffer": torch.zeros(3)}]},
+        {"moments": [{}, {"exp_avg": torch.zeros(4)}]},
     ],
 )  # fmt: skip
 def test_a_state_of_wrong_types_or_shapes_is_refused(stopped, change):
     state = read_checkpoint(stopped / "last.pt")
     network = torch.nn.Conv2d(3, 4, 1)
     state |= {"model": network.state_dict(), "ema": {"model": network.state_dict(), "updates": 4}}
-    state |= {"momenta": [None, torch.zeros(4)]}
-    arguments = network, list(network.parameters()), True
+    state |= {"moments": [{}, {"momentum_buffer": torch.zeros(4)}]}
+    arguments = network, "sgd", True
     assert TrainingState.of(state, *arguments).step == 4
     with pytest.raises(StateError):
         TrainingState.of(state | change, *arguments)

@@ -27,6 +27,7 @@ from detect.darknet.network import DarknetNetwork
 from detect.engine import loader_watch
 from detect.engine.detection import DetectionTask
 from detect.engine.log import TrainingLog
+from detect.engine.optimizer import moments
 from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.interrupt import Interrupted
@@ -143,7 +144,8 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     """Accumulation, multi-scale, mosaic, momentum, EMA and a cosine with burn-in; 8 images are 2 2/3 batches of 3."""
     settings = settings_of(
         squares, input={"size": 64, "train_sizes": [64, 96]}, augment={"mosaic": 0.5, "mosaic_off": 0.3},
-        loss={"box": "ciou", "iou_thresh": 0.4}, steps=6, accumulate=3, schedule="cosine", burn_in=2, clip_norm=5,
+        loss={"box": "ciou", "assign": {"name": "best_anchor", "iou_thresh": 0.4}},
+        steps=6, accumulate=3, schedule="cosine", burn_in=2, clip_norm=5,
     )  # fmt: skip
     whole = trained(settings, tmp_path / "whole")
     stopped = trained(settings, tmp_path / "parts", until)
@@ -151,7 +153,7 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     parts = trained(settings, tmp_path / "parts", resume=True)
     assert_same(*(read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "parts")))
     assert_same(whole.history, parts.history, "history")
-    assert len(whole.history) == 2 and whole.ema.updates == 6
+    assert len(whole.history) == 2 and whole.average.updates == 6
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk"])
@@ -216,7 +218,7 @@ def test_a_checkpoint_of_another_model_or_without_its_state_is_refused(squares, 
     other = settings_of(squares, neck={"name": "EFM", "widths": [6, 6, 6]})
     for settings, spoilt, message in (
         (other, state, r"last\.pt: does not fit the model: '.*' has the shape"),
-        (settings_of(squares), {k: v for k, v in state.items() if k != "momenta"}, r"last\.pt: has no 'momenta'"),
+        (settings_of(squares), {k: v for k, v in state.items() if k != "moments"}, r"last\.pt: has no 'moments'"),
         (settings_of(squares), read_checkpoint(tmp_path / "run" / "best.pt"), r"has no 'step'; only a run's last\.pt"),
     ):
         with pytest.raises(UserError, match=message):
@@ -272,8 +274,7 @@ def test_a_resumed_run_takes_changes_of_the_optimizer(squares, tmp_path):
     decayed, others = resumed.optimizer.param_groups
     assert (decayed["momentum"], decayed["weight_decay"], decayed["nesterov"]) == (0.5, 0.25, True)
     assert (others["momentum"], others["weight_decay"], others["nesterov"]) == (0.5, 0, True)
-    momenta = [resumed.optimizer.state[p]["momentum_buffer"] for p in (*decayed["params"], *others["params"])]
-    assert_same(kept["momenta"], momenta, "momenta")
+    assert_same(kept["moments"], moments(resumed.optimizer, resumed.network), "moments")
 
 
 def without_an_image(content):
@@ -607,9 +608,18 @@ def test_waiting_for_images_is_told_once_with_what_helps(squares, tmp_path, monk
     assert len(told) == 1 and "data.cache=ram" in told[0] and "augment.mosaic below 0.5" in told[0]
 
 
-def test_half_precision_needs_cuda(squares, tmp_path):
-    with pytest.raises(UserError, match=r"train\.precision: bf16 needs a CUDA device"):
-        Trainer(DetectionTask(settings_of(squares, precision="bf16")), tmp_path)
+def test_class_balance_weighs_by_the_boxes_of_the_training_set(squares, tmp_path):
+    settings = settings_of(squares, loss={"class_balance": 1})
+    task = Trainer(DetectionTask(settings), tmp_path).task
+    counts = [sum((image.labels == k).sum() for image in task.train_set.images) for k in range(3)]
+    assert counts == [5, 2, 0]
+    assert_close(task.yolo_loss.class_weights, torch.tensor([7 / 2 / 5, 7 / 2 / 2, 1.0]))
+    assert Trainer(DetectionTask(settings_of(squares)), tmp_path).task.yolo_loss.class_weights is None
+
+
+def test_fp16_needs_cuda(squares, tmp_path):
+    with pytest.raises(UserError, match=r"train\.precision: fp16 needs a CUDA device"):
+        Trainer(DetectionTask(settings_of(squares, precision="fp16")), tmp_path)
 
 
 def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_path):
@@ -643,7 +653,7 @@ def test_one_image_can_be_overfitted(tmp_path):
     settings = settings_of(
         tmp_path, backbone="CSPPeleeNet", neck={"name": "EFM", "sam": True}, input={"size": 160},
         augment={"jitter": 0, "flip": 0, "hue": 0, "saturation": 1, "exposure": 1},
-        loss={"box": "ciou", "box_weight": 2, "iou_thresh": 0.4},
+        loss={"box": "ciou", "box_weight": 2, "assign": {"name": "best_anchor", "iou_thresh": 0.4}},
         steps=150, batch=1, burn_in=10, schedule="cosine", clip_norm=10, ema=0, evaluate_every=150,
     )  # fmt: skip
     settings.data.accept = ["split.duplicates"]

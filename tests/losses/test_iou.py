@@ -7,7 +7,7 @@ from torchvision.ops import box_iou, complete_box_iou_loss, distance_box_iou_los
 
 from detect.losses.iou import aligned_iou, pairwise_iou, size_iou
 
-FORMS = ("iou", "giou", "diou", "ciou")
+FORMS = ("iou", "giou", "diou", "ciou", "eiou")
 TORCHVISION = {"giou": generalized_box_iou_loss, "diou": distance_box_iou_loss, "ciou": complete_box_iou_loss}
 
 
@@ -52,7 +52,13 @@ def test_aligned_iou_equals_its_definition():
     assert_close(aligned_iou(a, b), box_iou(a, b).diagonal())
 
 
-@pytest.mark.parametrize("form", ["iou", "giou", "diou"])  # ciou's aspect weight has no gradient on purpose
+def test_eiou_by_hand():
+    """4x2 px and 2x4 px with a common corner: IoU 4/12; centres 1 px apart both ways in a hull of 4x4 px."""
+    a, b = torch.tensor([[0.0, 0.0, 4.0, 2.0]]), torch.tensor([[0.0, 0.0, 2.0, 4.0]])
+    assert aligned_iou(a, b, "eiou").item() == pytest.approx(4 / 12 - 2 / 32 - 4 / 16 - 4 / 16, abs=1e-5)
+
+
+@pytest.mark.parametrize("form", ["iou", "giou", "diou", "eiou"])  # ciou's aspect weight has no gradient on purpose
 def test_aligned_iou_has_the_gradient_of_its_value(form):
     a, b = (random_boxes(6, 20.0, seed).double() for seed in (0, 2))
     a = torch.cat([a, b + 0.7]).requires_grad_()
@@ -67,7 +73,7 @@ def test_equal_boxes_overlap_fully_and_no_pair_more(form):
     assert aligned_iou(a[:0], b[:0], form).shape == (0,)
 
 
-@pytest.mark.parametrize("form", ["giou", "diou", "ciou"])
+@pytest.mark.parametrize("form", ["giou", "diou", "ciou", "eiou"])
 def test_boxes_apart_are_drawn_together(form):
     a = torch.tensor([[0.0, 0.0, 10.0, 10.0]], requires_grad=True)
     (1 - aligned_iou(a, torch.tensor([[50.0, 0.0, 60.0, 10.0]]), form)).sum().backward()

@@ -7,13 +7,14 @@ import torch
 from torch.testing import assert_close
 from torchvision.ops import box_iou, complete_box_iou_loss, generalized_box_iou_loss
 
+from detect.losses.cross_entropy import CROSS_ENTROPIES
 from detect.losses.yolo import YOLOLoss
 from detect.models.heads.yolo import YOLOv3
 
 STRIDES, NUM_CLASSES = (8, 16, 32), 3
 ANCHORS = [[6, 8], [14, 10], [12, 22], [24, 20], [20, 40], [40, 30], [50, 60], [70, 50], [90, 80]]
 WEIGHTS = {"box": 0.75, "obj": 1.0, "cls": 1.0}
-FORMS = ("mse", "iou", "giou", "diou", "ciou")
+FORMS = ("mse", "iou", "giou", "diou", "ciou", "eiou")
 
 
 def head_of(scale_x_y=1.0):
@@ -151,7 +152,7 @@ def test_loss_and_gradients_equal_darknets(scale_x_y, iou_thresh):
     raw = random_raw()
     objects = [random_objects(9, seed=seed) for seed in (1, 2)]
     boxes, labels = zip(*objects, strict=True)
-    loss = YOLOLoss(head_of(list(scale_x_y)), ignore_iou=0.3, iou_thresh=iou_thresh)
+    loss = YOLOLoss(head_of(list(scale_x_y)), ignore_iou=0.3, assign={"name": "best_anchor", "iou_thresh": iou_thresh})
     terms = loss(raw, boxes, labels)
     expected, deltas = darknet([level.detach() for level in raw], boxes, labels, scale_x_y, 0.3, iou_thresh)
     ignored = sum((d["obj"][:, 4::8] == 0).sum() for d in deltas)
@@ -250,7 +251,7 @@ def test_boxes_at_the_border_and_wild_predictions_stay_finite(form, spread):
     boxes = torch.tensor(BORDER_BOXES)
     for scale_x_y in (1.0, 1.2):
         raw = random_raw(spread=spread)
-        loss = YOLOLoss(head_of(scale_x_y), box=form, iou_thresh=0.3)
+        loss = YOLOLoss(head_of(scale_x_y), box=form, assign={"name": "best_anchor", "iou_thresh": 0.3})
         labels = torch.zeros(len(boxes), dtype=torch.int64)
         terms = loss(raw, [boxes, boxes[:0]], [labels, labels[:0]])
         sum(terms.values()).backward()
@@ -286,7 +287,11 @@ def test_objects_at_the_last_pixel_train_the_last_cell():
 def test_a_lower_threshold_gives_more_anchors_to_an_object():
     raw, (boxes, labels) = random_raw(batch=1), random_objects(12, seed=1)
     counts = [
-        len(YOLOLoss(head_of(), iou_thresh=t).assign(raw, [boxes], [labels], all_ones([boxes])).image)
+        len(
+            YOLOLoss(head_of(), assign={"name": "best_anchor", "iou_thresh": t})
+            .assign(raw, [boxes], [labels], all_ones([boxes]))
+            .image
+        )
         for t in (1, 0.5, 0.2, 0)
     ]
     assert counts == [sum(len(owners(box, t)) for box in boxes.tolist()) for t in (1, 0.5, 0.2, 0)]
@@ -303,7 +308,9 @@ def test_weights_multiply_their_terms():
 
 def test_objectness_can_be_pulled_to_the_iou_of_the_decoded_box():
     head, raw, (boxes, labels) = head_of(), random_raw(batch=1), random_objects(6)
-    loss = YOLOLoss(head, box="ciou", objectness="iou", iou_thresh=0.3, ignore_iou=0.5)
+    loss = YOLOLoss(
+        head, box="ciou", objectness="iou", assign={"name": "best_anchor", "iou_thresh": 0.3}, ignore_iou=0.5
+    )
     logits = head.flatten(raw)[0].detach()
     decoded = head.decode_boxes(logits[:, :4], head.cells(raw))
     overlaps = box_iou(decoded, boxes)
@@ -319,6 +326,54 @@ def test_objectness_can_be_pulled_to_the_iou_of_the_decoded_box():
     assert_close(loss(raw, [boxes], [labels])["obj"].item(), expected, rtol=1e-4, atol=0)
 
 
+def test_soft_targets_reach_the_terms_they_are_for():
+    """TaskAligned's is for objectness and box, SimOTA's for the class; label smoothing goes on top of the latter."""
+    head, raw, (boxes, labels) = head_of(), random_raw(batch=1), random_objects(6)
+    logits = head.flatten(raw)[0].detach()
+    for name in ("task_aligned", "simota"):
+        loss = YOLOLoss(head, box="iou", ignore_iou=1.0, label_smoothing=0.1, assign={"name": name}, box_weight=1)
+        found = loss.assign(raw, [boxes], [labels], all_ones([boxes]))
+        assert (found.objectness < 1).any() == (name == "task_aligned") != (found.classes < 1).any()
+        box, cls = 0.0, 0.0
+        pairs = list(zip(found.prediction.tolist(), *found[2:], strict=True))
+        assert len({p for p, *_ in pairs}) == len(pairs)  # no prediction is asked for twice
+        decoded = head.decode_boxes(head.flatten(raw)[0, :, :4], head.cells(raw)).detach().tolist()
+        for p, object_box, label, _, _, class_target, box_weight in pairs:
+            box += box_weight * (1 - iou_of(decoded[p], object_box.tolist()))
+            for k in range(NUM_CLASSES):
+                target = 0.9 * class_target.item() * (k == label) + 0.05
+                cls += cross_entropy(sigmoid(logits[p, 5 + k].item()), target)
+        aims = {p: objectness.item() for p, _, _, _, objectness, *_ in pairs}
+        obj = sum(cross_entropy(sigmoid(x), aims.get(p, 0.0)) for p, x in enumerate(logits[:, 4].tolist()))
+        terms = loss(raw, [boxes], [labels])
+        for term, expected in (("box", box), ("obj", obj), ("cls", cls)):
+            assert terms[term].item() == pytest.approx(float(expected), rel=1e-4), term
+
+
+def test_losses_by_name_take_the_place_of_cross_entropy():
+    raw, (boxes, labels) = random_raw(batch=1), random_objects(4, seed=3)
+    head, quality = head_of(), CROSS_ENTROPIES.build({"name": "quality_focal"})
+    plain = YOLOLoss(head)(raw, [boxes], [labels])
+    changed = YOLOLoss(head, cls_loss={"name": "quality_focal"})(raw, [boxes], [labels])
+    assert_close((changed["box"], changed["obj"]), (plain["box"], plain["obj"]), rtol=0, atol=0)
+    found = YOLOLoss(head).assign(raw, [boxes], [labels], all_ones([boxes]))
+    logits = head.flatten(raw)[0, found.prediction, 5:]
+    assert_close(changed["cls"], quality(logits, torch.eye(NUM_CLASSES)[labels]).sum())
+    both = YOLOLoss(head, obj_loss={"name": "focal", "gamma": 0, "alpha": 0.5})(raw, [boxes], [labels])
+    assert_close(both["obj"], plain["obj"] / 2)
+
+
+def test_class_weights_multiply_what_an_object_costs():
+    raw, (boxes, labels) = random_raw(batch=1), random_objects(6)
+    weights = torch.tensor([0.25, 1.0, 3.0])
+    for name in ("best_anchor", "task_aligned"):
+        by_class = YOLOLoss(head_of(), assign={"name": name}, class_weights=[0.25, 1.0, 3.0])
+        by_object = YOLOLoss(head_of(), assign={"name": name})
+        assert_close(
+            by_class(raw, [boxes], [labels]), by_object(raw, [boxes], [labels], [weights[labels]]), rtol=0, atol=0
+        )
+
+
 def test_the_iou_is_a_target_and_gets_no_gradient():
     head, raw, (boxes, labels) = head_of(), random_raw(batch=1), random_objects(4)
     loss = YOLOLoss(head, box="ciou", objectness="iou")
@@ -332,7 +387,7 @@ def test_the_iou_is_a_target_and_gets_no_gradient():
 def test_the_batch_is_averaged(form):
     raw, objects = random_raw(batch=2), [random_objects(4, seed=1), random_objects(7, seed=2)]
     boxes, labels = zip(*objects, strict=True)
-    loss = YOLOLoss(head_of(), box=form, iou_thresh=0.4)
+    loss = YOLOLoss(head_of(), box=form, assign={"name": "best_anchor", "iou_thresh": 0.4})
     both = loss(raw, boxes, labels)
     alone = [loss([level[i : i + 1] for level in raw], boxes[i : i + 1], labels[i : i + 1]) for i in range(2)]
     for name, value in both.items():

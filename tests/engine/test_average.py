@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from detect.engine.ema import ExponentialMovingAverage
+from detect.engine.average import WeightAverage
 
 
 def small_model():
@@ -26,10 +26,10 @@ def disturbed(model, seed):
 def test_average_follows_its_formula():
     model = small_model()
     expected = {name: value.double() for name, value in model.state_dict().items()}
-    ema = ExponentialMovingAverage(model, decay=0.4)
+    ema = WeightAverage(model, decay=0.4, start=8)
     for update in range(1, 9):
         disturbed(model, update)
-        ema.update(model)
+        ema.update(model, update)
         decay = min(0.4, (1 + update) / (10 + update))
         for name, value in model.state_dict().items():
             expected[name] = decay * expected[name] + (1 - decay) * value.double()
@@ -44,7 +44,7 @@ def test_average_follows_its_formula():
 
 def test_average_shares_nothing_with_the_model_and_does_not_learn():
     model = small_model().train()
-    ema = ExponentialMovingAverage(model, decay=0.9)
+    ema = WeightAverage(model, decay=0.9, start=9)
     before = {name: value.clone() for name, value in ema.average.state_dict().items()}
     disturbed(model, 1)
     assert_close(dict(ema.average.state_dict()), before, rtol=0, atol=0)
@@ -55,14 +55,37 @@ def test_average_shares_nothing_with_the_model_and_does_not_learn():
 
 def test_a_restored_average_goes_on_exactly():
     model = small_model()
-    ema = ExponentialMovingAverage(model, decay=0.99)
+    ema = WeightAverage(model, decay=0.99, start=3)
     for seed in range(3):
-        ema.update(disturbed(model, seed))
+        ema.update(disturbed(model, seed), seed + 1)
     kept = {"model": {n: v.clone() for n, v in ema.state_dict()["model"].items()}, "updates": ema.updates}
-    other = ExponentialMovingAverage(small_model(), decay=0.99)
+    other = WeightAverage(small_model(), decay=0.99, start=3)
     other.load_state_dict(kept)
     disturbed(model, 7)
-    ema.update(model)
-    other.update(model)
+    ema.update(model, 4)
+    other.update(model, 4)
     assert other.updates == ema.updates == 4
     assert_close(dict(other.average.state_dict()), dict(ema.average.state_dict()), rtol=0, atol=0)
+
+
+def test_the_last_steps_are_averaged_equally():
+    """Steps 4, 5 and 6 of six; before them it is the moving average, after the first of them the network itself."""
+    model = small_model()
+    average = WeightAverage(model, decay=0.9, start=3)
+    seen = []
+    for step in range(1, 7):
+        average.update(disturbed(model, step), step)
+        seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        if step == 4:
+            assert_close(dict(average.average.state_dict()), seen[-1], rtol=0, atol=0)
+    for name, value in average.average.state_dict().items():
+        if value.is_floating_point():
+            assert_close(value, torch.stack([one[name] for one in seen[3:]]).mean(0))
+
+
+def test_without_decay_it_is_the_network_until_then():
+    model = small_model()
+    average = WeightAverage(model, decay=0, start=2)
+    for step in (1, 2):
+        average.update(disturbed(model, step), step)
+    assert_close(dict(average.average.state_dict()), dict(model.state_dict()), rtol=0, atol=0)
