@@ -48,6 +48,7 @@ def found(root: Path) -> bool:
 def places(data: "SetSettings") -> dict[str, Description]:
     """The description that each split is of, which names no other.  Raises UserError."""
     described = _described(Path(data.root))
+    _leave_out_absent_test(described)
     splits = {name: Description(**{**vars(described), "splits": {name: e}}) for name, e in described.splits.items()}
     return named(splits)
 
@@ -217,6 +218,16 @@ def _folder(root: Path) -> Description:
     if not described.splits:
         described.splits = {"train": ["images" if os.path.isdir(root / "images") else "."]}
     return described
+
+
+def _leave_out_absent_test(described: Description) -> None:
+    """Take away a split `test` of which nothing is there, as Roboflow names one whether it exports one or not."""
+    try:
+        for entry in described.splits.get("test", []):
+            _located(described, entry)
+    except UserError:
+        del described.splits["test"]
+        described.notes.append(f"{printable(described.source)}: names a split test that is not there; left out")
 
 
 # ---- entries -------------------------------------------------------------------------------------------------------

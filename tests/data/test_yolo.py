@@ -89,6 +89,12 @@ def test_a_path_of_another_machine_is_said(load, tmp_path):
     assert note in dataset.notes and len(dataset) == 1
 
 
+def test_a_split_test_that_was_not_exported_is_left_out_and_said(load, tmp_path):
+    dataset = load("0 .5 .5 .2 .2", "train: images\ntest: ../test/images\nnames: [cup]\n")
+    assert f"{tmp_path}/data.yaml: names a split test that is not there; left out" in dataset.notes
+    assert splits_of(DataSettings(root=str(tmp_path))) == ["train"]
+
+
 def test_an_image_without_a_label_file_has_no_objects(load, tmp_path):
     load("0 .5 .5 .2 .2")
     Image.new("RGB", (10, 10)).save(tmp_path / "images" / "b.png")
