@@ -90,7 +90,7 @@ def test_a_path_of_another_machine_is_said(load, tmp_path):
 
 
 def test_a_split_test_that_was_not_exported_is_left_out_and_said(load, tmp_path):
-    dataset = load("0 .5 .5 .2 .2", "train: images\ntest: ../test/images\nnames: [cup]\n")
+    dataset = load("0 .5 .5 .2 .2", "train: images\ntest: ../test/photos\nnames: [cup]\n")
     assert f"{tmp_path}/data.yaml: names a split test that is not there; left out" in dataset.notes
     assert splits_of(DataSettings(root=str(tmp_path))) == ["train"]
 
