@@ -11,6 +11,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores; before torch is imported
 
+# what a shell starts in the background ignores Ctrl-C, and so would all that these tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
