@@ -11,8 +11,10 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes share two cores; before torch is imported
 
-# what a shell starts in the background ignores Ctrl-C, and so would all that these tests interrupt
+# a shell's background and nohup ignore these, and so would all that the tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

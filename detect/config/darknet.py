@@ -220,7 +220,9 @@ def _factor(value: float) -> float:
 def _loss(head: Section) -> dict[str, Any]:
     if head.type == "region":
         return {}
-    assign = {"name": BEST_ANCHOR, "iou_thresh": head["iou_thresh"]}
+    assign: dict[str, Any] = {"name": BEST_ANCHOR}
+    if head["iou_thresh"] != 1:
+        assign["iou_thresh"] = head["iou_thresh"]
     return {"assign": assign} | {name: head[OPTIONS.get(name, name)] for name in LOSS}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from detect.data import coco, csv_boxes, voc, yolo
 from detect.data.reader import Reader
 from detect.errors import UserError
-from detect.files import printable
+from detect.files import nearest_file, printable
 
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
@@ -28,7 +28,8 @@ def format_of(data: "SetSettings") -> str:
     """
     root = Path(data.root)
     if not os.path.exists(root):
-        raise UserError(f"data.root: no such folder {root}; lay the data out as data/README.md says, or set data.root")
+        hint = nearest_file(root) or "; lay the data out as data/README.md says, or set data.root"
+        raise UserError(f"data.root: no such file or folder {printable(root)}{hint}")
     if data.format != "auto" or data.splits:
         return "coco" if data.splits else data.format
     for name, module in FORMATS.items():

@@ -291,7 +291,7 @@ def test_other_layouts_are_named_by_the_user(tmp_path):
     data = DataSettings(root=str(tmp_path), splits={"val": SplitSettings(images="p", annotations="a.json")})
     assert places(data) == {"val": Place(tmp_path / "a.json", tmp_path / "p")}
     missing = DataSettings(root=str(tmp_path / "nowhere"))
-    assert error_of(open_split, missing, "val").startswith(f"data.root: no such folder {tmp_path / 'nowhere'}")
+    assert error_of(open_split, missing, "val").startswith(f"data.root: no such file or folder {tmp_path / 'nowhere'}")
 
 
 def test_coco3k_is_read(shared):

@@ -1,6 +1,7 @@
 """Every frame of every kind of file, with its time, and what happens to those that fail."""
 
 import struct
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from detect.inference.live import Watching
 from detect.inference.reading import read_frames
 from detect.inference.sources import find_items
 from detect.ops.image import write_image
+from detect.ops.image_cost import check_pixels
 from tests.inference.made_videos import NOISE, flat, read, write_video
 
 
@@ -224,7 +226,7 @@ def test_frames_know_the_place_of_their_source(tmp_path):
 
 def test_too_large_video_is_refused(tmp_path, monkeypatch):
     path = write_video(tmp_path / "clip.mp4", NOISE[:2])
-    monkeypatch.setattr("detect.ops.image_cost.MAX_PIXELS", 3000)
+    monkeypatch.setattr("detect.inference.video.check_pixels", partial(check_pixels, most=3000))
     with pytest.raises(UserError, match="64x48 px are 0 megapixels, more than 0;"):
         read(path)
 

@@ -27,7 +27,7 @@ def test_the_size_is_that_of_the_decoded_image(tmp_path, suffix, orientation):
 
 def test_a_png_without_exif_before_its_image_may_have_it_behind(tmp_path):
     Image.fromarray(NOISE).save(tmp_path / "a.png")
-    assert read_header(tmp_path / "a.png") == (40, 30, True, False)
+    assert read_header(tmp_path / "a.png") == (40, 30, True, False, False)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "tif"])
