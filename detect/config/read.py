@@ -203,8 +203,7 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         return
     origin = origins["data"]
     path = Path(origin.folder, source)
-    is_missing_folder = not os.path.exists(path) and not path.suffix  # told when it is needed: a profile needs no data
-    if os.path.isdir(path) or is_missing_folder:
+    if os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
     elif os.path.isfile(path) and (path.suffix not in YAML_SUFFIXES or is_description(path)):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format
