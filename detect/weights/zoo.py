@@ -62,7 +62,7 @@ class Files(NamedTuple):
 RELEASED = (
     Released("yolov4_tiny_coco", 416, 80, "AP 0.203, AP50 0.379 on coco3k val", "public domain"),
     Released("csptiny_efm_coco3k", 416, 80, "AP 0.079, AP50 0.177 on coco3k val"),
-    Released("csppelee_efm_coco3k", 320, 80, "AP 0.031, AP50 0.069 on coco3k val"),
+    Released("csppelee_efm_coco3k", 320, 80, "AP 0.038, AP50 0.080 on coco3k val"),
 )  # fmt: skip
 
 GITHUB, RAW = "https://github.com", "https://raw.githubusercontent.com"
