@@ -57,6 +57,9 @@ class OpenVINORuntime(ExportedRuntime):
             self._options["CACHE_DIR"] = folder
         self.precision = self._chosen(model, precision)
         self._use(model, self.precision)
+        # OpenVINO's Python part prepares itself in its first call. Two first calls in two threads wait for each other
+        # for ever: one for the interpreter's lock, the other, which holds it, for the preparation.
+        list(self.infer([np.zeros(self._input_shape(), dtype=np.uint8)]))
 
     def __repr__(self) -> str:
         inside = "int8 and " if self.exported.precision == "int8" else ""
