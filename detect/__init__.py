@@ -11,6 +11,7 @@ from detect.version import __version__
 
 if TYPE_CHECKING:
     from detect.api.check import anchors, check
+    from detect.api.convert import convert, split
     from detect.api.evaluate import evaluate
     from detect.api.export import export
     from detect.api.label import label
@@ -29,6 +30,8 @@ _HOMES = {
     "train": "detect.api.train",
     "check": "detect.api.check",
     "anchors": "detect.api.check",
+    "convert": "detect.api.convert",
+    "split": "detect.api.convert",
     "evaluate": "detect.api.evaluate",
     "export": "detect.api.export",
     "label": "detect.api.label",
@@ -40,7 +43,7 @@ _HOMES = {
 }
 __all__ = [
     "Detector", "Interrupted", "Predictor", "Result", "UserError", "__version__", "anchors", "build", "check",
-    "evaluate", "export", "label", "load", "train",
+    "convert", "evaluate", "export", "label", "load", "split", "train",
 ]  # fmt: skip
 
 

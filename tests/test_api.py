@@ -13,11 +13,13 @@ from torch.testing import assert_close
 
 import detect
 from detect import config
+from detect.files import made_folder
 from detect.inference.thresholds import Thresholds
 from detect.inference.tiling import Tiling
 from detect.ops.image import write_image
 from detect.weights.checkpoint import write_checkpoint
 from detect.weights.files import Weights, write_safetensors
+from tests.data.exports import write
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -273,6 +275,22 @@ def test_arguments_that_would_change_nothing_are_refused(weights):
         detect.evaluate(weights, resamples=-1)
     with pytest.raises(detect.UserError, match="out is for new runs"):
         detect.train(resume="runs/x-1", out="runs")
+
+
+def test_a_data_set_is_written_anew_and_divided(tmp_path):
+    for n in range(10):
+        noise = np.random.default_rng(n).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+        write(tmp_path / "mine" / "labels" / f"{n}.txt", "0 .5 .5 .2 .2\n")
+        write_image(made_folder(tmp_path / "mine" / "images") / f"{n}.png", noise)
+    write(tmp_path / "mine" / "classes.txt", "cup\n")
+    told = detect.convert(tmp_path / "mine", "coco", tmp_path / "coco")
+    assert (told["images"], told["boxes"], told["splits"]) == (10, 10, {"train": 10})
+    told = detect.split(tmp_path / "coco", str(tmp_path / "divided"), val=0.5)
+    assert told["format"] == "coco" and told["splits"].keys() == {"train", "val"} and told["near_duplicates"] == 0
+    with pytest.raises(detect.UserError, match="is there already"):
+        detect.convert(tmp_path / "mine", "voc", tmp_path / "coco")
+    with pytest.raises(detect.UserError, match="did you mean 'yolo'"):
+        detect.convert(tmp_path / "mine", "yol", tmp_path / "other")
 
 
 def test_a_model_says_what_it_is(model):

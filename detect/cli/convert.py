@@ -1,7 +1,6 @@
 """`detect convert`: a data set written anew in another format of annotations."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from detect.cli.common import answer, say_of
@@ -21,10 +20,9 @@ def copy_option(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import config
-    from detect.data.convert import convert
+    from detect.api.convert import convert
 
-    tell(args, convert(config.read_data(args.data), args.to, Path(args.out), args.copy))
+    tell(args, convert(args.data, args.to, args.out, copy=args.copy))
 
 
 def tell(args: argparse.Namespace, result: dict[str, Any]) -> None:

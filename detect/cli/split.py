@@ -1,7 +1,6 @@
 """`detect split`: a data set divided into train and val."""
 
 import argparse
-from pathlib import Path
 
 from detect.cli.common import number, say_of
 from detect.cli.convert import copy_option, tell
@@ -18,10 +17,9 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from detect import config
-    from detect.data.convert import divide
+    from detect.api.convert import split
 
-    result = divide(config.read_data(args.data), Path(args.out), args.val, args.to, args.copy)
+    result = split(args.data, args.out, val=args.val, to=args.to, copy=args.copy)
     if result["near_duplicates"]:
         say_of(args)(f"near-duplicates: {result['near_duplicates']} images went where one that looks the same went")
     tell(args, result)

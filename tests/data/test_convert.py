@@ -49,7 +49,7 @@ def content_of(data, split):
     return {name: sorted(boxes) for name, boxes in found.items()}, names
 
 
-@pytest.mark.parametrize(("first", "second"), itertools.product(FORMATS, FORMATS))
+@pytest.mark.parametrize(("first", "second"), list(itertools.product(FORMATS, FORMATS)))
 def test_a_set_comes_back_through_any_two_formats(source, tmp_path, first, second):
     convert(source, first, tmp_path / "one")
     result = convert(settings(tmp_path / "one"), second, tmp_path / "two")
