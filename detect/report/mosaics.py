@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from detect.data.detection import DetectionData
 from detect.data.records import ImageRecord
-from detect.evaluation.tables import Detections
+from detect.evaluation.detections import Detections
 from detect.inference.draw import draw
 from detect.ops.boxes import xywh_to_xyxy
 from detect.ops.letterbox import GREY
