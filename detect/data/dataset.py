@@ -130,7 +130,7 @@ class Dataset(DetectionData):
         cut = int(((beyond > 1) & (weights > 0)).sum())
         if cut:
             self.notes.append(f"{self.source}: cut {cut} boxes that reach beyond their image")
-        boxes = np.clip(xywh_to_xyxy(boxes), 0, np.tile(limits, 2).astype(np.float32))
+        boxes = np.clip(xywh_to_xyxy(boxes.astype(np.float32)), 0, np.tile(limits, 2).astype(np.float32))
         has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # crowds may be anything
         reader.images.place_boxes(*(column[has_extent] for column in (places, boxes, labels, weights)))
 
