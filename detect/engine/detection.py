@@ -33,9 +33,9 @@ from detect.losses.class_weights import class_weights
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
 from detect.models.detector import as_input
+from detect.report.best_thresholds import best_thresholds
 from detect.report.labels import labels_figure
 from detect.report.mosaics import batch_sheet, val_drawings
-from detect.report.thresholds import best_thresholds
 from detect.weights.files import read
 from detect.weights.start import by_name
 

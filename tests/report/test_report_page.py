@@ -13,9 +13,9 @@ from detect.evaluation.coco import METRICS
 from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
 from detect.ops.image import write_image
+from detect.report.best_thresholds import best_thresholds
 from detect.report.mosaics import GAP, TILE, val_drawings
 from detect.report.page import Subject, report_path, write_report
-from detect.report.thresholds import best_thresholds
 from tests.report.made import Made, made_evaluation, random_evaluation
 
 ADDRESSES = re.compile(r"""(?:src|href|url|action|data|poster|srcset)\s*[=(]\s*["']?([^"'\s>)]*)""")
