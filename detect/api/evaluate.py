@@ -15,12 +15,12 @@ from detect.data.image_folder import ImageFolder
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS
 from detect.evaluation.fast import Evaluation
-from detect.evaluation.report import report_classifier, report_split, report_test_dev
+from detect.evaluation.splits import report_classifier, report_split, report_test_dev
 from detect.files import made_folder, new_folder
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import pick_device, use_threads
+from detect.report.best_thresholds import best_thresholds
 from detect.report.page import Subject, report_path, write_report
-from detect.report.thresholds import best_thresholds
 from detect.weights.files import keeping_file, read, write_thresholds
 
 

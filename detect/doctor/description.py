@@ -98,7 +98,7 @@ class Split:
     @cached_property
     def corners(self) -> np.ndarray:
         """float32 [n, 4]: the boxes as xyxy, not cut."""
-        return xywh_to_xyxy(self.boxes)
+        return xywh_to_xyxy(self.boxes.astype(np.float32))
 
     @cached_property
     def limits(self) -> np.ndarray:

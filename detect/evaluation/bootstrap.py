@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detect.evaluation.coco import IOU_50
+from detect.evaluation.coco import AREA_ALL, IOU_50
 from detect.evaluation.curves import RECALLS, T
 from detect.evaluation.matching import Matches, unpacked
 
@@ -79,7 +79,7 @@ def _classes(matches: Matches) -> Iterator[_Class]:
     truth = matches.truth
     for label in range(len(truth.category_ids)):
         part = matches.of_class(label)
-        true, ignored = unpacked(matches.true[part], 0), unpacked(matches.ignored[part], 0)
+        true, ignored = (unpacked(bits[part], AREA_ALL) for bits in (matches.true, matches.ignored))
         threshold, place = np.nonzero(true)
         number = true.cumsum(axis=1)[threshold, place] - 1
         objects = np.bincount(truth.images[(truth.labels == label) & ~truth.crowds], minlength=len(truth.image_ids))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from detect.data.image_folder import ImageFolder
 from detect.data.views import centre_crop, ten_crops
-from detect.files import printable
+from detect.evaluation.class_table import class_table
 from detect.models.classifier import Classifier
 from detect.models.detector import as_input
 
@@ -83,7 +83,5 @@ def per_class(ranks: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> 
 
 def per_class_table(results: dict[str, dict[str, float]]) -> str:
     """`per_class` as plain text, one line a class."""
-    rows = {printable(name)[:40]: row for name, row in results.items()}
-    width = max(5, *map(len, rows))
-    lines = [f"{name:{width}}  {row['images']:8d}  {row['top1']:.3f}" for name, row in rows.items()]
-    return "\n".join([f"{'class':{width}}    images  top-1", *lines])
+    rows = ((name, str(row["images"]), f"{row['top1']:.3f}") for name, row in results.items())
+    return class_table(("class", "images", "top-1"), rows)

@@ -9,8 +9,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detect.evaluation.tables import Detections, GroundTruth
-from detect.files import printable
+from detect.data.ground_truth import GroundTruth
+from detect.evaluation.class_table import class_table
+from detect.evaluation.detections import Detections
 
 # in the order of COCOeval.summarize
 METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
@@ -104,15 +105,11 @@ def _mean(values: np.ndarray) -> float:
 
 def per_class_table(report: CocoReport) -> str:
     """Plain text, one line a class in the order of category ids; "-" where nothing is annotated."""
-    rows = [("class", "instances", "AP", "AP50", "AR100")]
-    for name, values in report.per_class.items():
-        name = printable(name)  # may come from a stranger's file
-        name = name if len(name) <= 40 else name[:37] + "..."
-        numbers = (values[key] for key in ("AP", "AP50", "AR100"))
-        shown = ["-" if number < 0 else f"{number:.3f}" for number in numbers]
-        rows.append((name, str(values["instances"]), *shown))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))])
-        for name, *cells in rows
+    names = ("AP", "AP50", "AR100")
+    return class_table(
+        ("class", "instances", *names),
+        (
+            (name, str(values["instances"]), *("-" if values[one] < 0 else f"{values[one]:.3f}" for one in names))
+            for name, values in report.per_class.items()
+        ),
     )

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detect.data.ground_truth import GroundTruth
+from detect.evaluation.detections import Detections, places
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth, places
-from detect.ops.boxes import iou
+from detect.ops.boxes import iou, xywh_to_xyxy
 
 SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each
 NETWORK_SIZES = (*range(320, 865, 32), 896, 960, 1024, 1280)  # px
@@ -224,7 +225,7 @@ def _sample(truth: GroundTruth, detections: Detections) -> _Sample | None:
 
 def _pair_ious(sample: _Sample, boxes: np.ndarray) -> np.ndarray:
     """IoU [p] of every pair; boxes [d, 4] xywh px instead of the sample's own."""
-    ours, mine = (np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], axis=1) for b in (sample.objects, boxes))
+    ours, mine = map(xywh_to_xyxy, (sample.objects, boxes))
     return iou(ours[sample.pair_object], mine[sample.pair_box])
 
 

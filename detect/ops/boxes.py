@@ -8,13 +8,13 @@ TINY = np.finfo(np.float64).tiny  # makes 0/0 of two empty boxes 0
 
 
 def xywh_to_xyxy(boxes: Any) -> np.ndarray:
-    """COCO's (left, top, width, height) -> xyxy. NumPy [n, 4]."""
-    boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+    """COCO's (left, top, width, height) -> xyxy. NumPy [n, 4], in numbers of the same type."""
+    boxes = np.asarray(boxes).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
 def xyxy_to_xywh(boxes: Any) -> np.ndarray:
-    """xyxy -> COCO's (left, top, width, height). NumPy [n, 4]."""
+    """xyxy -> COCO's (left, top, width, height). NumPy [n, 4], in numbers of the same type."""
     boxes = np.asarray(boxes).reshape(-1, 4)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 

@@ -12,9 +12,9 @@ from detect.data.records import ImageTable
 from detect.evaluation.fast import Evaluation
 from detect.files import made_folder, printable, write_text
 from detect.report import sections
+from detect.report.best_thresholds import class_thresholds
 from detect.report.errors import Errors, find_errors
-from detect.report.ranking import Ranking, rankings
-from detect.report.thresholds import class_thresholds
+from detect.report.ranking import Ranking
 from detect.report.worst import worst_images
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -35,10 +35,10 @@ class Subject:
     evaluation: Evaluation
     records: ImageTable
 
-    @cached_property
+    @property
     def classes(self) -> list[Ranking]:
         """The ranked detections of each class."""
-        return rankings(self.evaluation)
+        return self.errors.classes
 
     @cached_property
     def errors(self) -> Errors:
@@ -59,7 +59,7 @@ def report_path(place: str | os.PathLike[str]) -> Path:
     path = Path(place)
     if path.suffix.lower() not in (".html", ".htm"):
         path /= NAME
-    made_folder(path.parent)
+    made_folder(path.parent, argument="report")
     return path
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from detect.evaluation.fast import Evaluation
-from detect.ops.boxes import iou
+from detect.ops.boxes import iou, xywh_to_xyxy
 
 AT_ONCE = 1 << 19  # pairs whose overlaps are computed together
 
@@ -36,7 +36,7 @@ def pairs(evaluation: Evaluation, detections: np.ndarray, objects: np.ndarray, l
         mine = np.repeat(block, counts[block])
         within = np.arange(len(mine)) - np.repeat(np.cumsum(counts[block]) - counts[block], counts[block])
         its = objects[np.repeat(first[block], counts[block]) + within]
-        ious = iou(_xyxy(evaluation.detections.boxes[detections[mine]]), _xyxy(truth.boxes[its]))
+        ious = iou(xywh_to_xyxy(evaluation.detections.boxes[detections[mine]]), xywh_to_xyxy(truth.boxes[its]))
         enough = np.flatnonzero(ious >= least)
         found.append((detections[mine[enough]], its[enough], ious[enough]))
     return Pairs(*map(np.concatenate, zip(*found, strict=True)))
@@ -49,7 +49,3 @@ def best_of_each(found: Pairs, count: int) -> tuple[np.ndarray, np.ndarray]:
     ious[found.detections[order]] = found.ious[order]
     objects[found.detections[order]] = found.objects[order]
     return ious, objects
-
-
-def _xyxy(boxes: np.ndarray) -> np.ndarray:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

@@ -11,11 +11,11 @@ from detect.evaluation.fast import Evaluation
 from detect.evaluation.matching import IOU_THRESHOLDS
 from detect.files import printable
 from detect.report import svg
+from detect.report.best_thresholds import LEAST_OBJECTS
 from detect.report.breakdown import Bucket, by_aspect, by_size
 from detect.report.confusion import confusion_matrix, top_confusions
 from detect.report.errors import KINDS, Errors, costs
 from detect.report.ranking import Ranking, best_threshold, pooled
-from detect.report.thresholds import LEAST_OBJECTS
 from detect.report.worst import Worst, worst_html
 
 IOU_75 = int(np.argmin(abs(IOU_THRESHOLDS - 0.75)))

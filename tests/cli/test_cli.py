@@ -690,7 +690,7 @@ def test_an_unwritable_out_is_noticed_before_the_work(split, run, squares, tiny,
     (data / "test2017").mkdir()
     shutil.copy(data / "annotations" / "val.json", data / "annotations" / "image_info_test-dev2017.json")
     looked = []
-    monkeypatch.setattr("detect.evaluation.report.detect_images", lambda *_: looked.append(True) or [])
+    monkeypatch.setattr("detect.evaluation.splits.detect_images", lambda *_: looked.append(True) or [])
     assert_one_error(detect("evaluate", run, "--data", data, "--split", split, "--out", tiny), "--out")
     assert not looked
 

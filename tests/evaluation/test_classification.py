@@ -47,8 +47,14 @@ def test_classes_are_evaluated_one_by_one():
     found = per_class(np.array([0, 3, 0]), np.array([2, 2, 0]), ["cow", "cat", "dog\x1b"])
     assert found == {"cow": {"images": 1, "top1": 1.0}, "dog\x1b": {"images": 2, "top1": 0.5}}
     assert per_class_table(found).splitlines() == [
-        "class      images  top-1", "cow             1  1.000", "dog\\x1b         2  0.500",
+        "class    images  top-1", "cow           1  1.000", "dog\\x1b       2  0.500",
     ]  # fmt: skip
+
+
+def test_classes_whose_long_names_begin_alike_are_all_told():
+    found = {"x" * 50 + end: {"images": 1, "top1": 1.0} for end in "ab"}
+    lines = per_class_table(found).splitlines()
+    assert len(lines) == 3 and lines[1] == lines[2] == "x" * 37 + "..." + "       1  1.000"
 
 
 class Bright(torch.nn.Module):

@@ -23,6 +23,12 @@ def test_layouts_round_trip():
 
 
 @pytest.mark.parametrize("convert", [box_ops.xywh_to_xyxy, box_ops.xyxy_to_xywh])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_layouts_keep_the_numbers_type(convert, kind):
+    assert convert(np.ones((2, 4), dtype=kind)).dtype == kind
+
+
+@pytest.mark.parametrize("convert", [box_ops.xywh_to_xyxy, box_ops.xyxy_to_xywh])
 def test_no_boxes_stay_no_boxes(convert):
     assert convert([]).shape == (0, 4)
     assert convert(np.zeros((0, 4), dtype=np.float32)).shape == (0, 4)

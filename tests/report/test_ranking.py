@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from detect.report.best_thresholds import LEAST_OBJECTS, class_thresholds
 from detect.report.ranking import Ranking, average_precision, best_threshold, mean_ap, pooled, rankings
-from detect.report.thresholds import LEAST_OBJECTS, class_thresholds
 from tests.report.made import made_evaluation, random_evaluation
 
 

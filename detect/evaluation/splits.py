@@ -1,4 +1,4 @@
-"""A model evaluated on a data set: the report's lines, the files written, and the numbers as plain values."""
+"""A model evaluated on a split: the lines that are told, the files written, and the numbers as plain values."""
 
 import sys
 import time
@@ -16,13 +16,12 @@ from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
 from detect.evaluation.bootstrap import ap_intervals
 from detect.evaluation.classification import accuracies, class_scores, per_class, ranks
-from detect.evaluation.classification import per_class_table as class_table
+from detect.evaluation.classification import per_class_table as classifier_table
 from detect.evaluation.coco import evaluate_detections, per_class_table
 from detect.evaluation.diagnosis import diagnose
 from detect.evaluation.evaluate import detect_images, match_categories, matching_notes
 from detect.evaluation.fast import Evaluation, evaluate
 from detect.evaluation.submission import check_name, write_results, write_test_dev
-from detect.evaluation.tables import GroundTruth
 from detect.inference.predictor import Predictor
 
 Categories = list[dict[str, Any]]  # {"id", "name"} by label
@@ -56,7 +55,7 @@ def report_split(
     for note in (*dataset.notes, *matching_notes(categories, dataset.categories, dataset.source)):
         log(note)
     check_files(dataset.source, dataset.images)
-    truth = GroundTruth.of(dataset.ground_truth())
+    truth = dataset.ground_truth()
     begin = time.perf_counter()
     detections = detect_images(predictor, dataset.images, category_ids, batch, sys.stderr.isatty())
     middle = time.perf_counter()
@@ -118,7 +117,7 @@ def report_classifier(
     found = ranks(class_scores(network, images, size, ten_crop, sys.stderr.isatty(), resize), images.labels)
     result = accuracies(found) | {"images": len(images), "majority": images.majority()}
     classes = per_class(found, images.labels, images.classes)
-    log(class_table(classes))
+    log(classifier_table(classes))
     centre = f"centre crop of {resize} px" if resize else "centre crop"
     log(f"\n{len(images)} images, {size} px, {'ten crops' if ten_crop else centre}")
     majority = f"(the largest class alone: {result['majority']:.4f})"
