@@ -162,5 +162,8 @@ def _tell(summary: "Summary", say: Callable[[str], None]) -> None:
 
 
 def _words(text: str) -> list[str]:
-    """An argument type: words with commas between."""
-    return [word.strip() for word in text.split(",") if word.strip()]
+    """An argument type: one word or several, with commas between."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError(f"'{text}' names nothing")
+    return words

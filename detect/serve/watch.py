@@ -16,6 +16,7 @@ import numpy as np
 
 from detect.errors import UserError
 from detect.files import printable
+from detect.inference.annotate import scaled
 from detect.inference.live import Watching
 from detect.inference.reading import read_frames
 from detect.inference.result import Result
@@ -202,10 +203,6 @@ class Watch:
 
 def encoded(image: np.ndarray) -> bytes:
     """uint8 RGB [height, width, 3] as a JPEG whose long side is at most `LONGEST_SIDE`."""
-    height, width = image.shape[:2]
-    scale = LONGEST_SIDE / max(height, width)
-    if scale < 1:
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image, _ = scaled(image, min(max(image.shape[:2]), LONGEST_SIDE))
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
