@@ -114,7 +114,7 @@ def _options(args: argparse.Namespace) -> "Options":
     from detect.inference.counting import Line, read_zones
     from detect.inference.live import Watching
     from detect.inference.options import Options
-    from detect.inference.segments import seconds_of
+    from detect.inference.sinks.segments import seconds_of
 
     return Options(
         outputs=args.outputs,
