@@ -205,12 +205,12 @@ def cannot_write(path: str | os.PathLike[str], error: BaseException) -> UserErro
 # ---- folders -------------------------------------------------------------------------------------------------------
 
 
-def made_folder(path: str | os.PathLike[str]) -> Path:
-    """The folder `path`, made if it is not there.  Raises UserError."""
+def made_folder(path: str | os.PathLike[str], argument: str = "out") -> Path:
+    """The folder `path`, which `argument` gave, made if it is not there.  Raises UserError."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot be made ({error.strerror})", argument="out") from error
+        raise UserError(f"{path}: cannot be made ({error.strerror})", argument=argument) from error
     return Path(path)
 
 

@@ -47,6 +47,11 @@ def python(code, **environment):
 # ---- import --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("room", ["detect.config", "detect.data.yolo"])
+def test_settings_and_data_which_need_each_other_are_imported_in_either_order(room):
+    assert python(f"import {room}, detect.config, detect.data.yolo; print('both')") == "both\n"
+
+
 def test_import_is_light():
     code = f"""
 import sys

@@ -13,9 +13,10 @@ import numpy as np
 from detect.analysis.machine import described
 from detect.analysis.memory import in_fresh_process, own_memory
 from detect.analysis.table import aligned
+from detect.data.ground_truth import GroundTruth
 from detect.evaluation.coco import evaluate_detections
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth
 
 IMAGES, CLASSES, OBJECTS, FOUND = 5000, 80, 37_651, 500_000  # of COCO's val2017; 100 detections in each image
 SIDE = 640  # px

@@ -22,7 +22,7 @@ from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
 from detect.config.text import MAX_BYTES, Origins, check_plain, parse
 from detect.darknet.cfg import read as read_cfg
-from detect.data.yolo import YAML_SUFFIXES, is_description
+from detect.data import yolo  # not its names: it imports `text` of this room, so either may come first
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
@@ -205,7 +205,7 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
     path = Path(origin.folder, source)
     if os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
-    elif os.path.isfile(path) and (path.suffix not in YAML_SUFFIXES or is_description(path)):
+    elif os.path.isfile(path) and (path.suffix not in yolo.YAML_SUFFIXES or yolo.is_description(path)):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format
     elif os.path.isfile(path):
         values["data"], data_origins = _read(path)

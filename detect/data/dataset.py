@@ -9,6 +9,7 @@ import numpy as np
 from detect.data.coco_json import CocoReader
 from detect.data.detection import DetectionData
 from detect.data.formats import open_split
+from detect.data.ground_truth import GroundTruth, class_names
 from detect.data.reader import Reader
 from detect.data.records import ImageRecord
 from detect.errors import UserError
@@ -72,30 +73,20 @@ class Dataset(DetectionData):
         """Of a COCO JSON file and a folder of images; `options` as of the class.  Raises UserError."""
         return cls(CocoReader.of_file(Path(annotations), Path(images)), **options)
 
-    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+    def ground_truth(self) -> GroundTruth:
         """See `DetectionData`. The boxes are those of the file: uncut, bad ones and crowds among them.
 
         Boxes with a score are objects, crowds (which COCO's evaluation ignores) or left out, as in training. Image and
-        category ids stay. Annotations are numbered anew from 1: COCOeval takes an id of 0, which several labelling
-        tools write, for "not found", and mixes up two of the same id. Where `area` or `iscrowd` is missing, the box's
-        area and 0 stand in. Boxes without extent are left to pycocotools, which finds no match for them.
-
+        category ids stay. Where `area` or `iscrowd` is missing, the box's area and 0 stand in. Boxes without extent are
+        left to pycocotools, which finds no match for them.
         """
-        category_ids, image_ids = [category["id"] for category in self.categories], self._image_ids.tolist()
         told = self._weights >= 0
-        places, labels, boxes, areas, _, _ = (column[told].tolist() for column in self._annotations)
-        crowds = (self._weights[told] == 0).tolist()
-        rows = zip(places, labels, boxes, areas, crowds, strict=True)
-        annotations = [
-            {
-                "id": number, "image_id": image_ids[place], "category_id": category_ids[label],
-                "bbox": box, "area": area, "iscrowd": int(is_crowd),
-            }
-            for number, (place, label, box, area, is_crowd) in enumerate(rows, 1)
-        ]  # fmt: skip
-        sizes = zip(self.images.ids.tolist(), self.images.sizes.tolist(), strict=True)
-        images = [{"id": image_id, "width": width, "height": height} for image_id, (width, height) in sizes]
-        return {"images": images, "categories": self.categories, "annotations": annotations}
+        places, labels, boxes, areas, _, _ = (column[told] for column in self._annotations)
+        image_ids, sizes = (column.astype(np.int64) for column in (self.images.ids, self.images.sizes))
+        category_ids = np.array([category["id"] for category in self.categories], dtype=np.int64)
+        images, crowds = np.searchsorted(image_ids, self._image_ids[places]), self._weights[told] == 0
+        columns = (images, labels.astype(np.int64), boxes, areas, crowds)
+        return GroundTruth(image_ids, sizes, category_ids, class_names(self.categories), *columns)
 
     def _read(self, reader: Reader, bad_boxes: str) -> None:
         """Raise the first fault as a UserError, or note how many bad boxes are dropped."""

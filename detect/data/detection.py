@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, Protocol
 
+from detect.data.ground_truth import GroundTruth
 from detect.data.records import ImageTable
 from detect.data.sample import Sample
 
@@ -23,12 +24,8 @@ class DetectionData(Protocol):
     categories: list[dict[str, Any]]
     notes: list[str]
 
-    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
-        """What the referee compares detections with: a mapping in COCO's form.
-
-        images: id, width, height;  categories: id, name;  annotations: id from 1 on, image_id, category_id, bbox
-        [left, top, width, height] in image px, area in px², iscrowd 0 or 1.
-        """
+    def ground_truth(self) -> GroundTruth:
+        """What evaluators compare detections with; its K classes are `categories`, by the same labels."""
         ...
 
     def __len__(self) -> int:

@@ -1,11 +1,11 @@
 """Several data sets as one to learn from."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from detect.data.detection import DetectionData
+from detect.data.ground_truth import GroundTruth
 from detect.data.records import ImageTable
 from detect.errors import UserError, nearest
 
@@ -45,6 +45,6 @@ class JoinedDataset(DetectionData):
                 raise UserError(sentence + nearest(name, ours))
         return np.array([ours.index(name) for name in theirs], dtype=np.int64)
 
-    def ground_truth(self) -> dict[str, list[dict[str, Any]]]:
+    def ground_truth(self) -> GroundTruth:
         """There is none."""
         raise TypeError("joined sets are learned from; evaluate one of them")

@@ -1,14 +1,10 @@
 """Findings as one HTML page that stands alone: thumbnails with their boxes, light or dark as the reader's screen."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from detect.doctor.checks import Example, Finding
 from detect.doctor.description import DataSet, objects_by_class
@@ -17,6 +13,7 @@ from detect.errors import UserError
 from detect.files import printable
 from detect.inference.draw import draw
 from detect.ops.image import read_image
+from detect.ops.preview import data_uri, shrunk
 
 SIDE = 320  # px of a thumbnail
 STYLE = """
@@ -80,7 +77,7 @@ def _section(finding: Finding) -> str:
 
 def _figure(example: Example) -> str:
     pictures = (_thumbnail(example), _thumbnail(Example(Path(), "", "", example.beside)))
-    shown = "".join(f'<img alt="" src="data:image/jpeg;base64,{picture}">' for picture in pictures if picture)
+    shown = "".join(f'<img alt="" src="{picture}">' for picture in pictures if picture)
     return (
         f'<figure>{shown}<figcaption><span class="place"><code>{_text(example.place)}</code></span><br>'
         f"{_text(example.text)}</figcaption></figure>"
@@ -88,22 +85,18 @@ def _figure(example: Example) -> str:
 
 
 def _thumbnail(example: Example) -> str:
-    """The image with its boxes, as JPEG in base64; nothing where it cannot be read."""
+    """The image with its boxes, as an address that holds it; nothing where it cannot be read."""
     if example.image is None:
         return ""
     try:
         image = read_image(example.image)
     except UserError:
         return ""
-    scale = min(SIDE / max(image.shape[:2]), 1.0)
-    size = [max(round(side * scale), 1) for side in image.shape[1::-1]]
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    small, scale = shrunk(image, SIDE)
     names = sorted(set(example.names))
     labels = [names.index(name) for name in example.names]
     boxes = np.array(example.boxes, dtype=np.float64).reshape(-1, 4) * scale
-    file = BytesIO()
-    Image.fromarray(draw(small, boxes, None, labels, names)).save(file, "JPEG", quality=85)
-    return base64.b64encode(file.getvalue()).decode()
+    return data_uri(draw(small, boxes, None, labels, names), quality=85)
 
 
 def _text(text: object) -> str:

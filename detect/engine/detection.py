@@ -17,6 +17,7 @@ from detect.data.cache import image_cache
 from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
 from detect.data.formats import has_split, open_split
+from detect.data.ground_truth import GroundTruth
 from detect.data.joined import JoinedDataset
 from detect.data.loader import DetectionImages, stream_of, training_batches
 from detect.data.sample import Batch
@@ -26,7 +27,6 @@ from detect.doctor.start import ALL, stop_or_warn
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories, matching_notes
-from detect.evaluation.tables import GroundTruth
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.class_weights import class_weights
@@ -109,7 +109,7 @@ class DetectionTask(Task):
             self.val_set, val = read_split(data, "val")
             splits += (val,)
             match_categories(self.categories, self.val_set.categories, self.val_set.source)
-            self.truth = GroundTruth.of(self.val_set.ground_truth())
+            self.truth = self.val_set.ground_truth()
         self.warnings = self._check(splits)
         self.cache = image_cache(self.train_set, settings)
 

@@ -9,7 +9,8 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.data.ground_truth import GroundTruth
+from detect.evaluation.detections import Detections
 from detect.files import printable
 
 # in the order of COCOeval.summarize

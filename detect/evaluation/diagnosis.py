@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detect.data.ground_truth import GroundTruth
+from detect.evaluation.detections import Detections, places
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth, places
 from detect.ops.boxes import iou
 
 SAMPLE_IMAGES, SAMPLE_OBJECTS, SAMPLE_DETECTIONS = 200, 50, 100  # at most: images, and objects and detections of each

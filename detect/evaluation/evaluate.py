@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from detect.darknet.names import modern
 from detect.data.detection import DetectionData
+from detect.data.ground_truth import GroundTruth
 from detect.data.records import ImageRecord
 from detect.errors import UserError
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import Evaluation, evaluate
-from detect.evaluation.tables import Detections, GroundTruth
 from detect.files import printable
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def evaluate_dataset(
         truth: the set's, if it was read already.
     """
     category_ids = match_categories(categories, dataset.categories, dataset.source)
-    truth = truth or GroundTruth.of(dataset.ground_truth())
+    truth = dataset.ground_truth() if truth is None else truth
     return evaluate(truth, detect_images(predictor, dataset.images, category_ids, batch, show_progress))
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detect.data.ground_truth import GroundTruth
 from detect.evaluation.coco import CocoReport, summarised
 from detect.evaluation.curves import Curves, accumulate
+from detect.evaluation.detections import Detections
 from detect.evaluation.matching import Matches, match
-from detect.evaluation.tables import Detections, GroundTruth
 
 
 @dataclass(frozen=True, eq=False)

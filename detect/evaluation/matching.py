@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.evaluation.tables import Detections, GroundTruth, places
+from detect.data.ground_truth import GroundTruth
+from detect.evaluation.detections import Detections, places
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREAS = ("all", "small", "medium", "large")

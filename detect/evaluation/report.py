@@ -22,7 +22,6 @@ from detect.evaluation.diagnosis import diagnose
 from detect.evaluation.evaluate import detect_images, match_categories, matching_notes
 from detect.evaluation.fast import Evaluation, evaluate
 from detect.evaluation.submission import check_name, write_results, write_test_dev
-from detect.evaluation.tables import GroundTruth
 from detect.inference.predictor import Predictor
 
 Categories = list[dict[str, Any]]  # {"id", "name"} by label
@@ -56,7 +55,7 @@ def report_split(
     for note in (*dataset.notes, *matching_notes(categories, dataset.categories, dataset.source)):
         log(note)
     check_files(dataset.source, dataset.images)
-    truth = GroundTruth.of(dataset.ground_truth())
+    truth = dataset.ground_truth()
     begin = time.perf_counter()
     detections = detect_images(predictor, dataset.images, category_ids, batch, sys.stderr.isatty())
     middle = time.perf_counter()

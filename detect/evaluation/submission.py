@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detect.data.reader import short
 from detect.errors import UserError
-from detect.evaluation.tables import Detections
+from detect.evaluation.detections import Detections
 from detect.files import replacing, write_text
 
 PLAIN_WORD = re.compile(r"[A-Za-z0-9._-]{1,100}")

@@ -9,6 +9,7 @@ from detect.inference.counting import Counts
 from detect.inference.draw import Colour, Lettering, ascii_name, draw, line_width
 from detect.inference.monitor import Pace
 from detect.inference.result import Result
+from detect.ops.preview import scaled
 
 YELLOW: Colour = (255, 214, 0)
 DARK: Colour = (24, 24, 24)
@@ -36,16 +37,6 @@ class Annotator:
         if result.frame.medium == "live":
             draw_pace(canvas, self._pace_of(result.frame.item), result.frame.dropped)
         return result.shown_as(canvas)
-
-
-def scaled(image: np.ndarray, side: int | None) -> tuple[np.ndarray, float]:
-    """(uint8 RGB image whose longer side has `side` px, its sides through those of `image`); None leaves it."""
-    height, width = image.shape[:2]
-    ratio = side / max(height, width) if side else 1.0
-    if ratio == 1:
-        return image, 1.0
-    size = max(round(width * ratio), 1), max(round(height * ratio), 1)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR), ratio
 
 
 def draw_counts(canvas: np.ndarray, counts: Counts, ratio: float) -> None:

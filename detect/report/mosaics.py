@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
 from detect.data.detection import DetectionData
 from detect.data.records import ImageRecord
-from detect.evaluation.tables import Detections
+from detect.evaluation.detections import Detections
 from detect.inference.draw import draw
 from detect.ops.boxes import xywh_to_xyxy
 from detect.ops.letterbox import GREY
+from detect.ops.preview import scaled
 
 TILE = 448  # px, side of each image's square
 COLUMNS, TILES = 4, 8
@@ -73,14 +73,12 @@ def tile(
     Returns:
         uint8 RGB [TILE, TILE, 3].
     """
-    height, width = image.shape[:2]
-    scale = TILE / max(height, width)
-    shape = (max(round(width * scale), 1), max(round(height * scale), 1))
-    shrunk = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    drawn = draw(shrunk, np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * scale, scores, labels, names)
+    small, scale = scaled(image, TILE)
+    drawn = draw(small, np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * scale, scores, labels, names)
     square = np.full((TILE, TILE, 3), GREY, dtype=np.uint8)
-    left, top = (TILE - shape[0]) // 2, (TILE - shape[1]) // 2
-    square[top : top + shape[1], left : left + shape[0]] = drawn
+    height, width = drawn.shape[:2]
+    top, left = (TILE - height) // 2, (TILE - width) // 2
+    square[top : top + height, left : left + width] = drawn
     return square
 
 

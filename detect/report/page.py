@@ -59,7 +59,7 @@ def report_path(place: str | os.PathLike[str]) -> Path:
     path = Path(place)
     if path.suffix.lower() not in (".html", ".htm"):
         path /= NAME
-    made_folder(path.parent)
+    made_folder(path.parent, argument="report")
     return path
 
 

@@ -1,11 +1,9 @@
 """The images whose errors cost most, with what was found, what was not, and what is not there."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-import cv2
 import numpy as np
 
 from detect.data.records import ImageRecord, ImageTable
@@ -13,11 +11,11 @@ from detect.errors import UserError
 from detect.evaluation.coco import IOU_50
 from detect.evaluation.fast import Evaluation
 from detect.files import printable
+from detect.ops.preview import data_uri, shrunk
 from detect.report.errors import KINDS, NO_ERROR, Errors, image_costs, unseen
 
 SHOWN = 12
 SIDE = 640  # px, of an image in the page at the most
-QUALITY = 80  # of its JPEG
 MOST_NAMES = 16  # written into an image; with more, a pointer on a box shows its name
 SHORT = ("loc", "cls", "both", "dup", "bg")  # the kinds of `errors` in an image
 
@@ -64,21 +62,14 @@ def _figure(evaluation: Evaluation, errors: Errors, one: Worst) -> str:
         image = one.record.read()
     except UserError as error:
         return f"<figure><figcaption><b>{name}</b> {escape(printable(error))}</figcaption></figure>"
-    height, width = image.shape[:2]
-    scale = min(SIDE / max(height, width), 1.0)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    small, scale = shrunk(image, SIDE)
+    height, width = small.shape[:2]
     boxes = _boxes(evaluation, errors, one, scale)
     title = f"+{one.cost:.3f} AP50 without its errors: {len(one.missed)} missed, {len(one.false)} false"
-    photo = f'<image href="{_data_uri(image, size)}" width="{size[0]}" height="{size[1]}"/>'
-    frame = f'viewBox="0 0 {size[0]} {size[1]}" preserveAspectRatio="xMinYMin" role="img"'
+    photo = f'<image href="{data_uri(small)}" width="{width}" height="{height}"/>'
+    frame = f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMinYMin" role="img"'
     drawn = f'<svg class="photo" {frame}>{photo}{boxes}</svg>'
     return f"<figure>{drawn}<figcaption><b>{name}</b> {title}</figcaption></figure>"
-
-
-def _data_uri(image: np.ndarray, size: tuple[int, int]) -> str:
-    shrunk = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode(".jpg", shrunk[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _boxes(evaluation: Evaluation, errors: Errors, one: Worst, scale: float) -> str:

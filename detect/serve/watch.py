@@ -11,22 +11,20 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from detect.errors import UserError
 from detect.files import printable
-from detect.inference.annotate import scaled
 from detect.inference.live import Watching
 from detect.inference.reading import read_frames
 from detect.inference.result import Result
 from detect.inference.sources import Frame, Item
 from detect.ops.nms import Candidates
+from detect.ops.preview import jpeg, shrunk
 from detect.serve.engine import Busy, Found, SharedEngine
 from detect.serve.history import History
 
 LONGEST_SIDE = 1280  # px of what viewers get
-JPEG_QUALITY = 80
 SILENT = 10.0  # s without a frame after which a source is called lost
 MEASURED = 30  # frames that speed and delay are a mean of
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # s before a lost source is tried again, the last of them for ever
@@ -199,6 +197,4 @@ class Watch:
 
 def encoded(image: np.ndarray) -> bytes:
     """uint8 RGB [height, width, 3] as a JPEG whose long side is at most `LONGEST_SIDE`."""
-    image, _ = scaled(image, min(max(image.shape[:2]), LONGEST_SIDE))
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
+    return jpeg(shrunk(image, LONGEST_SIDE)[0])

@@ -13,6 +13,7 @@ from detect.data.dataset import Dataset
 from detect.data.formats import open_split
 from detect.errors import UserError
 from detect.ops.image import write_image
+from tests.coco_mapping import mapping_of
 
 
 def valid():
@@ -316,7 +317,7 @@ def test_the_ground_truth_is_the_file_with_what_may_be_missing(load):
         {"image_id": 7, "category_id": 1, "bbox": [35, 25, 20, -2.5], "iscrowd": None},
     ]
     dataset = load(content, bad_boxes="drop")
-    truth = dataset.ground_truth()
+    truth = mapping_of(dataset.ground_truth())
     assert truth["annotations"] == [
         {"id": 1, "image_id": 7, "category_id": 18, "bbox": [10, 5, 20, 10], "area": 200, "iscrowd": 0},
         {"id": 2, "image_id": 7, "category_id": 1, "bbox": [0, 0, 40, 30], "area": 77.5, "iscrowd": 0},
@@ -331,13 +332,13 @@ def test_the_ground_truth_is_the_file_with_what_may_be_missing(load):
         {"id": 90, "name": "cup"},
     ]
     assert [len(image.objects) for image in dataset.images] == [0, 2]
-    assert truth == json.loads(json.dumps(truth)) == dataset.ground_truth()
+    assert truth == json.loads(json.dumps(truth)) == mapping_of(dataset.ground_truth())
 
 
 def test_a_set_without_boxes_has_a_ground_truth(load):
     content = valid()
     content["annotations"] = []
-    assert load(content).ground_truth()["annotations"] == []
+    assert mapping_of(load(content).ground_truth())["annotations"] == []
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"[" * 100_000, b"9" * 10_000])
@@ -388,7 +389,7 @@ def test_what_became_of_scores_is_counted(load):
 
 
 def test_evaluation_ignores_what_training_ignores(load):
-    annotations = load(scored(None, 0.9, 0.5, 0.49, 0.2, 0.19, 0)).ground_truth()["annotations"]
+    annotations = mapping_of(load(scored(None, 0.9, 0.5, 0.49, 0.2, 0.19, 0)).ground_truth())["annotations"]
     assert [(a["bbox"][0] / 3, a["iscrowd"]) for a in annotations] == [(0, 0), (1, 0), (2, 0), (3, 1), (4, 1)]
 
 

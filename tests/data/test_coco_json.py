@@ -11,7 +11,8 @@ from detect.data.dataset import Dataset
 from detect.data.reader import box_problems
 from detect.errors import UserError
 from detect.evaluation.coco import evaluate_detections
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.detections import Detections
+from tests.coco_mapping import mapping_of
 
 
 def valid():
@@ -184,10 +185,10 @@ def test_ids_of_64_bits_are_kept_to_the_last_digit(tmp_path, number):
     dataset = Dataset.of_coco(tmp_path / "set.json", tmp_path)
     found = [
         {"image_id": a["image_id"], "category_id": a["category_id"], "bbox": a["bbox"], "score": 0.9}
-        for a in dataset.ground_truth()["annotations"]
+        for a in mapping_of(dataset.ground_truth())["annotations"]
     ]
     assert {a["image_id"] for a in found} == {number}
-    truth = GroundTruth.of(dataset.ground_truth())
+    truth = dataset.ground_truth()
     assert evaluate_detections(truth, Detections.of(found)).metrics["AP"] == 1
 
 

@@ -7,6 +7,7 @@ from detect.config.schema import DataSettings
 from detect.data.dataset import Dataset
 from detect.data.formats import open_split, splits_of
 from detect.errors import UserError
+from tests.coco_mapping import mapping_of
 from tests.data.exports import made_up, voc_xml, write
 
 
@@ -48,7 +49,7 @@ def test_numbers_are_edges_but_in_pascals_own_files(load):
 def test_difficult_objects_are_ignore_regions(load):
     dataset = load(xml_of(one() + one(more="<difficult>1</difficult>")))
     assert dataset.images[0].weights.tolist() == [1, 0]
-    assert [each["iscrowd"] for each in dataset.ground_truth()["annotations"]] == [0, 1]
+    assert [each["iscrowd"] for each in mapping_of(dataset.ground_truth())["annotations"]] == [0, 1]
     assert any(note.endswith("1 objects marked difficult count as crowds") for note in dataset.notes)
 
 

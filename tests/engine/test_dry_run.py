@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from detect import config
+from detect.data.memory import free_memory
 from detect.engine import dry_run, memory
 from detect.engine.detection import DetectionTask
 from detect.engine.memory import advice, available, is_out_of_memory, kept_for_backward
@@ -151,7 +153,7 @@ def test_what_is_kept_is_counted_once_for_each_tensor():
 
 
 def test_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "free_memory", partial(free_memory, group=tmp_path))
     without = available(CPU)
     assert without > 1e7
     (tmp_path / "memory.max").write_text("9000000\n")

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from detect.data.dataset import Dataset
-from detect.evaluation.tables import GroundTruth
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +14,6 @@ def ground_truth_from(tmp_path_factory):
 
     def ground_truth_from(content):
         (folder / "val.json").write_text(json.dumps(content))
-        return GroundTruth.of(Dataset.of_coco(folder / "val.json", folder, bad_boxes="drop").ground_truth())
+        return Dataset.of_coco(folder / "val.json", folder, bad_boxes="drop").ground_truth()
 
     return ground_truth_from

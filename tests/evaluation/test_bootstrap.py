@@ -5,14 +5,15 @@ import pytest
 from numpy.testing import assert_allclose
 
 from detect.evaluation.bootstrap import _classes, ap_intervals, mean_ap
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth
+from tests.coco_mapping import truth_of
 from tests.evaluation.test_coco_evaluation import dataset_of, detections_of
 from tests.evaluation.test_fast import random_set
 
 
 def evaluated(dataset, detections):
-    return evaluate(GroundTruth.of(dataset), Detections.of(detections))
+    return evaluate(truth_of(dataset), Detections.of(detections))
 
 
 def mean_of(dataset, detections, times):

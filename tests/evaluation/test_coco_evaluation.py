@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.evaluation.coco import METRICS, evaluate_detections, per_class_table
-from detect.evaluation.tables import Detections, GroundTruth
+from detect.evaluation.detections import Detections
 
 CATEGORY_IDS = (1, 3, 18, 90)  # with gaps, as COCO's; nothing of 90 is annotated
 
@@ -79,7 +79,7 @@ def by_pycocotools(annotations_file, detections, image_ids=None):
 
 def load(annotations_file):
     dataset = Dataset.of_coco(annotations_file, annotations_file.parent, bad_boxes="drop")
-    return GroundTruth.of(dataset.ground_truth())
+    return dataset.ground_truth()
 
 
 def evaluated(truth, results):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from detect.evaluation.detections import Detections
 from detect.evaluation.diagnosis import diagnose
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth
 from detect.ops.letterbox import Letterbox
+from tests.coco_mapping import truth_of
 
 CATEGORY_IDS = np.array([2, 3, 5, 7, 11, 13, 17, 44, 90])
 
@@ -33,11 +34,11 @@ def content():
 
 
 def diagnosed(content, results):
-    return diagnose(GroundTruth.of(content), Detections.of(results))
+    return diagnose(truth_of(content), Detections.of(results))
 
 
 def average_precision(content, results):
-    return evaluate(GroundTruth.of(content), Detections.of(results)).report.metrics["AP"]
+    return evaluate(truth_of(content), Detections.of(results)).report.metrics["AP"]
 
 
 @pytest.fixture

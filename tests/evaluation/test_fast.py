@@ -11,9 +11,10 @@ from pycocotools.cocoeval import COCOeval
 
 from detect.data.dataset import Dataset
 from detect.evaluation.coco import evaluate_detections
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
 from detect.evaluation.matching import AREAS, IOU_THRESHOLDS
-from detect.evaluation.tables import Detections, GroundTruth
+from tests.coco_mapping import mapping_of, truth_of
 from tests.evaluation.test_coco_evaluation import dataset_of, detections_of
 
 MANY = 5  # the seed of a set with 700 detections
@@ -76,7 +77,7 @@ def referee(mapping, results):
 def compare(mapping, results):
     """Assert that every array and number is COCOeval's; return our evaluation."""
     expected = referee(mapping, results)
-    found = evaluate(GroundTruth.of(mapping), Detections.of(results))
+    found = evaluate(truth_of(mapping), Detections.of(results))
     np.testing.assert_array_equal(found.curves.precision, expected.eval["precision"][..., 2])
     np.testing.assert_array_equal(found.curves.scores, expected.eval["scores"][..., 2])
     np.testing.assert_array_equal(found.curves.recall, expected.eval["recall"])
@@ -163,7 +164,7 @@ def test_equals_cocoeval_on_odd_objects(changed):
 def test_some_images_of_a_set():
     mapping = dataset_of()
     results, image_ids = detections_of(mapping), [103, 100, 117, 5]
-    found = evaluate(GroundTruth.of(mapping).of_images(image_ids), Detections.of(results))
+    found = evaluate(truth_of(mapping).of_images(image_ids), Detections.of(results))
     chosen = {key: [row for row in mapping[key] if row.get("image_id", row["id"]) in image_ids] for key in mapping}
     assert found.report == compare(chosen | {"categories": mapping["categories"]}, results)[0].report
     assert found.report.metrics != compare(mapping, results)[0].report.metrics
@@ -192,7 +193,7 @@ def test_who_found_whom():
         ([0, 150, 10, 10], 0.5),  # nothing
     ]
     results = [{"image_id": 5, "category_id": 1, "bbox": box, "score": score} for box, score in found]
-    evaluation = evaluate(GroundTruth.of(by_hand()), Detections.of([*results, results[0] | {"image_id": 6}]))
+    evaluation = evaluate(truth_of(by_hand()), Detections.of([*results, results[0] | {"image_id": 6}]))
     matches = evaluation.matches
     low, high = np.searchsorted(IOU_THRESHOLDS, [0.75, 0.85])
     objects, finders = matches.objects(), matches.detections()
@@ -211,12 +212,13 @@ def test_of_two_equal_objects_the_later_is_found_first():
     mapping = by_hand()
     mapping["annotations"][1]["bbox"] = mapping["annotations"][0]["bbox"]
     results = [{"image_id": 5, "category_id": 1, "bbox": [0, 0, 100, 100], "score": score} for score in (0.9, 0.9)]
-    assert evaluate(GroundTruth.of(mapping), Detections.of(results)).matches.objects()[0].tolist() == [1, 0]
+    assert evaluate(truth_of(mapping), Detections.of(results)).matches.objects()[0].tolist() == [1, 0]
 
 
 def test_real_annotations_as_detections(shared):
     folder = shared / "data" / "coco3k"
-    mapping = Dataset.of_coco(folder / "annotations" / "val.json", folder / "images", bad_boxes="drop").ground_truth()
+    data = Dataset.of_coco(folder / "annotations" / "val.json", folder / "images", bad_boxes="drop")
+    mapping = mapping_of(data.ground_truth())
     random = np.random.default_rng(0)
     results = [
         {key: row[key] for key in ("image_id", "category_id")}

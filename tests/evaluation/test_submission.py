@@ -8,8 +8,8 @@ import pytest
 
 from detect.data.coco import read_image_list
 from detect.errors import UserError
+from detect.evaluation.detections import Detections
 from detect.evaluation.submission import write_results, write_test_dev
-from detect.evaluation.tables import Detections
 
 TEST_DEV_IMAGES = 20_288  # of test-dev2017
 RESULT = {"image_id": 7, "category_id": 18, "bbox": [1.5, 2.0, 3.25, 4.0], "score": 0.5}

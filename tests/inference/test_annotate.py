@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detect.inference.annotate import DARK, YELLOW, Annotator, scaled
+from detect.inference.annotate import DARK, YELLOW, Annotator
 from detect.inference.counting import Counts, Line
 from detect.inference.monitor import Pace
+from detect.ops.preview import scaled
 from tests.inference.made_results import flat, result
 
 GREY = flat(90, (240, 320))

@@ -12,6 +12,7 @@ from detect.data.dataset import Dataset
 from detect.errors import UserError
 from detect.inference.labels import label_files
 from detect.ops.image import write_image
+from tests.coco_mapping import mapping_of
 from tests.inference.stand_in import StandIn
 
 CATEGORIES = [{"id": 3, "name": "person"}, {"id": 17, "name": "dog"}]
@@ -88,7 +89,7 @@ def test_our_own_data_set_reads_them_with_the_photos(photos, tmp_path):
     assert "of 2 boxes with a score, 1 are learned" in note
     np.testing.assert_allclose(dataset.sample(1).boxes, [[10.13, 4, 30, 24.5], [0, 0, 80, 60]], atol=1e-5)
     assert dataset.images[1].labels.tolist() == [1, 0] and len(dataset.images[0].boxes) == 0
-    assert len(dataset.ground_truth()["annotations"]) == 2
+    assert len(mapping_of(dataset.ground_truth())["annotations"]) == 2
 
 
 def test_an_image_turned_by_exif_is_labelled_upright(photos, tmp_path):

@@ -6,8 +6,9 @@ import numpy as np
 
 from detect.data.detection import DetectionData
 from detect.data.records import ImageTable
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth
+from tests.coco_mapping import truth_of
 
 
 class Made(DetectionData):
@@ -45,7 +46,7 @@ def made_evaluation(objects, found, names=("cat", "dog", "bird"), images=2):
     results = [
         {"image_id": image, "category_id": ids[name], "bbox": box, "score": score} for image, name, box, score in found
     ]
-    return evaluate(GroundTruth.of(truth), Detections.of(results))
+    return evaluate(truth_of(truth), Detections.of(results))
 
 
 def random_evaluation(seed, classes=4, images=12):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from detect.data.dataset import Dataset
+from detect.errors import UserError
 from detect.evaluation.coco import METRICS
+from detect.evaluation.detections import Detections
 from detect.evaluation.fast import evaluate
-from detect.evaluation.tables import Detections, GroundTruth
 from detect.ops.image import write_image
 from detect.report.mosaics import GAP, TILE, val_drawings
 from detect.report.page import Subject, report_path, write_report
@@ -70,7 +71,7 @@ def photos(tmp_path):
         {"image_id": 9, "category_id": 2, "bbox": [0, 0, 30, 30], "score": 0.6},
         {"image_id": 9, "category_id": 3, "bbox": [5, 100, 30, 30], "score": 0.01},
     ]
-    return data, evaluate(GroundTruth.of(data.ground_truth()), Detections.of(found))
+    return data, evaluate(data.ground_truth(), Detections.of(found))
 
 
 def test_the_page_says_the_numbers_of_the_evaluation(tmp_path):
@@ -143,6 +144,13 @@ def test_a_place_is_a_file_or_a_folder(tmp_path):
     assert report_path(tmp_path / "a" / "b.html") == tmp_path / "a" / "b.html"
     assert report_path(tmp_path / "c") == tmp_path / "c" / "report.html"
     assert (tmp_path / "a").is_dir() and (tmp_path / "c").is_dir()
+
+
+def test_a_place_that_cannot_be_made_is_named_as_that_of_the_page(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file: cannot be made") as raised:
+        report_path(tmp_path / "file" / "page.html")
+    assert raised.value.argument == "report"
 
 
 def test_thresholds_are_those_of_the_models_labels(photos):

@@ -1,9 +1,7 @@
-"""Objects and detections of a set of images as columns: what evaluators and the files of results take."""
+"""What was found in a set of images, as columns: what evaluators and the files of results take."""
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -12,60 +10,6 @@ from detect.errors import UserError
 from detect.ops.boxes import xyxy_to_xywh
 
 CocoResult = dict[str, Any]  # image_id, category_id, bbox [left, top, width, height] px, score
-
-
-@dataclass(frozen=True, eq=False)
-class GroundTruth:
-    """What is annotated in I images, in K classes: n objects and crowds, in the order of their file.
-
-    image_ids: int64 [I], ascending;  sizes: int64 [I, 2], width and height of each image, px;  category_ids: int64 [K],
-    ascending;  names: [K], of the classes, each its own;  images: int64 [n], index of each object's image;  labels:
-    int64 [n], index of its class;  boxes: float64 [n, 4] xywh in image px;  areas: float64 [n] px², those of the file;
-    crowds: bool [n].
-    """
-
-    image_ids: np.ndarray
-    sizes: np.ndarray
-    category_ids: np.ndarray
-    names: list[str]
-    images: np.ndarray
-    labels: np.ndarray
-    boxes: np.ndarray
-    areas: np.ndarray
-    crowds: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    @classmethod
-    def of(cls, mapping: Mapping[str, Any]) -> Self:
-        """From a mapping in COCO's form, such as `DetectionData.ground_truth` gives; objects elsewhere are left out."""
-        images = sorted(mapping["images"], key=lambda image: image["id"])
-        categories = sorted(mapping["categories"], key=lambda category: category["id"])
-        image_ids, category_ids = (_whole([row["id"] for row in rows]) for rows in (images, categories))
-        rows = mapping["annotations"]
-        places_of_images = places(_whole([row["image_id"] for row in rows]), image_ids)
-        labels = places(_whole([row["category_id"] for row in rows]), category_ids)
-        boxes = np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4)
-        areas = np.array([row["area"] for row in rows], dtype=np.float64)
-        crowds = np.array([row["iscrowd"] for row in rows], dtype=bool)
-        known = (places_of_images >= 0) & (labels >= 0)
-        columns = (column[known] for column in (places_of_images, labels, boxes, areas, crowds))
-        sizes = _whole([(image["width"], image["height"]) for image in images]).reshape(-1, 2)
-        return cls(image_ids, sizes, category_ids, class_names(categories), *columns)
-
-    def of_images(self, image_ids: Collection[int]) -> "GroundTruth":
-        """The part of these images; ids that are not there are left out."""
-        kept = np.isin(self.image_ids, _whole(list(image_ids)))
-        rows = kept[self.images]
-        images = (np.cumsum(kept) - 1)[self.images[rows]]
-        columns = (column[rows] for column in (self.labels, self.boxes, self.areas, self.crowds))
-        return GroundTruth(self.image_ids[kept], self.sizes[kept], self.category_ids, self.names, images, *columns)
-
-    @cached_property
-    def instances(self) -> np.ndarray:
-        """Objects of each class, crowds not counted, int64 [K]."""
-        return np.bincount(self.labels[~self.crowds], minlength=len(self.category_ids))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +78,6 @@ class Detections:
             {"image_id": image_id, "category_id": category_id, "bbox": box, "score": score}
             for image_id, category_id, box, score in zip(*columns, strict=True)
         ]
-
-
-def class_names(categories: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of `{"id", "name"}`, with the id where several have one name."""
-    count = Counter(category["name"] for category in categories)
-    return [c["name"] if count[c["name"]] == 1 else f"{c['name']} (id {c['id']})" for c in categories]
 
 
 def places(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
