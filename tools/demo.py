@@ -63,7 +63,7 @@ def demo():
     from detect.api.load import load
     from detect.inference.pipeline import detect_files
     from detect.inference.result import describe
-    from detect.inference.video_writer import VideoWriter
+    from detect.inference.sinks.video_writer import VideoWriter
     from detect.ops.image import write_image
 
     inputs = FOLDER / "input"

@@ -114,7 +114,7 @@ def _options(args: argparse.Namespace) -> "Options":
     from detect.inference.counting import Line, read_zones
     from detect.inference.live import Watching
     from detect.inference.options import Options
-    from detect.inference.segments import seconds_of
+    from detect.inference.sinks.segments import seconds_of
 
     return Options(
         outputs=args.outputs,
@@ -162,5 +162,8 @@ def _tell(summary: "Summary", say: Callable[[str], None]) -> None:
 
 
 def _words(text: str) -> list[str]:
-    """An argument type: words with commas between."""
-    return [word.strip() for word in text.split(",") if word.strip()]
+    """An argument type: one word or several, with commas between."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise argparse.ArgumentTypeError(f"'{text}' names nothing")
+    return words

@@ -10,6 +10,7 @@ from functools import cache
 from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from detect.inference.exported_runtime import ExportedRuntime, cores
 from detect.inference.fastest import fastest
 
 CAPABILITIES = {"bf16": "BF16", "f16": "FP16"}  # what a processor must be able to do for it
+_one_thread = Lock()  # makes the Core
 
 
 class OpenVINORuntime(ExportedRuntime):
@@ -57,9 +59,6 @@ class OpenVINORuntime(ExportedRuntime):
             self._options["CACHE_DIR"] = folder
         self.precision = self._chosen(model, precision)
         self._use(model, self.precision)
-        # OpenVINO's Python part prepares itself in its first call. Two first calls in two threads wait for each other
-        # for ever: one for the interpreter's lock, the other, which holds it, for the preparation.
-        list(self.infer([np.zeros(self._input_shape(), dtype=np.uint8)]))
 
     def __repr__(self) -> str:
         inside = "int8 and " if self.exported.precision == "int8" else ""
@@ -130,14 +129,26 @@ def import_openvino() -> Any:
     return openvino
 
 
-@cache
 def the_core() -> Any:
     """OpenVINO's Core, one for the whole process: it stays until the end.
 
     Each Core lays the stack for signal handlers anew and hands the one before back when it goes. When two go in the
     order in which they came, that one is no more, and the next Ctrl-C crashes the process.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
     """
-    return import_openvino().Core()
+    with _one_thread:
+        return _new_core()
+
+
+@cache
+def _new_core() -> Any:
+    openvino = import_openvino()
+    # OpenVINO's Python part makes its table of number types when the first array is given to it. Two threads that both
+    # do so wait for each other for ever: one for the interpreter's lock, the other, which holds it, for the table.
+    _ = openvino.Tensor(np.zeros(1, dtype=np.uint8)).data
+    return openvino.Core()
 
 
 def read_model(core: Any, path: str | PathLike[str]) -> Any:

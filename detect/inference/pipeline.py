@@ -19,12 +19,12 @@ from detect.inference.annotate import Annotator
 from detect.inference.counting import Counter
 from detect.inference.monitor import Monitor
 from detect.inference.options import USUAL, USUAL_LIVE, Options
-from detect.inference.output_names import OutputNames
-from detect.inference.outputs import Wanted, sinks_of
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.reading import read_frames
 from detect.inference.result import Result
-from detect.inference.sinks import Sink, opened
+from detect.inference.sinks.output_names import OutputNames
+from detect.inference.sinks.outputs import Wanted, sinks_of
+from detect.inference.sinks.sink import Sink, opened
 from detect.inference.sources import Frame, Item, Source, find_items
 from detect.inference.tally import Summary, Tally, in_words
 from detect.inference.tracks import Tracker, load_tracker

@@ -7,8 +7,8 @@ from typing import NotRequired, TypedDict
 
 from detect.errors import UserError
 from detect.inference.monitor import Monitor
-from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
+from detect.inference.sinks.output_names import OutputNames
 
 MOST_ERRORS = 1000  # that are kept of a run that may go on for years; all are told
 

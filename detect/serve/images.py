@@ -89,18 +89,8 @@ class Images:
     def _told(self, image: np.ndarray, found: Found, min_score: float, classes: list[str] | None) -> dict[str, Any]:
         """The answer, as JSON."""
         result = Result(*found.detections, self.engine.detector.names, Frame(image, "image"))
-        height, width = image.shape[:2]
-        rows = result.filter(classes, min_score)
-        detections = [
-            {
-                "box": [round(x, 2) for x in box.tolist()],
-                "score": round(score, 5),
-                "label": int(label),
-                "name": name,
-            }
-            for (box, score, name), label in zip(rows, rows.labels, strict=True)
-        ]
-        return {"width": width, "height": height, "detections": detections, "seconds": round(found.seconds, 6)}
+        told = result.filter(classes, min_score).to_dict()
+        return {key: told[key] for key in ("width", "height", "detections")} | {"seconds": round(found.seconds, 6)}
 
     def _wanted(self, request: Request) -> tuple[float, list[str] | None]:
         """(score, class names or None for all) that a request asks for.  Raises Refused."""

@@ -92,7 +92,7 @@ class Watch:
         self._engine, self._min_score = engine, min_score
         self._publish, self._has_viewers, self._log = publish, has_viewers, log
         self._done: deque[float] = deque(maxlen=MEASURED)  # when the last frames were done
-        self._delays: deque[float] = deque(maxlen=MEASURED)
+        self._delays: deque[float] = deque(maxlen=MEASURED)  # s from their arrival to then
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {item.name}", daemon=True)
 
@@ -153,23 +153,19 @@ class Watch:
                     self._tell(frame, found.detections, arrived)
 
     def _in_time(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, float]]:
-        """Each frame and when it arrived (`time.monotonic`); those of a file come at the file's own speed.
-
-        A live frame's `time` counts from the first one's arrival, which is not later than any frame's reading says.
-        """
-        offset = float("inf")
+        """Each frame and when it arrived, Unix time in s; those of a file come at the file's own speed."""
+        start: float | None = None  # of the file, by `time.monotonic`
         for frame in frames:
-            now = time.monotonic()
-            if frame.time is None or frame.medium == "image":
-                yield frame, now
+            if frame.clock is not None:
+                yield frame, frame.clock
+            elif frame.time is None:
+                yield frame, time.time()
                 self._stop.wait(1.0)
-            elif frame.medium == "live":
-                offset = min(offset, now - frame.time)
-                yield frame, offset + frame.time
             else:
-                offset = now if offset == float("inf") else offset
-                self._stop.wait(max(offset + frame.time - now, 0))
-                yield frame, time.monotonic()
+                now = time.monotonic()
+                start = now if start is None else start
+                self._stop.wait(max(start + frame.time - now, 0))
+                yield frame, time.time()
 
     def _found(self, image: np.ndarray) -> Found | None:
         """What is found, or None where there is no room in the line or the engine closes."""
@@ -181,9 +177,9 @@ class Watch:
             return None
 
     def _tell(self, frame: Frame, found: Candidates, arrived: float) -> None:
-        now, when = time.monotonic(), time.time()
-        self._done.append(now)
-        self._delays.append(now - arrived)
+        when = time.time()
+        self._done.append(time.monotonic())
+        self._delays.append(max(when - arrived, 0.0))
         self.frames += 1
         if self._state == "lost":
             self._log(f"{printable(self.item.name)}: is back")

@@ -759,7 +759,7 @@ def test_a_signal_ends_quietly_and_the_run_goes_on(tiny, tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(("sent", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
-@pytest.mark.parametrize("within", ["inference.video_writer.VideoWriter.write", "ops.letterbox.Letterbox.apply"])
+@pytest.mark.parametrize("within", ["inference.sinks.video_writer.VideoWriter.write", "ops.letterbox.Letterbox.apply"])
 def test_a_signal_in_a_video_finishes_the_files(exported, tmp_path, monkeypatch, sent, status, within):
     owner, _, name = f"detect.{within}".rpartition(".")
     owner, calls = resolve_name(owner), []

@@ -42,6 +42,8 @@ def clip(tmp_path):
         (["--resize-output", "8"], "'8' is no whole number from 16"),
         (["--no-save", "--outputs", "csv"], "not allowed with argument"),
         (["--classes", "persn"], "--classes: there is no class 'persn'; did you mean 'person'"),
+        (["--classes", " ,"], "argument --classes: ' ,' names nothing"),
+        (["--outputs", ""], "argument --outputs: '' names nothing"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(clip, tmp_path, monkeypatch, options, sentence):

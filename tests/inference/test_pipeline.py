@@ -22,8 +22,8 @@ from detect.inference.options import Options
 from detect.inference.pipeline import detect_files
 from detect.inference.reading import read_frames
 from detect.inference.result import describe
+from detect.inference.sinks.video_writer import VideoWriter
 from detect.inference.sources import Frame, find_items
-from detect.inference.video_writer import VideoWriter
 from detect.ops.image import read_image, write_image
 from tests.inference.stand_in import StandIn
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from detect.errors import UserError
-from detect.inference.json_sinks import JsonSink
 from detect.inference.result import Result
+from detect.inference.sinks.json_sinks import JsonSink
 from detect.inference.sources import Frame
 from detect.ops.image import read_image
 

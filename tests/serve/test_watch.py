@@ -145,6 +145,16 @@ def test_a_source_that_falls_silent_is_lost(monkeypatch):
     watch.stop()
 
 
+def test_the_delay_of_a_live_frame_counts_from_its_coming(monkeypatch):
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), "x", 0, 0.0, medium="live", clock=time.time() - 100)
+    monkeypatch.setattr("detect.serve.watch.read_frames", lambda items, **_: (frame for _ in range(1)))
+    watch = Watch(Item("live", "x", "x"), SharedEngine(Finder()), 0.25, lambda _: None, lambda: False, print)
+    watch.start()
+    wait_for(lambda: watch.frames, "its frame")
+    watch.stop()
+    assert 100 <= watch.latency < 160
+
+
 def test_no_path_of_an_image_that_is_watched_is_told(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(jpeg())
     with TestClient(server(tmp_path / "photo.jpg").app, base_url="http://localhost") as client:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.label_sinks import CropSink, YoloSink
-from detect.inference.output_names import OutputNames, safe_names
+from detect.inference.sinks.label_sinks import CropSink, YoloSink
+from detect.inference.sinks.output_names import OutputNames, safe_names
 from detect.ops.image import read_image
 from tests.inference.made_results import result
 

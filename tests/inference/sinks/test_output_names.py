@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.json_sinks import JsonSink
-from detect.inference.output_names import OutputNames, outputs_beside
 from detect.inference.result import Result
+from detect.inference.sinks.json_sinks import JsonSink
+from detect.inference.sinks.output_names import OutputNames, outputs_beside
 from detect.inference.sources import Frame
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from detect.errors import UserError
 from detect.inference.options import OUTPUTS, USUAL, USUAL_LIVE, Options
-from detect.inference.outputs import MAKERS
+from detect.inference.sinks.outputs import MAKERS
 
 
 def test_every_output_has_its_maker():

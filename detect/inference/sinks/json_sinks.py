@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import IO, Any, Self, TextIO
 
 from detect.files import cannot_write, check_space, replacing
-from detect.inference.line_file import LineFile
-from detect.inference.output_names import FrameNames, OutputNames
 from detect.inference.result import Result
-from detect.inference.segments import Segments
+from detect.inference.sinks.line_file import LineFile
+from detect.inference.sinks.output_names import FrameNames, OutputNames
+from detect.inference.sinks.segments import Segments
 
 RESERVE = 256 << 10  # bytes of the disk that are left free to finish a JSON file
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from detect.inference.counting import Counts, Line
-from detect.inference.counts_sink import CountsSink
-from detect.inference.output_names import OutputNames
+from detect.inference.sinks.counts_sink import CountsSink
+from detect.inference.sinks.output_names import OutputNames
 from tests.inference.made_results import result
 
 CLASSES = [(0, "cat"), (1, "dog, small")]

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from detect.errors import UserError
-from detect.inference.json_sinks import CocoSink, JsonLinesSink, JsonSink
-from detect.inference.output_names import OutputNames
+from detect.inference.sinks.json_sinks import CocoSink, JsonLinesSink, JsonSink
+from detect.inference.sinks.output_names import OutputNames
 from tests.inference.made_results import result
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.video_writer import LONGEST_GAP, VideoWriter
+from detect.inference.sinks.video_writer import LONGEST_GAP, VideoWriter
 
 
 def flat(level, shape=(48, 64)):

@@ -1,4 +1,4 @@
-"""Where results go, all of one shape: `outputs` has the table of them.
+"""What takes results, all of one shape: `outputs` has the table of those that write files.
 
 What tells the user how it goes (`progress`, `tally`, `monitor`) and shows it in a window (`window`) has the same shape.
 """

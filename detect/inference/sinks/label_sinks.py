@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from detect.files import cannot_write, check_space
-from detect.inference.output_names import FrameNames, OutputNames, safe_names
 from detect.inference.result import Result
+from detect.inference.sinks.output_names import FrameNames, OutputNames, safe_names
 from detect.inference.sources import Frame
 
 RESERVE = 1 << 20  # bytes of the disk that are left free

@@ -5,12 +5,12 @@ from typing import Self
 
 from detect.errors import UserError
 from detect.files import printable
-from detect.inference.encoders import NO_H264, h264
-from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
-from detect.inference.segments import Segments
+from detect.inference.sinks.encoders import NO_H264, h264
+from detect.inference.sinks.output_names import OutputNames
+from detect.inference.sinks.segments import Segments
+from detect.inference.sinks.video_writer import VideoWriter
 from detect.inference.sources import Frame, OnError, ended_by, raise_error
-from detect.inference.video_writer import VideoWriter
 from detect.ops.image import write_image
 
 

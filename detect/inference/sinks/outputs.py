@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from detect.inference.counts_sink import CountsSink
-from detect.inference.image_sinks import ImageSink, VideoSink
-from detect.inference.json_sinks import CocoSink, JsonLinesSink, JsonSink
-from detect.inference.label_sinks import CropSink, YoloSink
 from detect.inference.options import Options
-from detect.inference.output_names import OutputNames
-from detect.inference.sinks import Sink
+from detect.inference.sinks.counts_sink import CountsSink
+from detect.inference.sinks.image_sinks import ImageSink, VideoSink
+from detect.inference.sinks.json_sinks import CocoSink, JsonLinesSink, JsonSink
+from detect.inference.sinks.label_sinks import CropSink, YoloSink
+from detect.inference.sinks.output_names import OutputNames
+from detect.inference.sinks.sink import Sink
 from detect.inference.sources import OnError
 
 

@@ -3,9 +3,9 @@
 import cv2
 import pytest
 
-from detect.inference.image_sinks import ImageSink
-from detect.inference.output_names import OutputNames
-from detect.inference.sinks import opened
+from detect.inference.sinks.image_sinks import ImageSink
+from detect.inference.sinks.output_names import OutputNames
+from detect.inference.sinks.sink import opened
 from detect.inference.window import WindowSink
 from tests.inference.made_results import result
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detect.errors import UserError
-from detect.inference.segments import Segments, seconds_of
+from detect.inference.sinks.segments import Segments, seconds_of
 from detect.inference.sources import Frame
 
 FRAME = Frame(np.zeros((1, 1, 3), np.uint8), "a", medium="video")

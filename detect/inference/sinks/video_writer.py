@@ -10,7 +10,7 @@ import numpy as np
 
 from detect.errors import UserError
 from detect.files import cannot_write, check_space, printable, replacing
-from detect.inference.encoders import Encoder, open_encoder
+from detect.inference.sinks.encoders import Encoder, open_encoder
 from detect.inference.video import FASTEST, FASTEST_LIVE, USUAL_FPS, native, open_capture, sane_fps
 
 LARGEST = 8190  # px: the widest and tallest image of MPEG-4 part 2

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.inference import encoders
-from detect.inference.image_sinks import VideoSink
-from detect.inference.output_names import OutputNames
-from detect.inference.video_writer import VideoWriter
+from detect.inference.sinks import encoders
+from detect.inference.sinks.image_sinks import VideoSink
+from detect.inference.sinks.output_names import OutputNames
+from detect.inference.sinks.video_writer import VideoWriter
 from tests.inference.made_videos import flat
 
 
@@ -15,7 +15,7 @@ from tests.inference.made_videos import flat
 def nobody(monkeypatch):
     """Nothing here writes H.264."""
     monkeypatch.setattr(encoders, "h264", lambda: None)
-    monkeypatch.setattr("detect.inference.image_sinks.h264", lambda: None)
+    monkeypatch.setattr("detect.inference.sinks.image_sinks.h264", lambda: None)
 
 
 def codec_of(path):

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from detect.files import printable
 from detect.inference.counting import Counts
-from detect.inference.line_file import LineFile
-from detect.inference.output_names import OutputNames
 from detect.inference.result import Result
+from detect.inference.sinks.line_file import LineFile
+from detect.inference.sinks.output_names import OutputNames
 from detect.inference.sources import Frame, ended_by
 
 

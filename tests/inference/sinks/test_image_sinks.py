@@ -2,8 +2,8 @@
 
 import cv2
 
-from detect.inference.image_sinks import ImageSink, VideoSink
-from detect.inference.output_names import OutputNames
+from detect.inference.sinks.image_sinks import ImageSink, VideoSink
+from detect.inference.sinks.output_names import OutputNames
 from tests.inference.made_results import result
 
 
