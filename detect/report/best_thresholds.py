@@ -8,10 +8,10 @@ from detect.evaluation.evaluate import match_categories
 from detect.evaluation.fast import Evaluation
 from detect.files import printable
 from detect.inference.thresholds import Thresholds
+from detect.report.pairs import FIT
 from detect.report.ranking import Ranking, best_threshold, pooled, rankings
 
 LEAST_OBJECTS = 20  # of a class, for a threshold of its own
-IOU = 0.5  # from which on a box is right
 
 
 def class_thresholds(classes: Sequence[Ranking]) -> tuple[list[float], float] | None:
@@ -40,4 +40,4 @@ def best_thresholds(evaluation: Evaluation, categories: list[dict[str, Any]], da
     by_id = dict(zip(evaluation.truth.category_ids.tolist(), own, strict=True))
     ids = match_categories(categories, data.categories, data.source)
     scores = tuple(round(by_id.get(category_id, overall), 6) for category_id in ids)
-    return Thresholds(scores, IOU, f"{len(data)} images of {printable(data.source.name)}")
+    return Thresholds(scores, FIT, f"{len(data)} images of {printable(data.source.name)}")

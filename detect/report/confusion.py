@@ -6,9 +6,7 @@ import numpy as np
 
 from detect.evaluation.coco import IOU_50
 from detect.evaluation.fast import Evaluation
-from detect.report.pairs import pairs
-
-FIT = 0.5  # IoU
+from detect.report.pairs import FIT, pairs
 
 
 def confusion_matrix(evaluation: Evaluation, above: Sequence[float]) -> np.ndarray:

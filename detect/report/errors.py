@@ -23,13 +23,13 @@ import numpy as np
 
 from detect.evaluation.coco import IOU_50
 from detect.evaluation.fast import Evaluation
-from detect.report.pairs import best_of_each, pairs
+from detect.report.pairs import FIT, best_of_each, pairs
 from detect.report.ranking import Ranking, average_precision, mean_ap, rankings
 
 KINDS = ("localisation", "classification", "both", "duplicate", "background", "missed")
 LOCALISATION, CLASSIFICATION, BOTH, DUPLICATE, BACKGROUND, MISSED = range(len(KINDS))
 NO_ERROR = -1
-NEAR, FIT = 0.1, 0.5  # IoU from which on a box is near an object, and fits it
+NEAR = 0.1  # IoU from which on a box is near an object
 
 
 @dataclass(frozen=True, eq=False)

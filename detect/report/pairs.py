@@ -7,6 +7,7 @@ import numpy as np
 from detect.evaluation.fast import Evaluation
 from detect.ops.boxes import iou, xywh_to_xyxy
 
+FIT = 0.5  # IoU from which on a box fits an object
 AT_ONCE = 1 << 19  # pairs whose overlaps are computed together
 
 

@@ -27,7 +27,7 @@ import detect as package
 from detect.analysis.paper import published
 from detect.cli.main import main
 from detect.data import coco_json
-from detect.evaluation import evaluate
+from detect.data.dataset import Dataset
 from detect.evaluation.coco import METRICS
 from detect.files import new_folder
 from detect.inference.predictor import Predictor
@@ -260,10 +260,10 @@ def test_evaluation_reads_the_annotations_once_before_it_detects(run, monkeypatc
         monkeypatch.setattr(owner, name, call)
 
     noted(coco_json, "read_json")
-    noted(evaluate.GroundTruth, "of")
+    noted(Dataset, "ground_truth")
     noted(Predictor, "detect_batch")
     assert detect("evaluate", run).status == 0
-    assert calls[:3] == ["read_json", "of", "detect_batch"] and set(calls[3:]) <= {"detect_batch"}
+    assert calls[:3] == ["read_json", "ground_truth", "detect_batch"] and set(calls[3:]) <= {"detect_batch"}
 
 
 def test_programs_get_what_the_verbs_print(run, tiny, tmp_path):
