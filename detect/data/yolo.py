@@ -141,7 +141,7 @@ def _data_yaml(path: Path) -> Description:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    values = parse("\n".join(read_lines(path, MAX_BYTES)), lambda line: Origin(f"{path}:{line}", ""), "", {})
+    values = parse("\n".join(read_lines(path, MAX_BYTES)), lambda line: Origin(f"{path}:{line}", ""), "", {}, "names")
     if not isinstance(values, dict):
         raise UserError(f"{printable(path)}: expected 'key: value' lines")
     return values
@@ -151,16 +151,16 @@ def _names(path: Path, values: dict[str, Any]) -> list[str]:
     """The classes of a data.yaml: a list, or a mapping by number.  Raises UserError."""
     names = values.get("names")
     if isinstance(names, dict):
-        numbers = {str(key): value for key, value in names.items()}
-        missing = next((number for number in range(len(numbers)) if str(number) not in numbers), None)
+        numbers = [str(number) for number in range(len(names))]
+        missing = next((number for number in numbers if number not in names), None)
         if missing is not None:
-            raise UserError(f"{printable(path)}: names: {len(numbers)} classes, but none with the number {missing}")
-        names = [numbers[str(number)] for number in range(len(numbers))]
-    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+            raise UserError(f"{printable(path)}: names: {len(names)} classes, but none with the number {missing}")
+        names = [names[number] for number in numbers]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{printable(path)}: names: must list the classes, or map 0, 1, ... to them")
     if "nc" in values and values["nc"] != len(names):
         raise UserError(f"{printable(path)}: nc is {printable(values['nc'])}, but names has {len(names)} classes")
-    return [str(name) for name in names]
+    return names
 
 
 # ---- Darknet -------------------------------------------------------------------------------------------------------

@@ -41,6 +41,12 @@ def test_a_sixth_number_is_a_score(load):
     assert load("1 0.5 0.5 0.25 0.5 0.9\n1 0.5 0.5 0.2 0.5 0.3\n").images[0].weights.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("names", ["[yes, no, 1.0, ~, 010]", "{1: no, 0: yes, 2: 1.0, 3: ~, 4: 010}"])
+def test_names_are_texts_as_they_are_written(load, names):
+    dataset = load("4 0.5 0.5 0.25 0.5\n", f"train: images\nnc: 5\nnames: {names}\n")
+    assert [category["name"] for category in dataset.categories] == ["yes", "no", "1.0", "~", "010"]
+
+
 def test_the_keypoints_of_poses_are_left_out(load):
     description = "train: images\nnames: [cup]\nkpt_shape: [2, 3]\n"
     assert load("0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1", description).images[0].boxes.tolist() == [[15, 5, 25, 15]]
@@ -71,6 +77,7 @@ def test_a_fault_has_its_file_and_line(load, tmp_path, line, message):
     [
         ("train: images\nnames: [a, b]\nnc: 3\n", "data.yaml: nc is 3, but names has 2 classes"),
         ("train: images\nnames: {0: a, 2: b}\n", "data.yaml: names: 2 classes, but none with the number 1"),
+        ("train: images\nnames: [a, '']\n", "data.yaml: names: must list the classes, or map 0, 1, ... to them"),
         ("train: images\nnames: 7\n", "data.yaml: names: must list the classes, or map 0, 1, ... to them"),
         ("train: images\nnames: [a, a]\n", "data.yaml: names the class 'a' twice; join or rename them"),
         ("train: images\nnames: [a\n", "data.yaml:3: not valid YAML"),
