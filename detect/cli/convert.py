@@ -10,7 +10,7 @@ HELP = "write a data set anew as COCO JSON, YOLO text files or Pascal VOC XML"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("data", help="data folder, data YAML, or the file that describes the data")
+    sub.add_argument("folder", metavar="DATA", help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("out", help="folder to make")
     sub.add_argument("--to", required=True, choices=["coco", "yolo", "voc"], help="the format to write")
     copy_option(sub)
@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> None:
     from detect import config
     from detect.data.convert import convert
 
-    tell(args, convert(config.read_data(args.data), args.to, Path(args.out), args.copy))
+    tell(args, convert(config.read_data(args.folder), args.to, Path(args.out), args.copy))
 
 
 def tell(args: argparse.Namespace, result: dict[str, Any]) -> None:

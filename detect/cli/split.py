@@ -10,7 +10,7 @@ HELP = "divide a data set into train and val, near-duplicates on one side"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("data", help="data folder, data YAML, or the file that describes the data")
+    sub.add_argument("folder", metavar="DATA", help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("out", help="folder to make")
     sub.add_argument("--val", type=number(0, 1), default=0.2, help="share of the images for val (0.2)")
     sub.add_argument("--to", choices=["coco", "yolo", "voc"], help="the format to write (that of the data)")
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> None:
     from detect import config
     from detect.data.convert import divide
 
-    result = divide(config.read_data(args.data), Path(args.out), args.val, args.to, args.copy)
+    result = divide(config.read_data(args.folder), Path(args.out), args.val, args.to, args.copy)
     if result["near_duplicates"]:
         say_of(args)(f"near-duplicates: {result['near_duplicates']} images went where one that looks the same went")
     tell(args, result)
