@@ -115,7 +115,7 @@ def test_what_cannot_be_fitted_is_a_sentence(made, options, message):
 
 def test_what_keeps_boxes_from_being_read_is_said(made):
     made.train["annotations"] = "none"
-    with pytest.raises(UserError, match=r"than 9 different boxes to fit anchors to \(.*json: has no list 'annotations'"):
+    with pytest.raises(UserError, match=r"than 9 different boxes to fit anchors to \(.*: has no list 'annotations'"):
         anchors(made.write())
 
 
