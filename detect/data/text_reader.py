@@ -115,3 +115,10 @@ def parse_number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def parse_size(texts: Sequence[str]) -> tuple[int, int] | None:
+    """Width and height in px of two texts, or None where they are no size of an image."""
+    values = [parse_number(text) for text in texts]
+    sides = [int(value) for value in values if value is not None and value == int(value) and 0 < value < MAX_SIDE]
+    return (sides[0], sides[1]) if len(sides) == 2 else None
