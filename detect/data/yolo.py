@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from detect.config.schema import Origin
@@ -76,14 +77,26 @@ def open_place(data: "SetSettings", place: Description) -> YoloReader:
 
 
 def label_of(image: str) -> str | None:
-    """The label file of an image, in a folder `labels` in the place of `images`, or beside it; None: it has none."""
+    """The label file of an image, in a folder `labels` in the place of `images`, or beside it; None: it has none.
+
+    Raises:
+        UserError: a folder does not let us look whether it has one.
+    """
     stem = image.rpartition(".")[0]
     candidates = [stem + ".txt"]
     for folder in LABEL_FOLDERS:
         head, separator, tail = stem.rpartition(f"{os.sep}{folder}{os.sep}")
         if separator:
             candidates.insert(0, f"{head}{os.sep}labels{os.sep}{tail}.txt")
-    return next((path for path in candidates if os.path.isfile(path)), None)
+    for path in candidates:
+        try:
+            if S_ISREG(os.stat(path).st_mode):
+                return path
+        except PermissionError as error:
+            raise cannot_read(os.path.dirname(path), error) from error
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def is_description(path: Path) -> bool:

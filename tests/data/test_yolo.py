@@ -1,5 +1,7 @@
 """YOLO's text files: what is read of them, and every fault with its file and line."""
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -144,3 +146,15 @@ def test_label_files_of_other_encodings_are_refused(load, tmp_path):
     (tmp_path / "labels" / "a.txt").write_bytes("0 .5 .5 .2 .2".encode("utf-16"))
     faults = list(open_split(DataSettings(root=str(tmp_path)), "train").faults())
     assert [(fault.id, fault.where) for fault in faults] == [("labels.form", f"{tmp_path}/labels/a.txt")]
+
+
+def test_labels_that_nobody_may_look_at_are_not_taken_for_none(load, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, **options):
+        if str(path).endswith("labels/a.txt"):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)  # tests may run as a user whom nothing is refused
+    assert "labels: cannot be read (Permission denied); check the file" in error_of(load, "0 .5 .5 .2 .2\n")
