@@ -91,6 +91,22 @@ def read_json(path: str | os.PathLike[str], each_object: Callable[[dict[str, Any
             gc.enable()
 
 
+def read_bounded(path: str | os.PathLike[str], limit: int, doubt: str) -> bytes:
+    """All bytes of a file, of which at most `limit` are taken into memory.
+
+    Raises:
+        UserError: it cannot be read, or is larger; `doubt` says what that tells ("is this a .cfg?").
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    if len(content) > limit:
+        raise UserError(f"{printable(path)}: larger than {limit >> 20} MiB; {doubt}")
+    return content
+
+
 def name_problem(name: object) -> str:
     """What makes `name` unfit to be a file's path, to follow "it"; nothing if it is fit.
 

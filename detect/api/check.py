@@ -114,7 +114,9 @@ def anchors(
     sides = input_sides(split, size) if split else np.zeros((0, 2))
     sides = sides[(sides > 0).all(axis=1)]
     if len(np.unique(sides, axis=0)) < count:
-        raise UserError(f"{printable(data)}: split train has fewer than {count} different boxes to fit anchors to")
+        faults = [fault for kind in split.faults.values() for fault in kind.first] if split else []
+        why = f" ({split.reader.message(faults[0])})" if split and faults else ""
+        raise UserError(f"{printable(data)}: split train has fewer than {count} different boxes to fit anchors to{why}")
     found = np.maximum(np.rint(fitted(sides, count, seed)), 1)
     fit, own = fit_of(sides, found), fit_of(sides, np.array(head.all_anchors)) if head else None
     per_scale = found.astype(int).reshape(scales, -1, 2).tolist()

@@ -9,7 +9,7 @@ HELP = "write a data set anew as COCO JSON, YOLO text files or Pascal VOC XML"
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("data", help="data folder, data YAML, or the file that describes the data")
+    sub.add_argument("folder", metavar="DATA", help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("out", help="folder to make")
     sub.add_argument("--to", required=True, choices=["coco", "yolo", "voc"], help="the format to write")
     copy_option(sub)
@@ -22,7 +22,7 @@ def copy_option(sub: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from detect.api.convert import convert
 
-    tell(args, convert(args.data, args.to, args.out, copy=args.copy))
+    tell(args, convert(args.folder, args.to, args.out, copy=args.copy))
 
 
 def tell(args: argparse.Namespace, result: dict[str, Any]) -> None:

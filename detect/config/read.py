@@ -136,7 +136,7 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
     """The data section of `settings_type` from a data YAML file or a data folder.  Raises UserError."""
     values, origins = {"data": str(source)}, {"data": Origin("", os.getcwd())}
     _expand_data(values, origins)
-    origins[""] = Origin(str(source), os.getcwd())
+    origins[""] = origins["data"] = Origin(str(source), os.getcwd())
     data_type = typing.get_args(typing.get_type_hints(settings_type)["data"])[0]
     return check_section(data_type, values["data"], "data", origins)
 

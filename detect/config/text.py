@@ -31,12 +31,13 @@ SCALARS = (bool, int, float, str, bytes, date, set)  # what PyYAML makes of word
 Origins = dict[str, Origin]  # by the dotted name of the value
 
 
-def parse(text: str, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
+def parse(text: str, origin_of: Callable[[int], Origin], name: str, origins: Origins, words: str | None = None) -> Any:
     """What a YAML text holds, None where that is nothing.
 
     Args:
         origin_of: the `Origin` of a line, from 1 on.
         name: dotted name of the whole; `origins` gets those of all keys below it.
+        words: dotted name of a value in which all is text as it is written, `no`, `1.0` and `~` too.
 
     Raises:
         UserError: with the line: no YAML, or more of it than any settings need.
@@ -48,7 +49,7 @@ def parse(text: str, origin_of: Callable[[int], Origin], name: str, origins: Ori
         mark = getattr(error, "problem_mark", None)
         problem = str(getattr(error, "problem", None) or error).splitlines()[0]
         raise UserError(f"{origin_of(mark.line + 1 if mark else 1).text}: not valid YAML ({problem})") from error
-    return None if node is None else _values(node, origin_of, name, origins)
+    return None if node is None else _values(node, origin_of, name, origins, words)
 
 
 def check_plain(values: Any, source: object) -> None:
@@ -89,7 +90,7 @@ def _check_cost(text: str, origin_of: Callable[[int], Origin]) -> None:
             raise UserError(f"{where}: {problem}; this is no configuration file")
 
 
-def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, origins: Origins) -> Any:
+def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, origins: Origins, words: str | None) -> Any:
     if isinstance(node, yaml.MappingNode):
         values = {}
         for key_node, value_node in node.value:
@@ -100,10 +101,12 @@ def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, orig
                 raise UserError(f"{origin.text}: '{printable(key)}' is written twice; remove one")
             dotted = f"{name}.{key}" if name else key
             origins[dotted] = origin
-            values[key] = _values(value_node, origin_of, dotted, origins)
+            values[key] = _values(value_node, origin_of, dotted, origins, words)
         return values
     if isinstance(node, yaml.SequenceNode):
-        return [_values(child, origin_of, f"{name}.{i}", origins) for i, child in enumerate(node.value)]
+        return [_values(child, origin_of, f"{name}.{i}", origins, words) for i, child in enumerate(node.value)]
+    if words and f"{name}.".startswith(f"{words}."):
+        return node.value
     return _scalar(node, origin_of(node.start_mark.line + 1).text)
 
 

@@ -9,12 +9,11 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from detect.darknet.options import ALIASES, LAYERS, OTHER_SECTIONS, Option, options_of
 from detect.errors import UserError, nearest
-from detect.files import cannot_read, printable
+from detect.files import printable, read_bounded
 
 MAX_BYTES = 4 << 20
 MAX_LAYERS = 1000  # the longest published nets have 350; a thousand take half a second to build
@@ -57,15 +56,7 @@ def read(path: str | PathLike[str]) -> Cfg:
 
 def read_text(path: str | PathLike[str]) -> str:
     """The text of a .cfg file.  Raises UserError."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(data) > MAX_BYTES:
-        raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a .cfg?")
-    return data.decode("utf-8-sig", errors="replace")
+    return read_bounded(path, MAX_BYTES, "is this a .cfg?").decode("utf-8-sig", errors="replace")
 
 
 def parse(text: str, source: str = "cfg") -> Cfg:

@@ -5,7 +5,7 @@ from os import PathLike
 from pathlib import Path
 
 from detect.errors import UserError
-from detect.files import cannot_read, printable, wrong_characters
+from detect.files import printable, read_bounded, wrong_characters
 
 MAX_BYTES = 1 << 20
 # what Darknet's lists say, and what COCO's annotations say
@@ -45,13 +45,8 @@ def read_names(path: str | PathLike[str], count: int) -> list[str]:
 
 
 def _read_text(path: Path) -> str:
+    content = read_bounded(path, MAX_BYTES, "is this a list of class names?")
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        if len(data) > MAX_BYTES:
-            raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; is this a list of class names?")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise cannot_read(path, error) from error
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{printable(path)}: is no UTF-8 text; write one class name a line") from error

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detect.data.image_files import ImageFiles
-from detect.data.reader import MAX_NUMBER, MAX_SIDE, Fault, short
+from detect.data.reader import MAX_NUMBER, Fault, short
 from detect.data.splits import SPELLINGS, named
-from detect.data.text_reader import TextReader, parse_number, read_lines, sizes_of
+from detect.data.text_reader import TextReader, parse_number, parse_size, read_lines, sizes_of
 from detect.errors import UserError
 from detect.files import printable
 
@@ -237,6 +237,4 @@ def _size(columns: dict[str, int], row: Sequence[str]) -> tuple[int, int] | None
     """The image's size that a row gives, if it gives one."""
     if not columns.keys() >= {"width", "height"}:
         return None
-    values = [parse_number(row[columns[key]]) for key in ("width", "height")]
-    sides = [int(value) for value in values if value is not None and value == int(value) and 0 < value < MAX_SIDE]
-    return (sides[0], sides[1]) if len(sides) == 2 else None
+    return parse_size([row[columns[key]] for key in ("width", "height")])

@@ -11,7 +11,6 @@ from detect.data.detection import DetectionData
 from detect.data.formats import open_split
 from detect.data.ground_truth import GroundTruth, class_names
 from detect.data.reader import Reader
-from detect.data.records import ImageRecord
 from detect.errors import UserError
 from detect.files import printable
 from detect.ops.boxes import xywh_to_xyxy
@@ -27,7 +26,7 @@ class Dataset(DetectionData):
     `score` was found by a detector (`detect label` writes such files): it is an object from the score `learn` on, an
     ignore region from `ignore` on, and left out below. Crowds are ignore regions too.
 
-    Attributes: see `DetectionData`; the notes tell of boxes that were cut or dropped, and of ignore regions.
+    Attributes: see `DetectionData`; the notes tell of boxes that were dropped, and of ignore regions.
 
     Args:
         reader: of the split, not read yet.
@@ -56,7 +55,6 @@ class Dataset(DetectionData):
         self._weights = self._weigh(reader.bad, learn, ignore, weighted)
         self._place_boxes(reader)
         self.images = reader.images.take(np.argsort(self._image_ids, kind="stable"))
-        self._note_twins()
 
     @classmethod
     def of_split(cls, data: "DataSettings", split: str) -> "Dataset":
@@ -126,31 +124,6 @@ class Dataset(DetectionData):
         rows = np.flatnonzero((self._weights >= 0) & ~reader.bad)
         places, labels, boxes, *_ = (column[rows] for column in reader.annotations)
         weights, limits = self._weights[rows], reader.images.sizes[places]
-        beyond = np.maximum(-boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - limits).max(axis=1)
-        cut = int(((beyond > 1) & (weights > 0)).sum())
-        if cut:
-            self.notes.append(f"{self.source}: cut {cut} boxes that reach beyond their image")
         boxes = np.clip(xywh_to_xyxy(boxes.astype(np.float32)), 0, np.tile(limits, 2).astype(np.float32))
         has_extent = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)  # crowds may be anything
         reader.images.place_boxes(*(column[has_extent] for column in (places, boxes, labels, weights)))
-
-    def _note_twins(self) -> None:
-        """Note the files that several records name, each with boxes of its own."""
-        first: dict[str, int] = {}
-        twins = []
-        for index, path in enumerate(self.images.paths):
-            other = first.setdefault(path, index)
-            if index != other and not _same_boxes(self.images[index], self.images[other]):
-                twins.append((self.images[other], self.images[index]))
-        if twins:
-            one, other_one = twins[0]
-            self.notes.append(
-                f"{self.source}: {len(twins)} images are listed twice with other boxes, so that each is background "
-                f"where the other has objects; the first: {one.path.name}, ids {one.id} and {other_one.id}; list it "
-                "once"
-            )
-
-
-def _same_boxes(one: ImageRecord, other: ImageRecord) -> bool:
-    rows = (np.column_stack([image.boxes, image.labels, image.weights]).tolist() for image in (one, other))
-    return sorted(next(rows)) == sorted(next(rows))

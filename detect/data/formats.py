@@ -1,13 +1,15 @@
 """The formats of annotations that are read in place: one door to a split of a data set, whatever its format."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect.data import coco, csv_boxes, voc, yolo
 from detect.data.reader import Reader
 from detect.errors import UserError
-from detect.files import nearest_file, printable
+from detect.files import cannot_read, nearest_file, printable
 
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
@@ -32,27 +34,29 @@ def format_of(data: "SetSettings") -> str:
         raise UserError(f"data.root: no such file or folder {printable(root)}{hint}")
     if data.format != "auto" or data.splits:
         return "coco" if data.splits else data.format
-    for name, module in FORMATS.items():
-        if module.found(root):
-            return name
+    with _told_by_name(root):
+        for name, module in FORMATS.items():
+            if module.found(root):
+                return name
     looked = "; ".join(f"{name}: {module.LOOKED_FOR}" for name, module in FORMATS.items())
     raise UserError(f"{printable(root)}: holds no annotations that are known; looked for {looked} (data/README.md)")
 
 
 def is_data_set(root: Path) -> bool:
-    """Whether a file or folder looks like data in one of the formats."""
-    return os.path.exists(root) and any(module.found(root) for module in FORMATS.values())
+    """Whether a file or folder looks like data in one of the formats.  Raises UserError: it cannot be looked into."""
+    with _told_by_name(root):
+        return os.path.exists(root) and any(module.found(root) for module in FORMATS.values())
 
 
 def splits_of(data: "SetSettings") -> list[str]:
     """Names of the splits of the data: the usual ones, if there are any.  Raises UserError: there are no data."""
-    names = list(FORMATS[format_of(data)].places(data))
+    names = list(_places(data, format_of(data)))
     return [name for name in names if name in USUAL or name in data.splits] or names
 
 
 def has_split(data: "SetSettings", split: str) -> bool:
     """Whether the data have that split.  Raises UserError: there are no data."""
-    return split in FORMATS[format_of(data)].places(data)
+    return split in _places(data, format_of(data))
 
 
 def open_split(data: "SetSettings", split: str) -> Reader:
@@ -63,7 +67,7 @@ def open_split(data: "SetSettings", split: str) -> Reader:
     """
     name = format_of(data)
     module, root = FORMATS[name], Path(data.root)
-    places = module.places(data)
+    places = _places(data, name)
     if split not in places:
         if data.splits:
             hint = f"data.splits names {', '.join(data.splits)}"
@@ -73,8 +77,24 @@ def open_split(data: "SetSettings", split: str) -> Reader:
             hint = f"looked for {module.LOOKED_FOR}"
         advice = "name others in data.splits" if name == "coco" else "`detect split` makes train and val"
         raise UserError(f"{printable(root)}: no split '{split}' ({name}); {hint}; {advice}")
-    others = [other for other, its in FORMATS.items() if other != name and its.found(root)]
-    reader: Reader = module.open_place(data, places[split])
+    with _told_by_name(root):
+        others = [other for other, its in FORMATS.items() if other != name and its.found(root)]
+        reader: Reader = module.open_place(data, places[split])
     if others and data.format == "auto" and not data.splits:
         reader.notes.append(f"{root}: read as {name}, could be {' or '.join(others)} too; data.format says which")
     return reader
+
+
+def _places(data: "SetSettings", name: str) -> dict[str, Any]:
+    """{split: where it lies, as the format `name` knows it}.  Raises UserError."""
+    with _told_by_name(Path(data.root)):
+        return dict(FORMATS[name].places(data))
+
+
+@contextmanager
+def _told_by_name(root: Path) -> Iterator[None]:
+    """Raise a `UserError` where a folder at or below `root` does not let us look into it."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_read(error.filename or root, error) from error

@@ -12,7 +12,7 @@ import numpy as np
 from detect.data.reader import MAX_SIDE, Annotations, Fault, Reader
 from detect.data.records import Paths
 from detect.errors import UserError
-from detect.files import cannot_read, printable
+from detect.files import printable, read_bounded
 from detect.ops.image_header import read_header
 
 MAX_BYTES = 256 << 20  # of a list or CSV; the files of single images are smaller
@@ -27,13 +27,7 @@ def read_lines(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> list[str
     Raises:
         UserError: it cannot be read, is larger than `limit` bytes, or is no text.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(content) > limit:
-        raise UserError(f"{printable(path)}: larger than {limit >> 20} MiB; this is no file of annotations")
+    content = read_bounded(path, limit, "this is no file of annotations")
     try:
         return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     except UnicodeDecodeError:
@@ -121,3 +115,10 @@ def parse_number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
+
+
+def parse_size(texts: Sequence[str]) -> tuple[int, int] | None:
+    """Width and height in px of two texts, or None where they are no size of an image."""
+    values = [parse_number(text) for text in texts]
+    sides = [int(value) for value in values if value is not None and value == int(value) and 0 < value < MAX_SIDE]
+    return (sides[0], sides[1]) if len(sides) == 2 else None

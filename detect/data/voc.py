@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ OF_A_CLASS = re.compile(r"\s(-1|0|1)\s*$")  # a line of aeroplane_train.txt: whe
 ANNOTATIONS, SETS = "Annotations", "ImageSets/Main"
 IMAGE_FOLDERS = ("JPEGImages", "images", "Images", ".", ANNOTATIONS)
 SPLIT_FOLDERS = ("train", "val", "valid", "validation", "test")
+LOOKED_AT = 10  # XML files of a folder, of which some may be empty or damaged
 NAMES_FILES = ("labelmap.txt", "labels.txt", "classes.txt", "predefined_classes.txt")
 
 
@@ -110,10 +112,11 @@ def _beside(root: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _has_annotations(folder: Path) -> bool:
-    """Whether the first XML file of a folder is one of Pascal VOC: exported models are XML files, too."""
-    path = min(folder.glob("*.xml"), default=None)
-    if path is None:
-        return False
+    """Whether one of the first XML files of a folder is one of Pascal VOC: exported models are XML files, too."""
+    return any(map(_is_annotation, nsmallest(LOOKED_AT, folder.glob("*.xml"))))
+
+
+def _is_annotation(path: Path) -> bool:
     try:
         with open(path, "rb") as file:
             return b"<annotation" in file.read(1024)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from detect.data.image_files import ImageFiles
-from detect.data.reader import MAX_NUMBER, MAX_SIDE, Fault, short
-from detect.data.text_reader import TextReader, parse_number, sizes_of
+from detect.data.reader import MAX_NUMBER, Fault, short
+from detect.data.text_reader import TextReader, parse_number, parse_size, sizes_of
 from detect.data.voc_xml import SIDES, VocFile, VocObject, read_voc
 from detect.errors import UserError, nearest
 from detect.ops.image import IMAGE_SUFFIXES
@@ -61,7 +61,7 @@ class VocReader(TextReader):
     def _read_images(self, files: Sequence[tuple[Path, VocFile]]) -> Iterator[Fault]:
         labels = {category["name"]: label for label, category in enumerate(self.categories)}
         images = [self._finder.find(path, file.filename) for path, file in files]
-        written = [_size(file) for _, file in files]
+        written = [parse_size(file.size) for _, file in files]
         unknown = [i for i, size in enumerate(written) if size is None and images[i]]
         measured = dict(zip(unknown, sizes_of([images[i] or "" for i in unknown]), strict=True))
         if unknown:
@@ -105,13 +105,6 @@ class VocReader(TextReader):
         crowd = one.fields.get("difficult", "").lower() in ("1", "true")
         self.add_box(file, one.line, len(self.images) - 1, labels[name], (left, top, right - left, bottom - top), crowd)
         return "", ""
-
-
-def _size(file: VocFile) -> tuple[int, int] | None:
-    """The size that a file gives, if it is one."""
-    values = [parse_number(text) for text in file.size]
-    sides = [int(value) for value in values if value is not None and value == int(value) and 0 < value < MAX_SIDE]
-    return (sides[0], sides[1]) if len(sides) == 2 else None
 
 
 class _StemFinder:

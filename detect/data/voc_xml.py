@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detect.errors import UserError
-from detect.files import cannot_read, printable
+from detect.files import printable, read_bounded
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 30  # of elements within each other
@@ -49,13 +49,7 @@ def read_voc(path: Path) -> VocFile:
     Raises:
         UserError: it cannot be read, is no XML or no `annotation`, or has a document type or what only an attack has.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(content) > MAX_BYTES:
-        raise UserError(f"{printable(path)}: larger than {MAX_BYTES >> 20} MiB; this is no annotation of one image")
+    content = read_bounded(path, MAX_BYTES, "this is no annotation of one image")
     collector = _Collector(path)
     try:
         collector.parser.Parse(content, True)

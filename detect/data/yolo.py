@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from detect.config.schema import Origin
@@ -76,14 +77,26 @@ def open_place(data: "SetSettings", place: Description) -> YoloReader:
 
 
 def label_of(image: str) -> str | None:
-    """The label file of an image, in a folder `labels` in the place of `images`, or beside it; None: it has none."""
+    """The label file of an image, in a folder `labels` in the place of `images`, or beside it; None: it has none.
+
+    Raises:
+        UserError: a folder does not let us look whether it has one.
+    """
     stem = image.rpartition(".")[0]
     candidates = [stem + ".txt"]
     for folder in LABEL_FOLDERS:
         head, separator, tail = stem.rpartition(f"{os.sep}{folder}{os.sep}")
         if separator:
             candidates.insert(0, f"{head}{os.sep}labels{os.sep}{tail}.txt")
-    return next((path for path in candidates if os.path.isfile(path)), None)
+    for path in candidates:
+        try:
+            if S_ISREG(os.stat(path).st_mode):
+                return path
+        except PermissionError as error:
+            raise cannot_read(os.path.dirname(path), error) from error
+        except (OSError, ValueError):
+            continue
+    return None
 
 
 def is_description(path: Path) -> bool:
@@ -141,7 +154,7 @@ def _data_yaml(path: Path) -> Description:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    values = parse("\n".join(read_lines(path, MAX_BYTES)), lambda line: Origin(f"{path}:{line}", ""), "", {})
+    values = parse("\n".join(read_lines(path, MAX_BYTES)), lambda line: Origin(f"{path}:{line}", ""), "", {}, "names")
     if not isinstance(values, dict):
         raise UserError(f"{printable(path)}: expected 'key: value' lines")
     return values
@@ -151,16 +164,16 @@ def _names(path: Path, values: dict[str, Any]) -> list[str]:
     """The classes of a data.yaml: a list, or a mapping by number.  Raises UserError."""
     names = values.get("names")
     if isinstance(names, dict):
-        numbers = {str(key): value for key, value in names.items()}
-        missing = next((number for number in range(len(numbers)) if str(number) not in numbers), None)
+        numbers = [str(number) for number in range(len(names))]
+        missing = next((number for number in numbers if number not in names), None)
         if missing is not None:
-            raise UserError(f"{printable(path)}: names: {len(numbers)} classes, but none with the number {missing}")
-        names = [numbers[str(number)] for number in range(len(numbers))]
-    if not isinstance(names, list) or not all(isinstance(name, str | int | float) for name in names):
+            raise UserError(f"{printable(path)}: names: {len(names)} classes, but none with the number {missing}")
+        names = [names[number] for number in numbers]
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise UserError(f"{printable(path)}: names: must list the classes, or map 0, 1, ... to them")
     if "nc" in values and values["nc"] != len(names):
         raise UserError(f"{printable(path)}: nc is {printable(values['nc'])}, but names has {len(names)} classes")
-    return [str(name) for name in names]
+    return names
 
 
 # ---- Darknet -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 from detect.data.reader import Fault, short
 from detect.data.text_reader import MAX_LABEL_BYTES, TextReader, parse_number, read_lines, sizes_of
 from detect.errors import UserError
+from detect.files import printable
 
 SPILL = 0.5  # share of a side by which a box may reach over the image; more are px
 
@@ -60,7 +61,7 @@ class YoloReader(TextReader):
         try:
             lines = read_lines(path, MAX_LABEL_BYTES)
         except UserError as error:
-            yield Fault("labels.form", path, str(error).removeprefix(f"{path}: "))
+            yield Fault("labels.form", path, str(error).removeprefix(f"{printable(path)}: "))
             return
         file = self.add_file(path)
         for line, text in enumerate(lines, 1):

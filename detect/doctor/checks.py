@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from detect.data.text_reader import TextReader
 from detect.doctor.description import DataSet, Split
@@ -10,6 +11,8 @@ from detect.files import printable
 
 SEVERITIES = ("error", "warning", "note")
 SHOWN = 3  # examples of a finding
+
+Thing = TypeVar("Thing")  # that a check finds: a row or place, a pair of them, a class
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Found:
 
     count: int
     examples: Sequence[Example]
+
+    @classmethod
+    def of(cls, things: Sequence[Thing], example: Callable[[Thing], Example]) -> "Found":
+        """Of all that was found; `example` is asked for the first of it."""
+        return cls(len(things), [example(one) for one in things[:SHOWN]])
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ def check(
 
 def boxes_found(split: Split, rows: Sequence[int], text: Callable[[int], str]) -> Found:
     """`Found` for annotations, rows of the split's columns; `text` says of a row what is wrong with that box."""
-    return Found(len(rows), [box_example(split, int(row), text(int(row))) for row in rows[:SHOWN]])
+    return Found.of(rows, lambda row: box_example(split, row, text(row)))
 
 
 def box_example(split: Split, row: int, text: str, others: Sequence[int] = ()) -> Example:
@@ -129,7 +137,7 @@ def located(split: Split, where: str) -> tuple[Path, str]:
 
 def images_found(split: Split, places: Sequence[int], text: Callable[[int], str]) -> Found:
     """`Found` for images, places in the split's table; `text` says of one what is wrong with it."""
-    return Found(len(places), [image_example(split, int(place), text(int(place))) for place in places[:SHOWN]])
+    return Found.of(places, lambda place: image_example(split, place, text(place)))
 
 
 def image_example(split: Split, place: int, text: str, beside: str | None = None) -> Example:

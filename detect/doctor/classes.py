@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from detect.darknet.names import modern
-from detect.doctor.checks import SHOWN, Example, Found, check
+from detect.doctor.checks import Example, Found, check
 from detect.doctor.description import TRAIN, DataSet, Split, objects_by_class
 from detect.errors import nearest
 
@@ -172,4 +172,4 @@ def uneven(data: DataSet) -> Iterator[Found]:
 
 def classes_found(split: Split, classes: Sequence[Any], text: Callable[[Any], str]) -> Found:
     """`Found` for classes, or pairs of them; `text` says what is wrong with one."""
-    return Found(len(classes), [Example(split.source, "categories", text(one)) for one in classes[:SHOWN]])
+    return Found.of(classes, lambda one: Example(split.source, "categories", text(one)))

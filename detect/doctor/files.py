@@ -29,34 +29,26 @@ def missing_text(split: Split, place: int) -> str:
     return missing_file(Path(path)).sentence.removeprefix(f"{printable(path)}: ")
 
 
-@check("image.corrupt", "error", "image files that cannot be decoded", "save them again or take the images out")
-def corrupt(data: DataSet) -> Iterator[Found]:
-    yield from _with_problem(data, "image.corrupt")
+def with_problem(problem_id: str, data: DataSet) -> Iterator[Found]:
+    for split in data.splits:
+        yield images_found(split, problem_places(split, problem_id), partial(_sentence, split))
 
 
-@check("image.truncated", "error", "image files that are cut off", "copy them again or take the images out")
-def truncated(data: DataSet) -> Iterator[Found]:
-    yield from _with_problem(data, "image.truncated")
-
-
-@check(
-    "image.other_size",
-    "error",
-    "images of another size than their record",
-    "if the images were resized, their boxes must be scaled as well; else correct width and height",
-)
-def other_size(data: DataSet) -> Iterator[Found]:
-    yield from _with_problem(data, "image.other_size")
-
-
-@check(
-    "image.turned",
-    "error",
-    "images whose record has width and height exchanged",
-    "records and boxes are those of the upright image: export again, or save the images without EXIF orientation",
-)
-def turned(data: DataSet) -> Iterator[Found]:
-    yield from _with_problem(data, "image.turned")
+for _id, _says, _advice in (
+    ("image.corrupt", "image files that cannot be decoded", "save them again or take the images out"),
+    ("image.truncated", "image files that are cut off", "copy them again or take the images out"),
+    (
+        "image.other_size",
+        "images of another size than their record",
+        "if the images were resized, their boxes must be scaled as well; else correct width and height",
+    ),
+    (
+        "image.turned",
+        "images whose record has width and height exchanged",
+        "records and boxes are those of the upright image: export again, or save the images without EXIF orientation",
+    ),
+):
+    check(_id, "error", _says, _advice)(partial(with_problem, _id))
 
 
 @check(
@@ -80,11 +72,6 @@ def empty(data: DataSet) -> Iterator[Found]:
 def problem_places(split: Split, problem_id: str) -> list[int]:
     """The images whose files have this problem."""
     return [place for place, look in enumerate(split.looks) if look.problem and look.problem.id == problem_id]
-
-
-def _with_problem(data: DataSet, problem_id: str) -> Iterator[Found]:
-    for split in data.splits:
-        yield images_found(split, problem_places(split, problem_id), partial(_sentence, split))
 
 
 def _sentence(split: Split, place: int) -> str:

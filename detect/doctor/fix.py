@@ -1,15 +1,14 @@
 """A cleaned copy of a data set: COCO JSON beside links to the images, with all that was changed counted and listed."""
 
-import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from detect.data.annotation_texts import Box, Item, coco_json
 from detect.data.reader import BAD_BOXES, box_problems
 from detect.doctor.boxes import are_corners, beyond_rows, twins
 from detect.doctor.checks import SHOWN
@@ -55,7 +54,7 @@ def write_copy(data: DataSet, out: str | os.PathLike[str]) -> list[Change]:
         copy = Copy(split, _images_of_others(data, split), data.accept)
         changes += copy.changes
         root = Path(os.path.commonpath([Path(path).parent for path in split.paths] or [split.source.parent]))
-        write_text(folder / "annotations" / f"{split.name}.json", json.dumps(copy.content(root)))
+        write_text(folder / "annotations" / f"{split.name}.json", copy.content(root))
         _link(folder / "images" / split.name, root)
     return changes
 
@@ -102,30 +101,23 @@ class Copy:
         self._join_images()
         self._leave_out_twins()
 
-    def content(self, root: Path) -> dict[str, Any]:
+    def content(self, root: Path) -> str:
         """COCO's JSON of what is kept; file names are relative to `root`."""
-        split, ids = self.split, self.split.images.ids.tolist()
-        category_ids = [category["id"] for category in split.categories]
-        images = [
-            {"id": ids[place], "file_name": Path(os.path.relpath(split.paths[place], root)).as_posix()}
-            | dict(zip(("width", "height"), split.sizes[place].tolist(), strict=True))
-            for place in np.flatnonzero(self.keeps_image).tolist()
-        ]
-        annotations = []
-        for number, row in enumerate(np.flatnonzero(self.keeps_box).tolist(), 1):
+        split, kept = self.split, np.unique(self.joined)
+        labels = np.searchsorted(kept, self.labels)
+        boxes: dict[int, list[Box]] = {place: [] for place in np.flatnonzero(self.keeps_image).tolist()}
+        for row in np.flatnonzero(self.keeps_box).tolist():
             left, top, right, bottom = (round(side, 3) for side in self.boxes[row].tolist())
             box = [left, top, round(right - left, 3), round(bottom - top, 3)]
-            annotation = {
-                "id": number,
-                "image_id": ids[self.places[row]],
-                "category_id": category_ids[self.labels[row]],
-            }
-            annotation |= {"bbox": box, "area": self._area(row, box), "iscrowd": int(split.crowds[row])}
-            annotations.append(
-                annotation | ({} if np.isnan(split.scores[row]) else {"score": split.scores[row].item()})
-            )
-        kept = [category for label, category in enumerate(split.categories) if self.joined[label] == label]
-        return {"images": images, "annotations": annotations, "categories": kept}
+            score = None if np.isnan(split.scores[row]) else split.scores[row].item()
+            one = Box(int(labels[row]), box, self._area(row, box), bool(split.crowds[row]), score)
+            boxes[int(self.places[row])].append(one)
+        items = []
+        for place, held in boxes.items():
+            name = Path(os.path.relpath(split.paths[place], root)).as_posix()
+            width, height = split.sizes[place].tolist()
+            items.append(Item(split.images.ids[place].item(), name, width, height, held))
+        return coco_json(items, [split.categories[label] for label in kept])
 
     def _area(self, row: int, box: Sequence[float]) -> float:
         """The object's area in px², which for uncut boxes may be that of an outline."""
@@ -189,8 +181,7 @@ class Copy:
         split = self.split
         first = {} if "image.listed_twice" in self.accept else repeats(split.paths)
         copies = {} if "image.same" in self.accept else same_bytes(split)
-        for place, one in copies.items():
-            first.setdefault(place, first.get(one, one))
+        first |= copies  # which win: the first record of a file may be a copy of another file itself
         joined = {place: one for place, one in first.items() if self.keeps_image[place] and self.keeps_image[one]}
         targets = np.arange(len(split.images))
         targets[list(joined)] = list(joined.values())

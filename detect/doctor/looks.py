@@ -6,14 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import compress
+from pathlib import Path
 from typing import NamedTuple
 
 from detect.data.check_files import (
     CHUNK,
-    MISSING,
     READERS,
     Problem,
     header_problem,
+    missing_file,
     size_problem,
     unreadable_image,
 )
@@ -44,12 +45,9 @@ def look_at_all(images: ImageTable, thoroughly: bool) -> list[Look]:
             paths = [images.paths[place] for place in places]
             is_there = [os.path.isfile(path) for path in paths]
             found = readers.map(look, (images[place] for place in compress(places, is_there)))
-            looks += [next(found) if there else _missing(path) for path, there in zip(paths, is_there, strict=True)]
+            for path, there in zip(paths, is_there, strict=True):
+                looks.append(next(found) if there else Look(missing_file(Path(path), with_hint=False)))
     return looks
-
-
-def _missing(path: str) -> Look:
-    return Look(Problem(MISSING, f"{path}: is not there"))
 
 
 def _look(record: ImageRecord, thoroughly: bool) -> Look:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from detect.data.near_duplicates import Looks, groups_of, near_duplicates
-from detect.doctor.checks import SHOWN, Example, Found, check, image_example
+from detect.doctor.checks import Example, Found, check, image_example
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.looks import digest
 
@@ -49,7 +49,7 @@ def no_train(data: DataSet) -> Iterator[Found]:
 )
 def listed_twice(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
-        yield _repeated(split, repeats(split.paths), "is listed more than once")
+        yield _related(split, repeats(split.paths), split, "", "is listed more than once")
 
 
 @check(
@@ -61,7 +61,7 @@ def listed_twice(data: DataSet) -> Iterator[Found]:
 )
 def same(data: DataSet) -> Iterator[Found]:
     for split in data.splits:
-        yield _repeated(split, same_bytes(split), "is a copy of")
+        yield _related(split, same_bytes(split), split, "is a copy of")
 
 
 @check(
@@ -76,7 +76,7 @@ def near(data: DataSet) -> Iterator[Found]:
         pairs = _near_pairs(split)
         groups = groups_of(len(split.images), pairs)
         later = np.flatnonzero(groups != np.arange(len(groups))).tolist()
-        yield _repeated(split, {place: int(groups[place]) for place in later}, "looks like")
+        yield _related(split, {place: int(groups[place]) for place in later}, split, "looks like")
 
 
 @check(
@@ -88,8 +88,7 @@ def near(data: DataSet) -> Iterator[Found]:
 def duplicates(data: DataSet) -> Iterator[Found]:
     for train, other in _pairs_of_splits(data):
         twins = {place: ours[0] for ours, theirs in shared_images(train, other) for place in theirs}
-        shown = sorted(twins.items())[:SHOWN]
-        yield Found(len(twins), [_same_example(other, place, train.paths[twin]) for place, twin in shown])
+        yield _related(other, dict(sorted(twins.items())), train, "is, in train,", "is listed in train, too")
 
 
 @check(
@@ -104,9 +103,7 @@ def near_across(data: DataSet) -> Iterator[Found]:
         first = len(train.images)
         groups = groups_of(first + len(other.images), _near_pairs(train, other))[first:]
         twins = {place: int(groups[place]) for place in np.flatnonzero(groups < first).tolist()}
-        shown = list(twins.items())[:SHOWN]
-        examples = [image_example(other, place, "looks like", train.paths[twin]) for place, twin in shown]
-        yield Found(len(twins), examples)
+        yield _related(other, twins, train, "looks like")
 
 
 # ---- how they are found --------------------------------------------------------------------------------------------
@@ -172,19 +169,19 @@ def _ends_of(path: str) -> bytes:
         return b""
 
 
-def _same_example(other: Split, place: int, path: str) -> Example:
-    """The image of a split that train has too, as the file `path`."""
-    if path == other.paths[place]:
-        return image_example(other, place, "is listed in train, too")
-    return image_example(other, place, "is, in train,", path)
+def _related(split: Split, others: dict[int, int], of: Split, relation: str, if_same: str = "") -> Found:
+    """`Found` for images of `split` by place that have a relation to others, by their places in the split `of`.
 
+    Where both are one file, which is said in the words `if_same`, it is not shown twice.
+    """
 
-def _repeated(split: Split, places: dict[int, int], relation: str) -> Found:
-    examples = []
-    for place, first in list(places.items())[:SHOWN]:
-        is_same = split.paths[place] == split.paths[first]
-        examples.append(image_example(split, place, relation, None if is_same else split.paths[first]))
-    return Found(len(places), examples)
+    def example(pair: tuple[int, int]) -> Example:
+        place, path = pair[0], of.paths[pair[1]]
+        if if_same and path == split.paths[place]:
+            return image_example(split, place, if_same)
+        return image_example(split, place, relation, path)
+
+    return Found.of(list(others.items()), example)
 
 
 def _near_pairs(*splits: Split) -> np.ndarray:

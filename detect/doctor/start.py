@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from detect.data.check_files import cannot_use
-from detect.doctor.checks import Finding
+from detect.doctor.checks import Example, Finding
 from detect.doctor.description import DataSet
 from detect.doctor.examine import examine
 from detect.errors import UserError
+from detect.files import printable
 
 ALL = "python tools/check.py shows all that is wrong with the data"
 
@@ -37,7 +38,12 @@ def _stop(finding: Finding, others: int) -> UserError:
 def _warnings(findings: Sequence[Finding]) -> list[str]:
     if not findings:
         return []
-    texts = [", ".join(example.text for example in finding.examples) for finding in findings]
+    texts = [", ".join(map(_told, finding.examples)) for finding in findings]
     told = [f"{one.count} {one.says} ({one.id}: {text})" for one, text in zip(findings, texts, strict=True)]
     warnings = f"{len(findings)} warning{'s' if len(findings) > 1 else ''}"
     return [f"data: {warnings}: {'; '.join(told)}; {ALL}"]
+
+
+def _told(example: Example) -> str:
+    """An example in a few words: its text, which names the image unless that is what it is of."""
+    return f"{printable(example.file.name)} {example.text}" if example.file == example.image else example.text

@@ -23,7 +23,7 @@ from detect import config
 from detect.config.build import build_model
 from detect.config.schema import ClassifierSettings
 from detect.errors import UserError
-from detect.files import cannot_read, printable
+from detect.files import printable, read_bounded
 from detect.models.detector import as_input
 from detect.models.layers import ConvNormAct, SqueezeExcite
 from detect.ops.letterbox import Letterbox
@@ -66,18 +66,15 @@ def convert(path: str | PathLike[str], images: Iterable[np.ndarray] = ()) -> Wei
 
 def read_folded(path: str | PathLike[str]) -> Folded:
     """The convolutions in a .npz, in the order of their numbers.  Raises UserError."""
-    try:
-        with open(path, "rb") as opened:
-            content = opened.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(content) > MOST_BYTES:
-        raise _too_large(path)
+    content = read_bounded(path, MOST_BYTES, "no PP-LCNet is; give the backbone's alone")
     arrays: dict[str, dict[int, Tensor]] = {"weight": {}, "bias": {}}
     try:
         with ZipFile(BytesIO(content)) as file:
             if sum(member.file_size for member in file.infolist()) > MOST_BYTES:
-                raise _too_large(path)
+                size = f"{MOST_BYTES >> 20} MiB"
+                raise UserError(
+                    f"{printable(path)}: unpacks to more than {size}, as no PP-LCNet does; give the backbone's alone"
+                )
             for member in file.infolist():
                 name = member.filename.removesuffix(".npy")
                 fits = NAME.fullmatch(name)
@@ -100,11 +97,6 @@ def read_folded(path: str | PathLike[str]) -> Folded:
 
 def _damaged(path: str | PathLike[str]) -> UserError:
     return UserError(f"{printable(path)}: not a .npz of real numbers, or a damaged one; give another file")
-
-
-def _too_large(path: str | PathLike[str]) -> UserError:
-    size = f"{MOST_BYTES >> 20} MiB"
-    return UserError(f"{printable(path)}: unpacks to more than {size}, as no PP-LCNet does; give the backbone's alone")
 
 
 def _array(content: bytes) -> Tensor:

@@ -31,7 +31,7 @@ def test_an_export_is_divided(root, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("convert {root}/nowhere {root}/out --to coco", "nowhere"),
+        ("convert {root}/nowhere {root}/out --to coco", "error: no such file or folder /"),
         ("convert {root}/set {root}/set --to coco", "set: is there already"),
         ("convert {root}/set {root}/out --to csv", "invalid choice: 'csv'"),
         ("split {root}/photos {root}/out", "holds no annotations that are known"),

@@ -400,6 +400,12 @@ def test_missing_or_wrong_data_is_named(write, tmp_path, monkeypatch):
         config.read_data("cells.yaml")
 
 
+def test_a_data_file_without_a_word_is_named(tmp_path):
+    (tmp_path / "data.yaml").write_text("")
+    with pytest.raises(UserError, match=r"^/.*/data\.yaml: 'data\.root' is missing$"):
+        config.read_data(tmp_path / "data.yaml")
+
+
 def test_a_list_of_data_is_the_first_with_the_others_beside_it(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sets" / "cells").mkdir(parents=True)

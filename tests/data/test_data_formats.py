@@ -1,10 +1,13 @@
 """Every tool's export is read as it comes: the same images, classes and boxes, whatever the format."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from detect import config
 from detect.config.schema import DataSettings
+from detect.data import coco
 from detect.data.check_files import check_files
 from detect.data.dataset import Dataset
 from detect.data.formats import format_of, has_split, is_data_set, open_split, splits_of
@@ -122,3 +125,13 @@ def test_what_holds_no_annotations_is_told_what_is_looked_for(tmp_path):
     made_up(tmp_path)
     with pytest.raises(UserError, match=r"holds no annotations that are known; looked for coco: .*; voc: .*; csv: "):
         open_split(DataSettings(root=str(tmp_path)), "train")
+
+
+@pytest.mark.parametrize("ask", [format_of, splits_of, lambda data: is_data_set(Path(data.root))])
+def test_a_folder_that_lets_nobody_in_is_a_sentence(tmp_path, monkeypatch, ask):
+    def refuse(root):
+        raise PermissionError(13, "Permission denied", str(root / "train"))
+
+    monkeypatch.setattr(coco, "found", refuse)  # tests may run as a user whom nothing is refused
+    with pytest.raises(UserError, match=r"train: cannot be read \(Permission denied\); check the file and its perm"):
+        ask(DataSettings(root=str(tmp_path)))

@@ -188,3 +188,11 @@ def test_lists_of_one_class_are_no_splits(load, tmp_path):
     write(tmp_path / "ImageSets" / "Main" / "cup_train.txt", "a  1\n")
     load(xml_of(one()))
     assert splits_of(DataSettings(root=str(tmp_path))) == ["train"]
+
+
+def test_an_empty_file_beside_the_others_is_said_itself(tmp_path):
+    for name, text in (("a", ""), ("b", xml_of(one()))):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{name}.jpg")
+        write(tmp_path / f"{name}.xml", text)
+    with pytest.raises(UserError, match=r"a\.xml:1: is no XML \(no element found\); was the file cut off\?"):
+        Dataset(open_split(DataSettings(root=str(tmp_path)), "train"))

@@ -1,5 +1,7 @@
 """YOLO's text files: what is read of them, and every fault with its file and line."""
 
+import os
+
 import pytest
 from PIL import Image
 
@@ -41,6 +43,12 @@ def test_a_sixth_number_is_a_score(load):
     assert load("1 0.5 0.5 0.25 0.5 0.9\n1 0.5 0.5 0.2 0.5 0.3\n").images[0].weights.tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("names", ["[yes, no, 1.0, ~, 010]", "{1: no, 0: yes, 2: 1.0, 3: ~, 4: 010}"])
+def test_names_are_texts_as_they_are_written(load, names):
+    dataset = load("4 0.5 0.5 0.25 0.5\n", f"train: images\nnc: 5\nnames: {names}\n")
+    assert [category["name"] for category in dataset.categories] == ["yes", "no", "1.0", "~", "010"]
+
+
 def test_the_keypoints_of_poses_are_left_out(load):
     description = "train: images\nnames: [cup]\nkpt_shape: [2, 3]\n"
     assert load("0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1", description).images[0].boxes.tolist() == [[15, 5, 25, 15]]
@@ -71,6 +79,7 @@ def test_a_fault_has_its_file_and_line(load, tmp_path, line, message):
     [
         ("train: images\nnames: [a, b]\nnc: 3\n", "data.yaml: nc is 3, but names has 2 classes"),
         ("train: images\nnames: {0: a, 2: b}\n", "data.yaml: names: 2 classes, but none with the number 1"),
+        ("train: images\nnames: [a, '']\n", "data.yaml: names: must list the classes, or map 0, 1, ... to them"),
         ("train: images\nnames: 7\n", "data.yaml: names: must list the classes, or map 0, 1, ... to them"),
         ("train: images\nnames: [a, a]\n", "data.yaml: names the class 'a' twice; join or rename them"),
         ("train: images\nnames: [a\n", "data.yaml:3: not valid YAML"),
@@ -137,3 +146,15 @@ def test_label_files_of_other_encodings_are_refused(load, tmp_path):
     (tmp_path / "labels" / "a.txt").write_bytes("0 .5 .5 .2 .2".encode("utf-16"))
     faults = list(open_split(DataSettings(root=str(tmp_path)), "train").faults())
     assert [(fault.id, fault.where) for fault in faults] == [("labels.form", f"{tmp_path}/labels/a.txt")]
+
+
+def test_labels_that_nobody_may_look_at_are_not_taken_for_none(load, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, **options):
+        if str(path).endswith("labels/a.txt"):
+            raise PermissionError(13, "Permission denied", path)
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)  # tests may run as a user whom nothing is refused
+    assert "labels: cannot be read (Permission denied); check the file" in error_of(load, "0 .5 .5 .2 .2\n")

@@ -113,6 +113,12 @@ def test_what_cannot_be_fitted_is_a_sentence(made, options, message):
         anchors(made.write(), **options)
 
 
+def test_what_keeps_boxes_from_being_read_is_said(made):
+    made.train["annotations"] = "none"
+    with pytest.raises(UserError, match=r"than 9 different boxes to fit anchors to \(.*: has no list 'annotations'"):
+        anchors(made.write())
+
+
 def test_a_file_that_is_there_and_another_number_of_scales_are_refused(made, base, tmp_path):
     with pytest.raises(UserError, match=r"base\.yaml: is there already"):
         anchors(made.write(), configuration=base, write=base)

@@ -60,6 +60,12 @@ def copies_of_an_image_of_val(made):
         shutil.copy(made.images / "b1.jpg", made.images / name)
 
 
+def listed_twice_and_a_copy(made):
+    same(made)
+    made.train["images"].append({"id": 20, "file_name": "a2.jpg", "width": 120, "height": 90})
+    made.train["annotations"].append({"id": 99, "image_id": 20, "category_id": 1, "bbox": [60, 60, 20, 20]})
+
+
 CASES = [  # what is spoilt, the change that is told, images and boxes left in train (of 4 and 12)
     (missing, "images left out whose files cannot be used as they are recorded: 1 (photo_a1.jpg)", 3, 9),
     (corrupt, "images left out whose files cannot be used as they are recorded: 1 (a1.jpg)", 3, 9),
@@ -69,6 +75,7 @@ CASES = [  # what is spoilt, the change that is told, images and boxes left in t
     (listed_twice, "images joined with the first of the same: 1 (a1.jpg)", 4, 13),
     (listed_twice_the_same, "boxes left out that were drawn twice: 3 (annotations[12]; annotations[13]; annot", 4, 12),
     (same, "images joined with the first of the same: 1 (a2.jpg)", 3, 12),
+    (listed_twice_and_a_copy, "images joined with the first of the same: 2 (a2.jpg; a2.jpg)", 3, 13),
     (shared_bytes, "images left out that another split has: 1 (a3.jpg)", 3, 9),
     (shared_file, "images left out that another split has: 1 (a3.jpg)", 3, 9),
     (copies_of_an_image_of_val, "images left out that another split has: 2 (a2.jpg; a3.jpg)", 2, 6),

@@ -6,7 +6,7 @@ from detect import config
 from detect.engine.detection import DetectionTask
 from detect.errors import UserError
 from tests.doctor.made import Made
-from tests.doctor.test_checks import beyond, corners, no_boxes, same_name, twice, without_boxes
+from tests.doctor.test_checks import beyond, corners, listed_twice, no_boxes, same_name, twice, without_boxes
 
 ALL = "python tools/check.py shows all that is wrong with the data"
 
@@ -91,13 +91,19 @@ def test_a_record_that_cannot_be_used_names_the_doctor_too(made):
             "1 boxes drawn twice: of one class with IoU 0.95 or more (box.twice: in a1.jpg is annotations[4] again)",
         ),
         (beyond, "1 boxes that reach beyond their image (box.beyond: in a0.jpg reaches 7.5 px beyond its image of"),
+        (
+            listed_twice,
+            "1 images listed more than once in a split (image.listed_twice: a1.jpg is listed more than once)",
+        ),
         (without_boxes, "1 classes without a box in train (class.no_boxes: 'shapes' has no box)"),
     ],
 )
 def test_warnings_are_a_line_of_the_log(made, spoil, told):
     spoil(made)
-    (line,) = [line for line in task_of(made).describe() if line.startswith("data: ")]
+    lines = list(task_of(made).describe())
+    (line,) = [line for line in lines if line.startswith("data: ")]
     assert line.startswith(f"data: 1 warning: {told}") and line.endswith(ALL)
+    assert not any("beyond" in other or "twice" in other for other in lines if other != line)  # is said once
 
 
 def test_a_sound_set_is_trained_on_without_a_word(made):

@@ -270,6 +270,14 @@ def test_a_way_of_packing_that_nobody_knows_is_one_sentence(tmp_path):
         read_folded(path)
 
 
+def test_a_file_larger_than_any_backbone_is_not_read_whole(tmp_path):
+    path = tmp_path / "backbone.npz"
+    with path.open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(UserError, match=r"backbone\.npz: larger than 64 MiB; no PP-LCNet is; give the backbone's"):
+        read_folded(path)
+
+
 def test_zeros_are_not_unpacked_beyond_what_a_backbone_needs(tmp_path):
     path = npz_of(tmp_path, npy_of((MOST_BYTES // 2,), bytes(2 * MOST_BYTES)))
     assert path.stat().st_size < MOST_BYTES / 400
