@@ -3,15 +3,14 @@
 import ctypes
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from detect.config.schema import ClassifierSettings, Settings
+from detect.data.memory import free_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
-CGROUP = Path("/sys/fs/cgroup")  # a container's limits
 OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 
 
@@ -43,32 +42,7 @@ def available(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    if device.type != "cpu":
-        return None
-    limits = [_of_system(), _of_container()]
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _of_system() -> int | None:
-    lines = _lines(Path("/proc/meminfo"))
-    return int(lines["MemAvailable:"]) * 1024 if "MemAvailable:" in lines else None
-
-
-def _of_container() -> int | None:
-    limit, used = (next(iter(_lines(CGROUP / f"memory.{name}")), "max") for name in ("max", "current"))
-    if "max" in (limit, used):
-        return None
-    cached = int(_lines(CGROUP / "memory.stat").get("inactive_file", 0))  # files, which go when memory is short
-    return max(int(limit) - int(used) + cached, 0)
-
-
-def _lines(path: Path) -> dict[str, str]:
-    """First word -> second word (or "") of each line of a file of the kernel, nothing where there is none."""
-    try:
-        words = [line.split() for line in path.read_text().splitlines()]
-    except OSError:
-        return {}
-    return {line[0]: "".join(line[1:2]) for line in words if line}
+    return free_memory() if device.type == "cpu" else None
 
 
 def kept_for_backward(forward: Callable[[], Any]) -> int:
