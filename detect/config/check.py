@@ -4,7 +4,8 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def origin_of(origins: Origins, name: str) -> Origin:
 def error_at(origins: Origins, name: str, sentence: object) -> UserError:
     """The error that says where the value `name` was written and what is wrong with it."""
     return UserError(f"{origin_of(origins, name).text}: {printable(sentence)}")
+
+
+@contextmanager
+def located(origins: Origins, name: str) -> Iterator[None]:
+    """A block that uses the value `name`: a UserError in it gets the place where the value was written."""
+    try:
+        yield
+    except UserError as error:
+        raise error_at(origins, name, error) from error
 
 
 def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from detect import config
 from detect.config.build import build_network
+from detect.config.check import located
 from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
 from detect.data.cache import image_cache
@@ -135,7 +136,8 @@ class DetectionTask(Task):
         weights = class_weights(box_counts(self.train_set), balance) if balance else None
         self.yolo_loss = YOLOLoss(network.head, **options, class_weights=weights)
         if self.settings.train.teacher:
-            self._call_teacher(network, self.settings.train.teacher)
+            with located(self.settings.origins, "train.teacher"):
+                self._call_teacher(network, self.settings.train.teacher)
         return network
 
     def _call_teacher(self, network: nn.Module, path: str) -> None:
