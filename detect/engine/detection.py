@@ -62,12 +62,6 @@ def joined(sets: Sequence[Dataset], data: DataSettings) -> DetectionData:
     return JoinedDataset(sets, None if None in shares else shares) if data.beside else sets[0]
 
 
-def box_counts(images: DetectionData) -> np.ndarray:
-    """Number of objects of each class, int64 [K]."""
-    is_object = images.images.weights > 0
-    return np.bincount(images.images.labels[is_object], minlength=len(images.categories))
-
-
 def _described(name: str, images: DetectionData) -> Iterator[str]:
     """Lines on a set of images for the log."""
     counts = images.images.object_counts
@@ -133,7 +127,8 @@ class DetectionTask(Task):
         network.head.check_trainable(self.settings.loss.box)
         options = config.to_dict(self.settings.loss)
         balance = options.pop("class_balance")
-        weights = class_weights(box_counts(self.train_set), balance) if balance else None
+        counts = self.train_set.images.class_counts(len(self.categories))
+        weights = class_weights(counts, balance) if balance else None
         self.yolo_loss = YOLOLoss(network.head, **options, class_weights=weights)
         if self.settings.train.teacher:
             with located(self.settings.origins, "train.teacher"):
