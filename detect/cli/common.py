@@ -193,13 +193,8 @@ def answer(args: argparse.Namespace, result: Any) -> None:
         print(json.dumps(result))
 
 
-WHAT = {
-    "config": "FILE",
-    "cfg": "FILE",
-    "names": "FILE",
-    "data": "FOLDER",
-    "out": "FOLDER",
-}  # that an option is to be given
+# by option, what is to be given with it
+WHAT = {"config": "FILE", "cfg": "FILE", "names": "FILE", "data": "FOLDER", "out": "FOLDER"}
 
 
 def with_option(error: UserError, args: argparse.Namespace | None) -> str:

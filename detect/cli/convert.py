@@ -6,12 +6,13 @@ from typing import Any
 from detect.cli.common import answer, say_of
 
 HELP = "write a data set anew as COCO JSON, YOLO text files or Pascal VOC XML"
+WRITTEN = ("coco", "yolo", "voc")  # the keys of `set_writers.WRITERS`, without the wait for its import
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("folder", metavar="DATA", help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("out", help="folder to make")
-    sub.add_argument("--to", required=True, choices=["coco", "yolo", "voc"], help="the format to write")
+    sub.add_argument("--to", required=True, choices=WRITTEN, help="the format to write")
     copy_option(sub)
 
 

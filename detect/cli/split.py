@@ -3,7 +3,7 @@
 import argparse
 
 from detect.cli.common import number, say_of
-from detect.cli.convert import copy_option, tell
+from detect.cli.convert import WRITTEN, copy_option, tell
 
 HELP = "divide a data set into train and val, near-duplicates on one side"
 
@@ -12,7 +12,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("folder", metavar="DATA", help="data folder, data YAML, or the file that describes the data")
     sub.add_argument("out", help="folder to make")
     sub.add_argument("--val", type=number(0, 1), default=0.2, help="share of the images for val (0.2)")
-    sub.add_argument("--to", choices=["coco", "yolo", "voc"], help="the format to write (that of the data)")
+    sub.add_argument("--to", choices=WRITTEN, help="the format to write (that of the data)")
     copy_option(sub)
 
 

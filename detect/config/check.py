@@ -4,7 +4,8 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from detect.config.text import Origins
 from detect.errors import UserError, nearest
 from detect.files import printable, wrong_characters
 
+# settings of earlier versions, which their weights hold too, and what says the same now
+MOVED = {
+    "loss.iou_thresh": "loss.assign: {name: best_anchor, iou_thresh: x}; write that, or for weights of an earlier "
+    "version change the config in the file (CHANGELOG.md says how)"
+}
 Wrong = Callable[[str], UserError]  # what a value must be -> the error that says so
 
 
@@ -36,6 +42,15 @@ def error_at(origins: Origins, name: str, sentence: object) -> UserError:
     return UserError(f"{origin_of(origins, name).text}: {printable(sentence)}")
 
 
+@contextmanager
+def located(origins: Origins, name: str) -> Iterator[None]:
+    """A block that uses the value `name`: a UserError in it gets the place where the value was written."""
+    try:
+        yield
+    except UserError as error:
+        raise error_at(origins, name, error) from error
+
+
 def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:
     """The dataclass `cls` made of a mapping.
 
@@ -53,7 +68,8 @@ def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:
     for key, value in values.items():
         dotted = f"{name}.{key}" if name else key
         if key not in fields:
-            raise error_at(origins, dotted, f"unknown key '{dotted}'{nearest(key, fields)}")
+            hint = f"; now it is {MOVED[dotted]}" if dotted in MOVED else nearest(key, fields)
+            raise error_at(origins, dotted, f"unknown key '{dotted}'{hint}")
         checked[key] = check_value(hints[key], value, dotted, origins, fields[key].metadata)
     for key, entry in fields.items():
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING

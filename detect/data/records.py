@@ -163,6 +163,10 @@ class ImageTable(Sequence[ImageRecord]):
         """int64 [N]: boxes of each image that are objects and no ignore regions."""
         return np.diff(np.append(0, np.cumsum(self.weights > 0))[self.starts])
 
+    def class_counts(self, classes: int) -> np.ndarray:
+        """int64 [classes]: boxes of each label, from 0 on, that are objects and no ignore regions."""
+        return np.bincount(self.labels[self.weights > 0], minlength=classes)
+
     def names(self) -> Iterator[str]:
         """The files' names without their folders."""
         return (path.rpartition(os.sep)[2] for path in self.paths)

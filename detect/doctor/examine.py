@@ -1,7 +1,5 @@
 """A data set examined: all checks of the register, quick or thorough, and their findings in order of weight."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from detect.config.schema import DataSettings
@@ -60,8 +58,3 @@ def examine(data: DataSet, thoroughly: bool = True, looks: bool = True) -> list[
             finding = one.run(data)
             findings += [finding] if finding else []
     return sorted(findings, key=lambda finding: (SEVERITIES.index(finding.severity), -finding.count, finding.id))
-
-
-def errors_of(findings: Sequence[Finding]) -> list[Finding]:
-    """Those that make a training useless."""
-    return [finding for finding in findings if finding.severity == "error"]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from detect import config
 from detect.config.build import build_network
+from detect.config.check import located
 from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
 from detect.data.cache import image_cache
@@ -59,12 +60,6 @@ def joined(sets: Sequence[Dataset], data: DataSettings) -> DetectionData:
     """The sets that are learned from as one."""
     shares = [one.share for one in (data, *data.beside)]
     return JoinedDataset(sets, None if None in shares else shares) if data.beside else sets[0]
-
-
-def box_counts(images: DetectionData) -> np.ndarray:
-    """Number of objects of each class, int64 [K]."""
-    is_object = images.images.weights > 0
-    return np.bincount(images.images.labels[is_object], minlength=len(images.categories))
 
 
 def _described(name: str, images: DetectionData) -> Iterator[str]:
@@ -132,10 +127,12 @@ class DetectionTask(Task):
         network.head.check_trainable(self.settings.loss.box)
         options = config.to_dict(self.settings.loss)
         balance = options.pop("class_balance")
-        weights = class_weights(box_counts(self.train_set), balance) if balance else None
+        counts = self.train_set.images.class_counts(len(self.categories))
+        weights = class_weights(counts, balance) if balance else None
         self.yolo_loss = YOLOLoss(network.head, **options, class_weights=weights)
         if self.settings.train.teacher:
-            self._call_teacher(network, self.settings.train.teacher)
+            with located(self.settings.origins, "train.teacher"):
+                self._call_teacher(network, self.settings.train.teacher)
         return network
 
     def _call_teacher(self, network: nn.Module, path: str) -> None:

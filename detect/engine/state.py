@@ -84,6 +84,18 @@ class TrainingState:
         return state
 
 
+def random_states(device: torch.device) -> dict[str, Tensor | None]:
+    """Those of PyTorch's generators, as `TrainingState.random` holds them."""
+    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
+
+
+def set_random_states(states: Mapping[str, Tensor | None], device: torch.device) -> None:
+    """Go on from what `random_states` gave, maybe on another device."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and states["cuda"] is not None:
+        torch.cuda.set_rng_state(states["cuda"], device)
+
+
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 62
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from os import PathLike
@@ -12,20 +12,21 @@ from typing import Any, NoReturn
 import torch
 
 from detect import config
-from detect.config.check import error_at
+from detect.config.check import error_at, located
 from detect.data.loader import loader_failure
 from detect.data.shared_memory import check_shared_memory
 from detect.engine.album import Album
 from detect.engine.average import WeightAverage
 from detect.engine.dry_run import DryRun
 from detect.engine.freeze import freeze
+from detect.engine.history import evaluations_since_best, is_best
 from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
 from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
-from detect.engine.state import StateError, TrainingState
+from detect.engine.state import StateError, TrainingState, random_states, set_random_states
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, heard, held
@@ -66,22 +67,28 @@ class Trainer:
         self.task, self.settings = task, task.settings
         train = self.settings.train
         self.folder, self.device = Path(folder), torch.device(device)
+        origins = self.settings.origins
         torch.manual_seed(train.seed)
         self.network = task.build()
         self.init_report = None
         if train.init and state is None:
-            self.init_report = load_matching(self.network, task.categories, train.init)
-        layout = torch.channels_last if train.channels_last else torch.contiguous_format
-        self.network.to(self.device, memory_format=layout).train()
+            with located(origins, "train.init"):
+                self.init_report = load_matching(self.network, task.categories, train.init)
+        self.layout = torch.channels_last if train.channels_last else torch.contiguous_format
+        self.network.to(self.device, memory_format=self.layout).train()
         for module in self.network.modules():
             if isinstance(module, NORMS):
                 module.momentum = train.norm_momentum
-        self._by_name("train.freeze", lambda: freeze(self.network, train.freeze))
-        self.optimizer = self._by_name("train.lr_scale", lambda: make_optimizer(self.network, train))
-        self.precision = autocast_dtype(train.precision, self.device)
+        with located(origins, "train.freeze"):
+            freeze(self.network, train.freeze)
+        with located(origins, "train.lr_scale"):
+            self.optimizer = make_optimizer(self.network, train)
+        with located(origins, "train.precision"):
+            self.precision = autocast_dtype(train.precision, self.device)
         self.dry_run = DryRun(task, self.network, self.losses, self.device)
         if train.batch == "auto":
-            train.batch = self.dry_run.fitting_batch()
+            with located(origins, "train.batch"):
+                train.batch = self.dry_run.fitting_batch()
             check_shared_memory(self.settings)
         self.schedule = Schedule(train, len(task.train_set))
         self.average = None
@@ -89,11 +96,11 @@ class Trainer:
             last = round(self.schedule.total_steps * train.average_last)
             self.average = WeightAverage(self.network, train.ema, self.schedule.total_steps - last)
         if train.patience and not task.val_set:
-            raise self._wrong("train.patience", "train.patience: the data has no split 'val' to evaluate on")
+            raise error_at(origins, "train.patience", "train.patience: the data has no split 'val' to evaluate on")
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
         self.sums = {}  # terms summed over the steps since the last row of the history
-        self.saved = 0  # the step that last.pt was written after
+        self.saved, self.saved_at = 0, time.monotonic()  # the step that last.pt was written after, and when
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
         self.loader_watch = LoaderWatch(self.settings)
@@ -116,9 +123,14 @@ class Trainer:
             yield "not evaluated while training: the data has no split 'val' (`detect split` makes one)"
         yield (
             f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
-            f"lr {train.lr:g} {train.schedule}, {str(self.precision).split('.')[-1]} on {self.device}"
+            f"lr {train.lr:g} {train.schedule}, {self.precision_name} on {self.device}"
         )
         yield f"from step {self.step}, into {self.folder}"
+
+    @property
+    def precision_name(self) -> str:
+        """PyTorch's: "float32", "bfloat16" or "float16"."""
+        return str(self.precision).removeprefix("torch.")
 
     def note(self, line: str) -> None:
         """Add a line to the run's log.txt."""
@@ -136,12 +148,11 @@ class Trainer:
         keep_freed_memory()
         if self.step == 0:
             if self.precision is not torch.float32:
-                self.note(self.dry_run.compare_precision(str(self.precision).split(".")[-1]))
+                self.note(self.dry_run.compare_precision(self.precision_name))
             self.dry_run.run(self.scaler)
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
         self.album = Album(self.folder, log.say)
         batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
-        saved = time.monotonic()
         try:
             with held() as stops:
                 if self.step == 0:
@@ -150,20 +161,7 @@ class Trainer:
                         self.album.add(name, draw)
                 if self.is_due:
                     self._end_of_period(log)
-                while self.step < until and not self.stopped_early:
-                    self._one_step(batches, log)
-                    if self._evaluates_after(self.step):
-                        self.is_due = True
-                        self.save()  # an evaluation takes its time and may fail
-                        self._end_of_period(log)
-                        saved = time.monotonic()
-                    elif stops or time.monotonic() - saved > self.settings.train.save_minutes * 60:
-                        self.save()
-                        saved = time.monotonic()
-                    if stops and self.step < until and not self.stopped_early:
-                        raise Interrupted(self.step, self.folder, stops[0])
-                if not self._evaluates_after(self.step):
-                    self.save()
+                self._steps(until, batches, log, stops)
                 stops.clear()  # nothing is left to stop
         except (RuntimeError, MemoryError, UserError) as error:  # UserError: a file that could not be written, say
             if is_out_of_memory(error):
@@ -175,6 +173,21 @@ class Trainer:
             batches.close()
             log.close()
         return self.history[-1] if self.history else None
+
+    def _steps(self, until: int, batches: Iterator[Any], log: Any, stops: Sequence[int]) -> None:
+        """Steps up to `until`, each with the evaluation or the checkpoint that is due after it; see `run`."""
+        while self.step < until and not self.stopped_early:
+            self._one_step(batches, log)
+            if self._evaluates_after(self.step):
+                self.is_due = True
+                self.save()  # an evaluation takes its time and may fail
+                self._end_of_period(log)
+            elif stops or time.monotonic() - self.saved_at > self.settings.train.save_minutes * 60:
+                self.save()
+            if stops and self.step < until and not self.stopped_early:
+                raise Interrupted(self.step, self.folder, stops[0])
+        if not self._evaluates_after(self.step):
+            self.save()
 
     def _one_step(self, batches: Iterator[Any], log: Any) -> None:
         train = self.settings.train
@@ -238,8 +251,7 @@ class Trainer:
 
     def losses(self, batch: Any, exactly: bool = False) -> dict[str, torch.Tensor]:
         """Named terms of the loss of a batch; `exactly`: in 32 bits, whatever the training's precision."""
-        layout = torch.channels_last if self.settings.train.channels_last else torch.contiguous_format
-        images = as_input(batch.images.to(self.device), layout)
+        images = as_input(batch.images.to(self.device), self.layout)
         amp = self.precision is not torch.float32 and not exactly
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
             outputs = self.network(images)
@@ -274,8 +286,8 @@ class Trainer:
             evaluated = self.evaluate()
             metrics = evaluated.metrics
             line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
-            if metrics[self.task.leading] >= max(self._metrics(), default=-1.0):
-                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))  # of equals the last
+            if is_best(metrics[self.task.leading], self.history, self.task.leading):
+                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))
                 line += "  (best so far)"
             row |= metrics
             for name, draw in evaluated.drawings.items():
@@ -285,25 +297,19 @@ class Trainer:
         terms = [name for name in self.sums if name != "steps"]
         self.sums, self.pace, self.is_due = {}, Pace(), False
         if self.stopped_early:
-            log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._stale()} evaluations")
+            log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._waited()} evaluations")
         log.results(self.history)
         self.album.add("results.png", partial(results_figure, self.history, terms, self.task.shown))
         self.save()
 
-    def _metrics(self) -> list[float]:
-        """The leading metric of each evaluation so far."""
-        return [row[self.task.leading] for row in self.history if self.task.leading in row]
-
-    def _stale(self) -> int:
-        """How many evaluations there were since the first of the best."""
-        metrics = self._metrics()
-        return len(metrics) - 1 - metrics.index(max(metrics)) if metrics else 0
+    def _waited(self) -> int:
+        return evaluations_since_best(self.history, self.task.leading)
 
     @property
     def stopped_early(self) -> bool:
         """Whether `train.patience` is over."""
         patience = self.settings.train.patience
-        return patience is not None and self._stale() >= patience and not self.is_due
+        return patience is not None and self._waited() >= patience and not self.is_due
 
     @property
     def is_finished(self) -> bool:
@@ -326,10 +332,10 @@ class Trainer:
             sums=self.sums,
             is_due=self.is_due,
             data=self.task.fingerprints,
-            random={"cpu": torch.get_rng_state(), "cuda": self._cuda_random()},
+            random=random_states(self.device),
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
-        self.saved = self.step
+        self.saved, self.saved_at = self.step, time.monotonic()
 
     def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         network = self.average.average if self.average else self.network
@@ -341,9 +347,6 @@ class Trainer:
             "metrics": evaluated.metrics if evaluated else None,
             "thresholds": thresholds.to_dict() if thresholds else None,
         }
-
-    def _cuda_random(self) -> torch.Tensor | None:
-        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
     def _restore(self, values: Mapping[str, Any]) -> None:
         source = self.folder / "last.pt"
@@ -363,19 +366,4 @@ class Trainer:
             self.scaler.load_state_dict(state.scaler)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
         self.saved = self.step
-        torch.set_rng_state(state.random["cpu"])
-        if self.device.type == "cuda" and state.random["cuda"] is not None:
-            torch.cuda.set_rng_state(state.random["cuda"], self.device)
-
-    # ---- settings that name parts ----------------------------------------------------------------------------------
-
-    def _wrong(self, name: str, sentence: object) -> UserError:
-        """The error about a setting, with the place where it was written."""
-        return error_at(self.settings.origins, name, sentence)
-
-    def _by_name(self, name: str, use: Callable[[], Any]) -> Any:
-        """`use()`, with the setting's place in its error."""
-        try:
-            return use()
-        except UserError as error:
-            raise self._wrong(name, error) from error
+        set_random_states(state.random, self.device)

@@ -14,7 +14,6 @@ import numpy as np
 
 from detect.data.dataset import Dataset
 from detect.errors import UserError
-from detect.evaluation.coco import evaluate_detections
 from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset
 from detect.exporters.formats import Request
 from detect.exporters.photos import labelled, spread, squares, to_compare
@@ -171,10 +170,8 @@ def require(agreement: Agreement, tolerance: Tolerance, tested: ExportedRuntime)
 
 def average_precision(runtime: Runtime, weights: Weights, dataset: Dataset) -> float:
     """AP on those images that `dataset.images` still lists."""
-    truth = dataset.ground_truth()
     predictor = Predictor(runtime, nms=weights.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
-    evaluation = evaluate_dataset(predictor, dataset, weights.categories, truth=truth)
-    return float(evaluate_detections(truth, evaluation.detections).metrics["AP"])
+    return evaluate_dataset(predictor, dataset, weights.categories).report.metrics["AP"]
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

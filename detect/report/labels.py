@@ -60,7 +60,7 @@ def labels_figure(train: DetectionData, val: DetectionData | None, size: int) ->
 def _counts_by_name(images: DetectionData, names: list[str]) -> np.ndarray:
     """Objects [K] of the classes of these names."""
     table, categories = images.images, [category["name"] for category in images.categories]
-    counts = np.bincount(table.labels[table.weights > 0], minlength=len(categories)).tolist()
+    counts = table.class_counts(len(categories)).tolist()
     by_name = dict(zip(categories, counts, strict=True))
     return np.array([by_name.get(name, 0) for name in names])
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from detect.cli.convert import WRITTEN
+from detect.data.set_writers import WRITERS
 from tests.cli.command_line import answer, detect
 from tests.data.exports import cvat_voc, made_up
 
@@ -43,3 +45,7 @@ def test_a_mistake_is_one_sentence_and_writes_nothing(root, line, message):
     ran = detect(*line.format(root=root).split())
     assert ran.status == 1 and message in ran.err and ran.err.count("\n") == 1
     assert not (root / "out").exists()
+
+
+def test_every_format_that_can_be_written_can_be_asked_for():
+    assert set(WRITTEN) == WRITERS.keys()

@@ -43,6 +43,7 @@ def test_records_are_made_of_columns():
         (11, "/set/é 1.jpg", 101, [], []),
         (12, "/set/é 2.jpg", 102, [[2, 0], [2, 1], [2, 2]], [0, 1, 2]),
     ]
+    assert table.class_counts(4).tolist() == [0, 2, 1, 0]
     assert table.object_counts.tolist() == [1, 0, 2] and table.sizes.tolist() == [[100, 50], [101, 50], [102, 50]]
     assert list(table.names()) == ["é 0.jpg", "é 1.jpg", "é 2.jpg"]
     assert table[-1].id == 12 and [one.id for one in table[1:]] == [11, 12]

@@ -618,8 +618,10 @@ def test_class_balance_weighs_by_the_boxes_of_the_training_set(squares, tmp_path
 
 
 def test_fp16_needs_cuda(squares, tmp_path):
-    with pytest.raises(UserError, match=r"train\.precision: fp16 needs a CUDA device"):
-        Trainer(DetectionTask(settings_of(squares, precision="fp16")), tmp_path)
+    settings = settings_of(squares, precision="fp16")
+    settings.origins["train.precision"] = settings.origins[""]._replace(text="my.yaml:7")
+    with pytest.raises(UserError, match=r"^my\.yaml:7: train\.precision: fp16 needs a CUDA device"):
+        Trainer(DetectionTask(settings), tmp_path)
 
 
 def test_without_a_val_split_it_trains_and_keeps_the_last_weights(squares, tmp_path):
