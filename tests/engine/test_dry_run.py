@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import textwrap
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 
 from detect import config
-from detect.data.memory import free_memory
 from detect.engine import dry_run, memory
 from detect.engine.detection import DetectionTask
 from detect.engine.memory import advice, available, is_out_of_memory, kept_for_backward
