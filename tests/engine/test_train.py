@@ -153,7 +153,7 @@ def test_stopping_within_an_epoch_changes_nothing_whatever_is_on(squares, tmp_pa
     parts = trained(settings, tmp_path / "parts", resume=True)
     assert_same(*(read_checkpoint(tmp_path / run / "last.pt") for run in ("whole", "parts")))
     assert_same(whole.history, parts.history, "history")
-    assert len(whole.history) == 2 and whole.average.updates == 6
+    assert len(whole.history) == 2 and whole.learner.average.updates == 6
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk"])
@@ -271,10 +271,10 @@ def test_a_resumed_run_takes_changes_of_the_optimizer(squares, tmp_path):
     resumed = trained(
         settings_of(squares, steps=4, momentum=0.5, weight_decay=0.25, nesterov=True), tmp_path, until=2, resume=True
     )
-    decayed, others = resumed.optimizer.param_groups
+    decayed, others = resumed.learner.optimizer.param_groups
     assert (decayed["momentum"], decayed["weight_decay"], decayed["nesterov"]) == (0.5, 0.25, True)
     assert (others["momentum"], others["weight_decay"], others["nesterov"]) == (0.5, 0, True)
-    assert_same(kept["moments"], moments(resumed.optimizer, resumed.network), "moments")
+    assert_same(kept["moments"], moments(resumed.learner.optimizer, resumed.network), "moments")
 
 
 def without_an_image(content):
@@ -527,10 +527,9 @@ def test_spoilt_weights_never_replace_a_good_checkpoint(squares, tmp_path):
 
 def test_the_warm_up_and_the_size_reach_the_optimizer_and_the_network(squares, tmp_path, monkeypatch):
     trainer = Trainer(DetectionTask(settings_of(squares, steps=5, burn_in=4, lr=0.1)), tmp_path)
-    rates, step = [], trainer.optimizer.step
-    monkeypatch.setattr(
-        trainer.optimizer, "step", lambda: rates.append(trainer.optimizer.param_groups[0]["lr"]) or step()
-    )
+    rates, optimizer = [], trainer.learner.optimizer
+    step = optimizer.step
+    monkeypatch.setattr(optimizer, "step", lambda: rates.append(optimizer.param_groups[0]["lr"]) or step())
     trainer.run()
     assert rates == pytest.approx([0.1 * (n / 4) ** 4 for n in (1, 2, 3, 4, 4)])
     assert trainer.history[-1]["lr"] == rates[-1]
