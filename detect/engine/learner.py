@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -107,6 +108,7 @@ class Learner:
             NotFinite: a term or the gradient is not finite; the step is not done.
         """
         set_lr(self.optimizer, lr)
+        torch.manual_seed(_seed(self.train.seed, number))  # of what layers draw, dropout for one
         _copy(self._before, self.buffers)
         terms, image_ids = self._gradients(parts)
         self.scaler.unscale_(self.optimizer)
@@ -161,6 +163,11 @@ class Learner:
         if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
             self.scaler.load_state_dict(state.scaler)
         return state
+
+
+def _seed(*numbers: int) -> int:
+    """A seed for PyTorch's generators that hangs on all of `numbers`, 64 bits."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
 @torch.no_grad()

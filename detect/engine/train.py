@@ -21,7 +21,7 @@ from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
 from detect.engine.schedule import Schedule
-from detect.engine.state import StateError, TrainingState, random_states, set_random_states
+from detect.engine.state import StateError, TrainingState
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, heard, held
@@ -35,7 +35,7 @@ BATCHES_SHOWN = 3
 class Trainer:
     """Trains the model of a `Task` and keeps everything in `folder`.
 
-    The state after step n (weights, average, optimizer, random numbers, history) is a function of the settings and n
+    The state after step n (weights, average, optimizer, history) is a function of the settings and n
     alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
 
     Args:
@@ -266,7 +266,6 @@ class Trainer:
             sums=self.sums,
             is_due=self.is_due,
             data=self.task.fingerprints,
-            random=random_states(self.device),
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
         self.saved, self.saved_at = self.step, time.monotonic()
@@ -292,4 +291,3 @@ class Trainer:
         self.task.compare(state.data)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
         self.saved = self.step
-        set_random_states(state.random, self.device)
