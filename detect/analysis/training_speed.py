@@ -17,6 +17,7 @@ from detect.analysis.table import aligned
 from detect.config.build import check_model
 from detect.config.schema import DataSettings, Settings
 from detect.engine.detection import DetectionTask
+from detect.engine.log import Silence
 from detect.engine.train import Trainer
 from detect.inference.torch_runtime import pick_device
 from detect.ops.image import write_image
@@ -66,7 +67,7 @@ def _loader_rate(task: DetectionTask, steps: int, stride: int) -> float:
     return images / (time.monotonic() - started)
 
 
-class Recorder:
+class Recorder(Silence):
     """Stands in for the training's log and keeps its numbers."""
 
     def __init__(self) -> None:
@@ -76,15 +77,6 @@ class Recorder:
         *_, images_per_second, data_share = about
         self.rates.append(images_per_second)
         self.shares.append(data_share)
-
-    def say(self, text: str) -> None:
-        pass
-
-    def results(self, history: list[dict[str, Any]]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def make_data_set(folder: Path, count: int) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from torch import Tensor, nn
 
 from detect.config.check import located
 from detect.engine.average import WeightAverage
+from detect.engine.distributed import ALONE, World
 from detect.engine.freeze import freeze
 from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
 from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
 from detect.engine.state import TrainingState
+from detect.engine.sync_norms import synchronise
 from detect.engine.task import Task
 from detect.models.detector import as_input
 from detect.weights.start import load_matching
@@ -46,13 +49,14 @@ class Learner:
         task: `DetectionTask` or `ClassificationTask`.
         device: torch device.
         is_new: whether the training begins, from `train.init` if it is given.
+        world: the processes that train together. After each step all hold the same state.
 
     Raises:
         UserError: weights to start from do not fit, or a setting names no part of the network.
     """
 
-    def __init__(self, task: Task, device: torch.device, is_new: bool) -> None:
-        self.task, self.device = task, device
+    def __init__(self, task: Task, device: torch.device, is_new: bool, world: World = ALONE) -> None:
+        self.task, self.device, self.world = task, device, world
         self.train = train = task.settings.train
         origins = task.settings.origins
         torch.manual_seed(train.seed)
@@ -74,6 +78,9 @@ class Learner:
             self.precision = autocast_dtype(train.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.average: WeightAverage | None = None
+        if train.sync_norms:
+            synchronise(self.network)
+        self.parallel = world.parallel(self.network)
         self.buffers = list(self.network.buffers())
         self._before = [buffer.clone() for buffer in self.buffers]  # what they were before the step
 
@@ -93,24 +100,32 @@ class Learner:
         """PyTorch's: "float32", "bfloat16" or "float16"."""
         return str(self.precision).removeprefix("torch.")
 
-    def losses(self, batch: Any, exactly: bool = False) -> dict[str, Tensor]:
+    def losses(self, batch: Any, exactly: bool = False, network: nn.Module | None = None) -> dict[str, Tensor]:
         """Named terms of the loss of a batch; `exactly`: in 32 bits, whatever the training's precision."""
         images = as_input(batch.images.to(self.device), self.layout)
         amp = self.precision is not torch.float32 and not exactly
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
-            outputs = self.network(images)
+            outputs = (network or self.network)(images)
         return self.task.loss(outputs, batch)
 
     def step(self, number: int, lr: float, parts: Iterable[Any]) -> dict[str, float]:
         """Do optimizer step `number`, from 1, on the parts of its batch.  Returns the terms of the loss.
 
+        What needs the other processes comes first and changes gradients and running statistics alone, which an
+        exception takes back; so the state is that after a whole step, whatever happens to whom.
+
         Raises:
-            NotFinite: a term or the gradient is not finite; the step is not done.
+            NotFinite: a term or the gradient is not finite, in all processes alike; the step is not done.
         """
         set_lr(self.optimizer, lr)
-        torch.manual_seed(_seed(self.train.seed, number))  # of what layers draw, dropout for one
+        torch.manual_seed(_seed(self.train.seed, number, self.world.shard.rank))  # of what layers draw, as dropout
         _copy(self._before, self.buffers)
-        terms, image_ids = self._gradients(parts)
+        try:
+            terms, image_ids = self._gradients(parts)
+            self.world.average(self._statistics())
+        except BaseException:
+            self.undo()
+            raise
         self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or math.inf)
         if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
@@ -124,23 +139,35 @@ class Learner:
 
     def _gradients(self, parts: Iterable[Any]) -> tuple[dict[str, float], list[Any]]:
         """Add up the gradients of all parts.  Returns the terms of the loss, and the ids of the images."""
-        total: dict[str, float] = {}
+        count, images = self.train.accumulate, self.train.batch // self.train.accumulate
+        sums: dict[str, Tensor] = {}
         image_ids: list[Any] = []
-        for batch in parts:
+        for number, batch in enumerate(parts, start=1):
             image_ids += batch.image_ids
-            terms = self.losses(batch)
-            self.scaler.scale(sum(terms.values()) / self.train.accumulate).backward()
-            values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-            if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
-                finite = [name for name in values if name not in wrong]
-                others = f" (finite: {', '.join(finite)})" if finite else ""
-                raise NotFinite(f"{', '.join(wrong)} loss is not finite{others}", batch.image_ids)
-            for name, value in values.items():
-                total[name] = total.get(name, 0.0) + value / self.train.accumulate
+            # of the processes' gradients the mean is taken, however many images each has
+            share = len(batch.images) * self.world.size / images / count
+            is_last = number == count
+            with nullcontext() if is_last or self.world.size == 1 else self.parallel.no_sync():
+                terms = {name: term * share for name, term in self.losses(batch, network=self.parallel).items()}
+                self.scaler.scale(sum(terms.values())).backward()
+            for name, term in terms.items():
+                sums[name] = sums[name] + term.detach() if name in sums else term.detach()
+        values = [value / self.world.size for value in torch.stack(list(sums.values())).tolist()]
+        total = dict(zip(sums, self.world.total(values), strict=True))
+        if wrong := [name for name, value in total.items() if not math.isfinite(value)]:
+            finite = [name for name in total if name not in wrong]
+            others = f" (finite: {', '.join(finite)})" if finite else ""
+            found = self.world.gathered([] if all(map(math.isfinite, values)) else image_ids)
+            raise NotFinite(f"{', '.join(wrong)} loss is not finite{others}", [i for ids in found for i in ids])
         return total, image_ids
 
+    def _statistics(self) -> list[Tensor]:
+        """What the norms that are trained have measured of this process's images alone."""
+        norms = [module for module in self.network.modules() if type(module) in NORMS and module.training]
+        return [statistic for norm in norms for statistic in (norm.running_mean, norm.running_var)]
+
     def undo(self) -> None:
-        """Forget the step that was begun: only gradients and running statistics have changed in it."""
+        """Forget the step that was begun, as long as only gradients and running statistics have changed in it."""
         self.optimizer.zero_grad(set_to_none=True)
         _copy(self.buffers, self._before)
 

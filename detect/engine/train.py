@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -14,11 +15,12 @@ from detect.config.check import error_at, located
 from detect.data.loader import loader_failure
 from detect.data.shared_memory import check_shared_memory
 from detect.engine.album import Album
+from detect.engine.distributed import ALONE, World
 from detect.engine.dry_run import DryRun
 from detect.engine.history import evaluations_since_best, is_best
 from detect.engine.learner import Learner, NotFinite
 from detect.engine.loader_watch import LoaderWatch
-from detect.engine.log import Pace, TrainingLog, note
+from detect.engine.log import Pace, Silence, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
 from detect.engine.schedule import Schedule
 from detect.engine.state import StateError, TrainingState
@@ -32,6 +34,13 @@ from detect.weights.checkpoint import write_checkpoint
 BATCHES_SHOWN = 3
 
 
+class _NoBatch(Exception):
+    """A batch did not come, for a `reason`: an image cannot be read, the loader failed, or a signal came."""
+
+    def __init__(self, reason: UserError | KeyboardInterrupt) -> None:
+        self.reason = reason
+
+
 class Trainer:
     """Trains the model of a `Task` and keeps everything in `folder`.
 
@@ -43,6 +52,7 @@ class Trainer:
         folder: the run's folder; it exists.
         device: torch device.
         state: a checkpoint's mapping to go on from, or None.
+        world: the processes that train together; the first alone shows and writes what there is.
 
     Raises:
         UserError: TensorBoard is asked for and not installed, weights do not fit, an image cannot be read, a loss is
@@ -55,17 +65,23 @@ class Trainer:
         folder: str | PathLike[str],
         device: str | torch.device = "cpu",
         state: Mapping[str, Any] | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.task, self.settings = task, task.settings
+        self.task, self.settings, self.world = task, task.settings, world
         train, origins = self.settings.train, self.settings.origins
         self.folder, self.device = Path(folder), torch.device(device)
-        self.learner = Learner(task, self.device, is_new=state is None)
+        self.learner = Learner(task, self.device, state is None, world)
         self.network = self.learner.network
-        self.dry_run = DryRun(task, self.network, self.learner.losses, self.device)
+        self.dry_run = DryRun(task, self.network, self.learner.losses, self.device, world)
         if train.batch == "auto":
             with located(origins, "train.batch"):
                 train.batch = self.dry_run.fitting_batch()
             check_shared_memory(self.settings)
+        if train.batch // train.accumulate < world.size:
+            raise error_at(
+                origins, "train.batch", f"train.batch: {world.size} processes need a part of it each, of at least one "
+                f"image; set train.batch={world.size * train.accumulate} or more"
+            )  # fmt: skip
         self.schedule = Schedule(train, len(task.train_set))
         self.learner.keep_average(self.schedule)
         if train.patience and not task.val_set:
@@ -78,7 +94,7 @@ class Trainer:
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
-        self.events = Events(self.folder, self.step) if train.tensorboard else None
+        self.events = Events(self.folder, self.step) if train.tensorboard and world.is_first else None
 
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
@@ -97,11 +113,14 @@ class Trainer:
             f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
             f"lr {train.lr:g} {train.schedule}, {self.learner.precision_name} on {self.device}"
         )
+        if self.world.size > 1:
+            yield f"{self.world.size} processes, each with its part of every batch"
         yield f"from step {self.step}, into {self.folder}"
 
     def note(self, line: str) -> None:
         """Add a line to the run's log.txt."""
-        note(self.folder / "log.txt", line)
+        if self.world.is_first:
+            note(self.folder / "log.txt", line)
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
@@ -117,18 +136,14 @@ class Trainer:
             if self.learner.precision is not torch.float32:
                 self.note(self.dry_run.compare_precision(self.learner.precision_name))
             self.dry_run.run(self.learner.scaler)
+        if not self.world.is_first:
+            log = Silence()
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
-        self.album = Album(self.folder, log.say)
-        batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
+        self.album: Any = Album(self.folder, log.say) if self.world.is_first else Silence()
+        batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step, self.world.shard)
         try:
-            with held() as stops:
-                if self.step == 0:
-                    self.save()
-                    for name, draw in self.task.drawings().items():
-                        self.album.add(name, draw)
-                if self.is_due:
-                    self._end_of_period(log)
-                self._steps(until, batches, log, stops)
+            with held() as stops, self.world.watched():
+                self._go_on(until, batches, log, stops)
                 stops.clear()  # nothing is left to stop
         except (RuntimeError, MemoryError, UserError) as error:  # UserError: a file that could not be written, say
             if is_out_of_memory(error):
@@ -141,6 +156,21 @@ class Trainer:
             log.close()
         return self.history[-1] if self.history else None
 
+    def _go_on(self, until: int, batches: Iterator[Any], log: Any, stops: Sequence[int]) -> None:
+        """What is due before the next step, and the steps up to `until`; see `run`."""
+        try:
+            if self.step == 0:
+                self.save()
+                for name, draw in self.task.drawings().items():
+                    self.album.add(name, draw)
+            if self.is_due:
+                self._end_of_period(log)
+            self._steps(until, batches, log, stops)
+        except RuntimeError as error:
+            if self.world.is_lost(error):
+                self._left_alone()
+            raise
+
     def _steps(self, until: int, batches: Iterator[Any], log: Any, stops: Sequence[int]) -> None:
         """Steps up to `until`, each with the evaluation or the checkpoint that is due after it; see `run`."""
         while self.step < until and not self.stopped_early:
@@ -149,18 +179,39 @@ class Trainer:
                 self.is_due = True
                 self.save()  # an evaluation takes its time and may fail
                 self._end_of_period(log)
-            elif stops or time.monotonic() - self.saved_at > self.settings.train.save_minutes * 60:
+            stop = self.world.stop(stops[0] if stops else 0)
+            is_late = time.monotonic() - self.saved_at > self.settings.train.save_minutes * 60
+            if (stop or is_late) and self.saved < self.step:
                 self.save()
-            if stops and self.step < until and not self.stopped_early:
-                raise Interrupted(self.step, self.folder, stops[0])
-        if not self._evaluates_after(self.step):
+            if stop and self.step < until and not self.stopped_early:
+                raise Interrupted(self.step, self.folder, stop)
+        if self.saved < self.step:
             self.save()
+
+    def _left_alone(self) -> None:
+        """Write the last whole step now that another process is gone, unless one that is still there does.
+
+        Raises:
+            Interrupted: a signal stopped the other.
+        """
+        self.world.stop_watching()
+        if (
+            self.world.ending.takes_over() and (self.folder / "last.pt").exists()
+        ):  # it does not on another machine's disk
+            self._write_state()
+        if (end := self.world.ending.told()) and end.number:
+            raise Interrupted(self.step, self.folder, end.number) from None
 
     def _one_step(self, batches: Iterator[Any], log: Any) -> None:
         train, started, self.waiting = self.settings.train, time.monotonic(), 0.0
         lr = self.schedule.lr(self.step)
         try:
             terms = self.learner.step(self.step + 1, lr, self._parts(batches))
+        except _NoBatch as none:  # last.pt is written, so that no step is lost
+            self.save()
+            if isinstance(none.reason, KeyboardInterrupt):
+                raise Interrupted(self.saved, self.folder, *none.reason.args) from None
+            raise none.reason from None
         except NotFinite as error:
             raise UserError(
                 f"step {self.step + 1}: the {error}; lr {lr:g}, image ids {' '.join(map(str, error.image_ids))}; the "
@@ -180,23 +231,14 @@ class Trainer:
         log.step(self.step, epoch, terms, lr, train.batch / seconds, self.waiting / seconds)
 
     def _parts(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The parts of the next step's batch. If one does not come, last.pt is written, so that no step is lost.
-
-        Raises:
-            UserError: an image cannot be read, or the loader processes failed.
-            Interrupted: a signal came, and no batch.
-        """
+        """The parts of the next step's batch.  Raises _NoBatch."""
         for number in range(self.settings.train.accumulate):
             asked = time.monotonic()
             try:
-                with heard():
+                with heard() if self.world.size == 1 else nullcontext():  # several processes stop together
                     batch = next(batches)
             except (UserError, KeyboardInterrupt) as error:
-                self.learner.undo()
-                self.save()
-                if isinstance(error, KeyboardInterrupt):
-                    raise Interrupted(self.saved, self.folder, *error.args) from None
-                raise
+                raise _NoBatch(error) from None
             self.waiting += time.monotonic() - asked
             if self.step < BATCHES_SHOWN and number == 0:
                 self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
@@ -218,17 +260,17 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
+        evaluated = self.evaluate() if self.task.val_set else None
+        row = self.world.shared(row | (evaluated.metrics if evaluated else {}))
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
-            evaluated = self.evaluate()
-            metrics = evaluated.metrics
-            line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
-            if is_best(metrics[self.task.leading], self.history, self.task.leading):
-                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))
+            line += "".join(f"  {name} {row[name]:.4f}" for name in self.task.shown)
+            if is_best(row[self.task.leading], self.history, self.task.leading):
                 line += "  (best so far)"
-            row |= metrics
-            for name, draw in evaluated.drawings.items():
-                self.album.add(name, draw)
+                if evaluated:
+                    write_checkpoint(self.folder / "best.pt", self._weights(evaluated))
+        for name, draw in (evaluated.drawings if evaluated else {}).items():
+            self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
         terms = [name for name in self.sums if name != "steps"]
@@ -253,12 +295,19 @@ class Trainer:
         """Whether nothing is left to do."""
         return (self.step >= self.schedule.total_steps or self.stopped_early) and not self.is_due
 
-    def evaluate(self) -> Evaluated:
-        """The averaged weights on split val."""
-        return self.task.evaluate(self.learner.averaged, self.device)
+    def evaluate(self) -> Evaluated | None:
+        """The averaged weights on split val: each process looks at its part, and the first knows what comes of it."""
+        found = self.task.found(self.learner.averaged, self.device, self.world.shard)
+        parts = self.world.gathered(found)
+        return self.task.evaluated(parts) if parts else None
 
     def save(self) -> None:
-        """Write last.pt."""
+        """Write last.pt, in the first process."""
+        if self.world.is_first:
+            self._write_state()
+        self.saved, self.saved_at = self.step, time.monotonic()
+
+    def _write_state(self) -> None:
         state = TrainingState(
             step=self.step,
             **self.learner.state(),
@@ -268,7 +317,6 @@ class Trainer:
             data=self.task.fingerprints,
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
-        self.saved, self.saved_at = self.step, time.monotonic()
 
     def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
         thresholds = evaluated.thresholds if evaluated else None
