@@ -1,7 +1,7 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
+drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
 data in its own way (Ultralytics' data.yaml, Darknet's .data, a COCO JSON, a CSV). A .cfg of Darknet is read too
 (`detect.config.darknet`).
 """
@@ -27,6 +27,8 @@ from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
 AnySettings = Settings | ClassifierSettings
+
+RECIPE_SECTIONS = ("augment", "loss", "train", "predict")
 
 
 def load(
@@ -81,7 +83,7 @@ def from_dict(
     origins.setdefault("", Origin(str(source), os.getcwd()))
     check_plain(values, source)
     values = copy.deepcopy(values)
-    for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
+    for override in sorted(overrides, key=lambda text: not text.startswith(("data=", "recipe="))):
         _apply_override(values, origins, override, override_name)
     settings = check_section(_checked_type(values, settings_type, source), values, "", origins)
     settings.origins = origins
@@ -144,18 +146,38 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
 def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     values, origins = _read(path)
     if "base" not in values:
-        return values, origins
-    origin = origins.pop("base")
-    parent = Path(origin.folder, str(values.pop("base")))
-    if not os.path.isfile(parent):
-        raise UserError(f"{origin.text}: base: no such file {parent}{nearest_file(parent)}")
+        return _with_recipe({}, {}, values, origins)
+    parent = _named_file("base", values, origins)
     base_values, base_origins = _read(parent)
     if "base" in base_values:
         raise UserError(f"{base_origins['base'].text}: {parent.name} is a parent itself; only one parent is allowed")
+    base_values, base_origins = _with_recipe({}, {}, base_values, base_origins)
     if isinstance(values.get("data"), dict):
         _expand_data(base_values, base_origins)
-    _merge(base_values, values, base_origins, origins, "")
-    return base_values, base_origins
+    return _with_recipe(base_values, base_origins, values, origins)
+
+
+def _with_recipe(
+    base: dict[str, Any], base_origins: Origins, values: dict[str, Any], origins: Origins
+) -> tuple[dict[str, Any], Origins]:
+    """`base`, over it the recipe that `values` name, over that `values`."""
+    if "recipe" in values:
+        recipe = _named_file("recipe", values, origins)
+        recipe_values, recipe_origins = _read(recipe)
+        for name in recipe_values.keys() - set(RECIPE_SECTIONS):
+            raise UserError(f"{recipe_origins[name].text}: {name}: a recipe holds {', '.join(RECIPE_SECTIONS)} only")
+        _merge(base, recipe_values, base_origins, recipe_origins, "")
+    _merge(base, values, base_origins, origins, "")
+    return base, base_origins
+
+
+def _named_file(key: str, values: dict[str, Any], origins: Origins) -> Path:
+    """The file that `values` name at `key`, which is taken out.  Raises UserError: there is none."""
+    origin = origins.pop(key)
+    path = Path(origin.folder, str(values.pop(key)))
+    if not os.path.isfile(path):
+        raise UserError(f"{origin.text}: {key}: no such file {path}{nearest_file(path)}")
+    return path
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
@@ -253,7 +275,7 @@ def _apply_override(values: Any, origins: Origins, override: str, override_name:
     if not isinstance(values, dict):
         return
     old_length = dict(values["train"]) if isinstance(values.get("train"), dict) else {}
-    _merge(values, child, origins, child_origins, "")
+    _with_recipe(values, origins, child, child_origins)
     if name == "data":
         _expand_data(values, origins)
     if parts[0] == "train" and isinstance(values["train"], dict):

@@ -134,7 +134,7 @@ def test_a_part_that_is_not_there_is_named(squares, tmp_path, name, value):  # n
 def with_metrics(trainer, values):
     """A trainer whose evaluations give these APs, one after the other."""
     values = iter(values)
-    trainer.task.evaluate = lambda *_: Evaluated({"AP": next(values), "AP50": 0.5})
+    trainer.task.evaluated = lambda *_: Evaluated({"AP": next(values), "AP50": 0.5})
     return trainer
 
 
