@@ -18,9 +18,9 @@ from detect.analysis.table import aligned
 from detect.config.build import check_model
 from detect.config.schema import DataSettings, Settings
 from detect.engine.detection import DetectionTask
+from detect.engine.log import Silence
 from detect.engine.train import Trainer
 from detect.inference.torch_runtime import pick_device
-from detect.models.detector import as_input
 from detect.ops.image import write_image
 
 
@@ -77,7 +77,7 @@ class BareStep:
     a training has to do, without loader, average of weights, learning rates by part, clipping, checks and log."""
 
     def __init__(self, trainer: Trainer) -> None:
-        self._trainer = trainer
+        self._losses = trainer.learner.losses
         self._network = copy.deepcopy(trainer.network)
         self._optimizer = torch.optim.SGD(self._network.parameters(), lr=1e-9, momentum=0.9)
         batches = trainer.task.batches(1, trainer.network.stride, 0)
@@ -86,10 +86,8 @@ class BareStep:
 
     def seconds(self) -> float:
         """Take one, and tell its time."""
-        trainer, started = self._trainer, time.monotonic()
-        with torch.autocast(trainer.device.type, trainer.precision, enabled=trainer.precision is not torch.float32):
-            outputs = self._network(as_input(self.batch.images.to(trainer.device), trainer.layout))
-        loss = sum(trainer.task.loss(outputs, self.batch).values())
+        started = time.monotonic()
+        loss = sum(self._losses(self.batch, network=self._network).values())
         loss.backward()
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -97,7 +95,7 @@ class BareStep:
         return time.monotonic() - started
 
 
-class Recorder:
+class Recorder(Silence):
     """Stands in for the training's log and keeps its numbers, beside those of a bare step after each."""
 
     def __init__(self, bare: BareStep) -> None:
@@ -110,15 +108,6 @@ class Recorder:
         self.shares.append(data_share)
         images = len(self._bare.batch.images)
         self.over_bare.append(images / images_per_second / self._bare.seconds())
-
-    def say(self, text: str) -> None:
-        pass
-
-    def results(self, history: list[dict[str, Any]]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
 
 
 def make_data_set(folder: Path, count: int) -> None:

@@ -113,6 +113,8 @@ def _run(arguments: Sequence[str]) -> int:
             raise
         if isinstance(error, ModuleNotFoundError):
             error = not_installed(error) or error
+        if isinstance(error, UserError) and error.is_told:
+            return 1
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
             for sentence in error.details if len(error.details) > 1 else ():

@@ -290,6 +290,9 @@ class TrainSettings:
     norm_momentum: float = setting(
         "share of the new batch in the norms' running statistics (Darknet: 0.01)", 0.01, above=0, high=1
     )
+    sync_norms: bool = setting(
+        "norms take the statistics of all processes' images, instead of each process's part of the batch", False
+    )
     precision: str = setting(
         "number format of the forward pass; auto: bf16 or fp16 on CUDA, else fp32; fp16 needs CUDA",
         "auto",
