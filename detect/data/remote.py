@@ -25,7 +25,7 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 ADDRESS = re.compile(r"(https?|s3|gs)://[^\s{}\[\]\\^`|<>\"'\x00-\x20\x7f]+")  # curl takes {} and [] for patterns
 CHUNK = 1 << 20  # bytes
 PATIENCE = 120  # s without a byte; curl itself tries again for a minute where a server is busy
-PAUSES = (2, 10, 30)  # s before another try
+PAUSES = (1, 5, 15)  # s before another try
 FINAL = {3, 22, 35, 51, 58, 60, 127}  # exit statuses after which another try helps nothing
 REASONS = {
     6: "its host is not known",

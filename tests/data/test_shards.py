@@ -19,6 +19,8 @@ from detect.data.convert import convert, divide, read
 from detect.data.dataset import Dataset
 from detect.data.formats import format_of, has_split, open_split, splits_of
 from detect.data.loader import training_batches
+from detect.doctor import examine as doctor
+from detect.doctor.fix import write_copy
 from detect.errors import UserError
 from detect.ops.image import read_image, write_image
 from tests.test_members import tar_of
@@ -161,6 +163,19 @@ def test_shards_are_divided_anew_and_become_a_folder_again(made, tmp_path):
     assert result["format"] == "webdataset" and sum(result["splits"].values()) == COUNT + 2
     result = convert(settings(tmp_path / "divided"), "yolo", tmp_path / "folder")
     assert result["images"] == COUNT + 2 == len(list((tmp_path / "folder").rglob("*.png")))
+
+
+def test_a_cleaned_copy_leads_into_the_tar_files(made, tmp_path):
+    """Train has three tar files, val one; the images of val are taken out of train."""
+    data, clean = settings(made), settings(tmp_path / "clean")
+    write_copy(doctor.read_set(data, np.array([[9.0, 9.0]]), 64), tmp_path / "clean")
+    train, val = (Dataset.of_split(clean, split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (COUNT - 2, 2)
+    originals = {one.path.name: one.read() for one in Dataset.of_split(data, "train").images}
+    for dataset in (train, val):
+        check_files(dataset.source, dataset.images)
+        for image in dataset.images:
+            assert_array_equal(image.read(), originals[image.path.name])
 
 
 # ---- damage --------------------------------------------------------------------------------------------------------
