@@ -1,8 +1,9 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
-data in its own way (Ultralytics' data.yaml, Darknet's .data, a COCO JSON, a CSV). A .cfg of Darknet is read too
+drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be
+a mapping, a YAML file that holds it, a data folder, or a file that describes data in its own way (Ultralytics'
+data.yaml, Darknet's .data, a COCO JSON, a CSV, an index of shards). A .cfg of Darknet is read too
 (`detect.config.darknet`).
 """
 
