@@ -24,7 +24,7 @@ from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, Silence, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
 from detect.engine.schedule import Schedule
-from detect.engine.state import StateError, TrainingState
+from detect.engine.state import NO_TERMS, StateError, TrainingState
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, heard, held
@@ -34,7 +34,6 @@ from detect.weights.checkpoint import write_checkpoint
 
 BATCHES_SHOWN = 3
 CLIPPED_OFTEN = 0.5  # share of the steps from which on it is said
-NO_TERMS = ("steps", "gradient_norm", "clipped")  # summed over the steps beside the terms of the loss
 
 
 class _NoBatch(Exception):
@@ -263,9 +262,9 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
-        if row["clipped"] > CLIPPED_OFTEN:
+        if row["clipped"] > CLIPPED_OFTEN and (clip_norm := self.settings.train.clip_norm):
             log.say(
-                f"the gradient was cut to train.clip_norm {self.settings.train.clip_norm:g} in {row['clipped']:.0%} of "
+                f"the gradient was cut to train.clip_norm {clip_norm:g} in {row['clipped']:.0%} of "
                 f"the steps (its mean was {row['gradient_norm']:.0f}), so they are shorter than train.lr says; "
                 "a greater one may learn faster"
             )
