@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detect.data import coco, csv_boxes, shards, voc, yolo
+from detect.data import coco, csv_boxes, tar_shards, voc, yolo
 from detect.data.reader import Reader
 from detect.data.remote import is_address
 from detect.errors import UserError
@@ -23,7 +23,7 @@ FORMATS: dict[str, Any] = {
     "yolo": yolo,
     "voc": voc,
     "csv": csv_boxes,
-    "webdataset": shards,
+    "webdataset": tar_shards,
 }
 
 USUAL = ("train", "val", "test", "trainval")

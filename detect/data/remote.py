@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://")
 ADDRESS = re.compile(r"(https?|s3|gs)://[^\s{}\[\]\\^`|<>\"'\x00-\x20\x7f]+")  # curl takes {} and [] for patterns
 CHUNK = 1 << 20  # bytes
+LOOK = 0.2  # s after which it is seen whether to stop
 PATIENCE = 120  # s without a byte; curl itself tries again for a minute where a server is busy
 PAUSES = (1, 5, 15)  # s before another try
 FINAL = {3, 22, 35, 51, 58, 60, 127}  # exit statuses after which another try helps nothing
@@ -61,28 +62,30 @@ def beside(address: str, name: str) -> str:
     return f"{address.rpartition('/')[0]}/{quote(name)}"
 
 
-def fetch(address: str, path: Path, limit: int, sha256: str | None = None) -> None:
+def fetch(address: str, path: Path, limit: int, sha256: str | None = None, stop: threading.Event | None = None) -> None:
     """Bring a file of at most `limit` bytes to `path`, whole or not at all.
 
     What is cut off, stalls or is refused for the moment is tried again, for some minutes.
 
+    Args:
+        stop: once it is set, the fetch ends soon, with an error.
+
     Raises:
         UserError: it cannot be fetched, is larger, has another SHA-256, or cannot be written.
     """
-    shown = printable(hidden(checked(address)))
+    shown, stop = printable(hidden(checked(address))), stop or threading.Event()
     if is_offline():
         raise UserError(f"offline, and {shown} is not here; fetch it where there is a network")
     for pause in (*PAUSES, None):
         try:
             with replacing(path) as temporary:
-                digest = _copy(address, temporary, limit)
+                digest = _copy(address, temporary, limit, stop)
                 if sha256 and digest != sha256:
                     raise _Failed("is another file than the recorded one (its SHA-256 differs)", is_final=True)
             return
         except _Failed as failed:
-            if failed.is_final or pause is None:
+            if failed.is_final or pause is None or stop.wait(pause):
                 raise UserError(f"{shown}: {failed}; try again, or copy the data to a folder") from failed
-            time.sleep(pause)
 
 
 class _Failed(Exception):
@@ -91,11 +94,11 @@ class _Failed(Exception):
         self.is_final = is_final
 
 
-def _copy(address: str, path: Path, limit: int) -> str:
+def _copy(address: str, path: Path, limit: int, stop: threading.Event) -> str:
     """Write what an address gives into a file; its SHA-256.  Raises _Failed, and OSError where it cannot be written."""
     digest, size = hashlib.sha256(), 0
     with open(path, "wb") as file:
-        for chunk in _chunks(address):
+        for chunk in _chunks(address, stop):
             size += len(chunk)
             if size > limit:
                 raise _Failed(f"has more than the {limit} bytes that it may have", is_final=True)
@@ -104,31 +107,27 @@ def _copy(address: str, path: Path, limit: int) -> str:
     return digest.hexdigest()
 
 
-def _chunks(address: str) -> Iterator[bytes]:
-    pipe = _open(address)
-    stalled = threading.Event()
+def _chunks(address: str, stop: threading.Event) -> Iterator[bytes]:
+    pipe, done, moved, ended = _open(address), threading.Event(), time.monotonic(), ""
 
-    def stop() -> None:
-        stalled.set()
-        pipe.proc.kill()
+    def watch() -> None:
+        nonlocal ended
+        while not done.wait(LOOK) and not ended:
+            if stop.is_set() or time.monotonic() - moved > PATIENCE:
+                ended = "the fetch was stopped" if stop.is_set() else f"nothing came of it for {PATIENCE} s"
+                pipe.proc.kill()  # the read in progress ends
 
+    threading.Thread(target=watch, daemon=True).start()
     try:
-        chunk = b"-"
-        while chunk:
-            watch = threading.Timer(PATIENCE, stop)
-            watch.start()
-            try:
-                chunk = pipe.read(CHUNK)
-            finally:
-                watch.cancel()
+        while chunk := pipe.read(CHUNK):
             yield chunk
+            moved = time.monotonic()
         pipe.close()
     except OSError as error:  # what the library makes of an exit status
-        if stalled.is_set():
-            raise _Failed(f"nothing came of it for {PATIENCE} s") from error
-        reason = REASONS.get(pipe.status, f"{pipe.proc.args[0]} ended with status {pipe.status}")
-        raise _Failed(reason, pipe.status in FINAL) from error
+        reason = ended or REASONS.get(pipe.status, f"{pipe.proc.args[0]} ended with status {pipe.status}")
+        raise _Failed(reason, stop.is_set() or pipe.status in FINAL) from error
     finally:
+        done.set()
         pipe.proc.kill()  # no more of it is wanted
         with suppress(OSError):
             pipe.close()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+import threading
 
 import pytest
 
@@ -69,6 +70,19 @@ def test_a_server_that_is_silent_is_given_up(server, tar, tmp_path, monkeypatch)
     monkeypatch.setattr(remote, "PAUSES", ())
     server.faults["/data/a.tar"] = "stall"
     refused(tar, tmp_path / "a.tar", r"nothing came of it for 0\.5 s")
+
+
+@pytest.mark.parametrize("fault", ["stall", "cut"])
+def test_a_fetch_that_is_to_stop_neither_waits_for_the_server_nor_tries_again(
+    server, tar, tmp_path, monkeypatch, fault
+):
+    monkeypatch.setattr(remote, "PAUSES", (600,))
+    server.faults["/data/a.tar"] = fault
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    with pytest.raises(UserError, match=r"the fetch was stopped|was cut off"):
+        fetch(tar, tmp_path / "a.tar", SIZE, SHA256, stop)
+    assert not list(tmp_path.iterdir()) and len(server.seen) == 1
 
 
 def test_a_server_that_is_not_there_is_one_sentence(tmp_path):

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from detect.config import read_data
 from detect.config.schema import AugmentSettings, DataSettings, InputSettings, Settings, TrainSettings
-from detect.data import remote, shard_writer, shards
+from detect.data import remote, tar_shard_writer, tar_shards
 from detect.data.cache import DiskCache
 from detect.data.check_files import check_files
 from detect.data.convert import convert, divide, read
@@ -62,7 +62,7 @@ def made(source, tmp_path_factory):
     """The same set as shards of about three images; a test that changes it takes a copy."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard_writer, "SHARD_BYTES", 15_000)
+        patch.setattr(tar_shard_writer, "SHARD_BYTES", 15_000)
         convert(settings(source), "webdataset", folder / "set")
     return folder / "set"
 
@@ -91,7 +91,7 @@ def test_a_set_is_divided_into_shards_and_an_index(made):
 
 
 def test_the_same_set_is_written_alike_byte_by_byte(source, made, tmp_path, monkeypatch):
-    monkeypatch.setattr(shard_writer, "SHARD_BYTES", 15_000)
+    monkeypatch.setattr(tar_shard_writer, "SHARD_BYTES", 15_000)
     convert(settings(source), "webdataset", tmp_path / "again")
     for path in made.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
@@ -277,7 +277,7 @@ def test_wrong_boxes_are_told_as_of_any_format(copied, annotation, said):
 def served(made, server, cache, monkeypatch):
     """The address of the set; `server` says what is asked of it."""
     monkeypatch.setattr(remote, "PAUSES", ())
-    shards._fetched_index.cache_clear()
+    tar_shards._fetched_index.cache_clear()
     server.files.update({path.name: path.read_bytes() for path in made.iterdir()})
     return f"{server.url}/set"
 
@@ -325,7 +325,7 @@ def test_a_shard_that_was_changed_on_the_server_is_refused_and_a_new_set_fetched
 
 
 def test_a_disk_without_room_is_told_before_anything_is_fetched(served, server, monkeypatch):
-    monkeypatch.setattr(shards, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
+    monkeypatch.setattr(tar_shards, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
     with pytest.raises(UserError, match=r"its shards need 0\.00 GB in .*; make room"):
         open_split(settings(served), "train")
     assert asked(server) == ["shards.json"]

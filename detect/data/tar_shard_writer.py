@@ -1,4 +1,4 @@
-"""Shards as `detect.data.shards` reads them, written by webdataset's own writer."""
+"""Shards as `detect.data.tar_shards` reads them, written by webdataset's own writer."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from detect.data.annotation_texts import Box, Item
 from detect.data.set_writers import SetWriter
-from detect.data.shards import FORM, INDEX
+from detect.data.tar_shards import FORM, INDEX
 from detect.errors import UserError
 from detect.extras import not_installed
 from detect.files import cannot_read, printable
@@ -21,7 +21,7 @@ SHARD_BYTES = 256 << 20  # of images, from which on a shard is full
 IMAGE_BYTES = 1 << 30  # of one: it is taken into memory
 
 
-class ShardWriter(SetWriter):
+class TarShardWriter(SetWriter):
     """SPLIT-000000.tar, ... and shards.json: all is held but outlines and the ids of annotations.
 
     An image is a sample of webdataset: NAME.jpg with the bytes of its file, NAME.json with `id`, `width`, `height` and

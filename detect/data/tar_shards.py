@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -19,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detect.data.coco_json import CocoReader
-from detect.data.reader import Fault
+from detect.data.reader import Fault, short
 from detect.data.remote import beside, checked, fetch, is_address
 from detect.data.splits import named
 from detect.errors import UserError
@@ -40,7 +41,7 @@ AT_ONCE = 4  # shards that are fetched at once
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Shard(NamedTuple):
+class TarShard(NamedTuple):
     """A tar file: its name, number of images, bytes and SHA-256."""
 
     file: str
@@ -54,7 +55,7 @@ class Place(NamedTuple):
 
     source: str
     categories: Any
-    shards: list[Shard]
+    shards: list[TarShard]
 
 
 def found(root: Path) -> bool:
@@ -65,20 +66,22 @@ def found(root: Path) -> bool:
 def places(data: "SetSettings") -> dict[str, Place]:
     """The shards of each split.  Raises UserError: the index cannot be read, or is none."""
     source, content = read_index(data.root)
+    shown = printable(hidden(source))
     try:
         if content["form"] != FORM:
-            raise UserError(f"{source}: is of form {content['form']}, this version reads {FORM}; write the shards anew")
+            form = short(content["form"])
+            raise UserError(f"{shown}: is of form {form}, this version reads {FORM}; write the shards anew")
         splits = {split: [_shard(record) for record in records] for split, records in content["splits"].items()}
         return named({split: Place(source, content["categories"], shards) for split, shards in splits.items()})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{source}: is no list of shards ({printable(error)}); write the shards anew") from error
+        raise UserError(f"{shown}: is no list of shards ({printable(error)}); write the shards anew") from error
 
 
-def open_place(data: "SetSettings", place: Place) -> "ShardReader":
+def open_place(data: "SetSettings", place: Place) -> "TarShardReader":
     """The reader of a split; shards at an address are fetched now.  Raises UserError."""
     if is_address(place.source):
-        return ShardReader(place, fetched(place))
-    return ShardReader(place, [Path(place.source).parent / shard.file for shard in place.shards])
+        return TarShardReader(place, fetched(place))
+    return TarShardReader(place, [Path(place.source).parent / shard.file for shard in place.shards])
 
 
 def read_index(root: str) -> tuple[str, Any]:
@@ -102,7 +105,7 @@ def _fetched_index(address: str) -> str:
         return path.read_text(encoding="utf-8")
 
 
-def _shard(record: dict[str, Any]) -> Shard:
+def _shard(record: dict[str, Any]) -> TarShard:
     """A checked record of the index.  Raises ValueError, KeyError, TypeError."""
     name = record["file"]
     if name_problem(name) or Path(name).name != name or "\\" in name or not name.endswith(".tar"):
@@ -111,7 +114,7 @@ def _shard(record: dict[str, Any]) -> Shard:
         raise ValueError(f"count and bytes of {name} must be whole numbers from 1 on")
     if not SHA256.fullmatch(record["sha256"]):
         raise ValueError(f"sha256 of {name} must be 64 hexadecimal digits")
-    return Shard(name, record["count"], record["bytes"], record["sha256"])
+    return TarShard(name, record["count"], record["bytes"], record["sha256"])
 
 
 def fetched(place: Place) -> list[Path]:
@@ -123,7 +126,7 @@ def fetched(place: Place) -> list[Path]:
     Raises:
         UserError: one cannot be fetched, or the disk has no room for all.
     """
-    folder = made_folder(cache_folder() / "shards")
+    folder = made_folder(cache_folder() / "shards", "data")
     paths = [folder / f"{Path(shard.file).stem}-{shard.sha256[:16]}.tar" for shard in place.shards]
     missing = [pair for pair in zip(place.shards, paths, strict=True) if not _is_whole(*pair)]
     needed, free = sum(shard.bytes for shard, _ in missing), disk_usage(folder).free
@@ -137,20 +140,21 @@ def fetched(place: Place) -> list[Path]:
     return paths
 
 
-def _is_whole(shard: Shard, path: Path) -> bool:
+def _is_whole(shard: TarShard, path: Path) -> bool:
     return path.is_file() and path.stat().st_size == shard.bytes
 
 
-def _fetch_missing(source: str, wanted: list[tuple[Shard, Path]], folder: Path) -> None:
+def _fetch_missing(source: str, wanted: list[tuple[TarShard, Path]], folder: Path) -> None:
     """Fetch the shards that are not whole at their paths in the cache, one process at a time."""
     from filelock import FileLock
     from tqdm import tqdm
 
-    def one(pair: tuple[Shard, Path]) -> int:
+    def one(pair: tuple[TarShard, Path]) -> int:
         shard, path = pair
-        fetch(beside(source, shard.file), path, shard.bytes, shard.sha256)
+        fetch(beside(source, shard.file), path, shard.bytes, shard.sha256, stop)
         return shard.bytes
 
+    stop = threading.Event()
     with FileLock(folder / LOCK):
         missing = [pair for pair in wanted if not _is_whole(*pair)]
         total = sum(shard.bytes for shard, _ in missing)
@@ -161,11 +165,12 @@ def _fetch_missing(source: str, wanted: list[tuple[Shard, Path]], folder: Path) 
                 for size in pool.map(one, missing):
                     bar.update(size)
             except BaseException:
+                stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
 
 
-class ShardReader(CocoReader):
+class TarShardReader(CocoReader):
     """The annotations in the tar files of a split, checked as a COCO file's.
 
     Args:
@@ -188,7 +193,7 @@ class ShardReader(CocoReader):
             yield from self._read_shard(shard, tar)
         yield from super()._read()
 
-    def _read_shard(self, shard: Shard, tar: Path) -> Iterator[Fault]:
+    def _read_shard(self, shard: TarShard, tar: Path) -> Iterator[Fault]:
         """Add the records of a tar file to the content, yielding what is wrong with it as a whole."""
         try:
             listed = members(tar)
@@ -232,7 +237,7 @@ def _record(file: Any, member: Member | None) -> Any:
 
 
 class _MemberPaths:
-    """The paths that `ShardReader` gives its images, which need no finding."""
+    """The paths that `TarShardReader` gives its images, which need no finding."""
 
     folder = Path()
 
