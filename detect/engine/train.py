@@ -46,8 +46,8 @@ class _NoBatch(Exception):
 class Trainer:
     """Trains the model of a `Task` and keeps everything in `folder`.
 
-    The state after step n (weights, average, optimizer, history) is a function of the settings and n
-    alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
+    The state after step n (weights, average, optimizer, history) is a function of the settings, n and the number of
+    processes alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
 
     Args:
         task: `DetectionTask` or `ClassificationTask`.
@@ -197,9 +197,8 @@ class Trainer:
             Interrupted: a signal stopped the other.
         """
         self.world.stop_watching()
-        if (
-            self.world.ending.takes_over() and (self.folder / "last.pt").exists()
-        ):  # it does not on another machine's disk
+        is_there = (self.folder / "last.pt").exists()  # not on the disk of another machine than the first process's
+        if self.world.ending.takes_over() and is_there:
             self._write_state()
         if (end := self.world.ending.told()) and end.number:
             raise Interrupted(self.step, self.folder, end.number) from None
