@@ -193,7 +193,7 @@ def test_version_and_console_command_agree_with_the_package():
 
 
 def test_every_imported_library_is_declared():
-    """Modules imported anywhere in detect/ and tools/ come from the standard library or from setup.py."""
+    """Modules imported anywhere in detect/, tools/ and examples/ come from the standard library or from setup.py."""
     arguments = setup_arguments()
     declared = [
         *arguments["install_requires"],
@@ -201,7 +201,7 @@ def test_every_imported_library_is_declared():
     ]
     homes = importlib.metadata.packages_distributions()
     names = {Requirement(line).name.lower() for line in declared}
-    for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS]:
+    for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS, *(ROOT / "examples").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []

@@ -32,9 +32,8 @@ from detect.cli import (
 from detect.cli.common import Parser, add_verb, with_option
 from detect.errors import UserError, nearest
 from detect.extras import not_installed
-from detect.files import printable
+from detect.files import OFFLINE, printable
 from detect.interrupt import status_of, stop_interrupts
-from detect.weights.fetch import OFFLINE
 
 VERBS = {
     "check": check,

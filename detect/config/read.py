@@ -1,8 +1,9 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
-data in its own way (Ultralytics' data.yaml, Darknet's .data, a COCO JSON, a CSV). A .cfg of Darknet is read too
+drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be
+a mapping, a YAML file that holds it, a data folder, or a file that describes data in its own way (Ultralytics'
+data.yaml, Darknet's .data, a COCO JSON, a CSV, an index of shards). A .cfg of Darknet is read too
 (`detect.config.darknet`).
 """
 
@@ -23,6 +24,7 @@ from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Se
 from detect.config.text import MAX_BYTES, Origins, check_plain, parse
 from detect.darknet.cfg import read as read_cfg
 from detect.data import yolo  # not its names: it imports `text` of this room, so either may come first
+from detect.data.remote import is_address
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
@@ -225,7 +227,9 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         return
     origin = origins["data"]
     path = Path(origin.folder, source)
-    if os.path.isdir(path):
+    if is_address(source):
+        values["data"], origins["data.root"] = {"root": source}, origin
+    elif os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
     elif os.path.isfile(path) and (path.suffix not in yolo.YAML_SUFFIXES or yolo.is_description(path)):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format

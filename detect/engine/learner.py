@@ -43,6 +43,7 @@ class Learner:
     Attributes:
         network: what is trained.
         average: `WeightAverage` of it; None where there is none.
+        gradient_norm: of the last step, before it was cut to `train.clip_norm`; 0 where 16 bits were too few for it.
         init_report: what was taken from `train.init`, in words.
 
     Args:
@@ -78,6 +79,7 @@ class Learner:
             self.precision = autocast_dtype(train.precision, device)
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
         self.average: WeightAverage | None = None
+        self.gradient_norm = 0.0
         if train.sync_norms:
             synchronise(self.network)
         self.parallel = world.parallel(self.network)
@@ -127,7 +129,9 @@ class Learner:
             self.undo()
             raise
         self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm or math.inf)
+        clip_norm = self.train.clip_norm or math.inf
+        norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip_norm))
+        self.gradient_norm = norm if math.isfinite(norm) else 0.0
         if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
             raise NotFinite("gradient is not finite", image_ids)
         self.scaler.step(self.optimizer)

@@ -10,6 +10,7 @@ from detect.engine.optimizer import KEPT, are_moments, trained
 from detect.weights.fit import misfit
 
 Row = dict[str, float]
+NO_TERMS = ("steps", "gradient_norm", "clipped")  # in the sums, beside the terms of the loss
 
 
 class StateError(ValueError):
@@ -22,8 +23,9 @@ class TrainingState:
 
     model: tensors of the network.  ema: "model", those of its moving average, and the number of "updates"; None where
     there is none.  moments: what the optimizer keeps of each trained parameter, by name.  scaler: of the gradients in
-    16 bits.  history: a row for each evaluation.  sums: terms of the loss since the last.  is_due: the evaluation after
-    this step has not been made yet.  data: by split, what the run knows its data by.
+    16 bits.  history: a row for each evaluation.  sums: over the steps since the last, the terms of the loss and
+    `NO_TERMS`.  is_due: the evaluation after this step has not been made yet.  data: by split, what the run knows its
+    data by.
     """
 
     step: int
@@ -70,7 +72,7 @@ class TrainingState:
             "moments": are_moments(state.moments, parameters, optimizer),
             "scaler": _is_row(state.scaler),
             "history": isinstance(state.history, list) and all(_is_row(row) and "step" in row for row in state.history),
-            "sums": _is_row(state.sums) and ("steps" in state.sums or not state.is_due),
+            "sums": _is_row(state.sums) and (state.sums.keys() >= set(NO_TERMS) or not state.is_due),
             "is_due": isinstance(state.is_due, bool),
             "data": isinstance(state.data, dict) and all(isinstance(text, str) for text in state.data.values()),
         }

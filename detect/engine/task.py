@@ -67,7 +67,7 @@ class Task:
     shown: tuple[str, ...]
     train_set: DataSet
     val_set: DataSet | None = None
-    source: Path
+    source: Path | str
     categories: list[dict[str, Any]]
 
     def __init__(self, settings: Settings | ClassifierSettings) -> None:

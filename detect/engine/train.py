@@ -1,5 +1,6 @@
 """The training of a model: one loop over optimizer steps that can stop at any of them and go on exactly."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -23,7 +24,7 @@ from detect.engine.loader_watch import LoaderWatch
 from detect.engine.log import Pace, Silence, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
 from detect.engine.schedule import Schedule
-from detect.engine.state import StateError, TrainingState
+from detect.engine.state import NO_TERMS, StateError, TrainingState
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, heard, held
@@ -32,6 +33,7 @@ from detect.report.progress import results_figure
 from detect.weights.checkpoint import write_checkpoint
 
 BATCHES_SHOWN = 3
+CLIPPED_OFTEN = 0.5  # share of the steps from which on it is said
 
 
 class _NoBatch(Exception):
@@ -87,7 +89,7 @@ class Trainer:
         if train.patience and not task.val_set:
             raise error_at(origins, "train.patience", "train.patience: the data has no split 'val' to evaluate on")
         self.step, self.history = 0, []
-        self.sums = {}  # terms summed over the steps since the last row of the history
+        self.sums = {}  # over the steps since the last row of the history: the terms, and NO_TERMS
         self.saved, self.saved_at = 0, time.monotonic()  # the step that last.pt was written after, and when
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
@@ -223,9 +225,9 @@ class Trainer:
         self.pace.add(train.batch, seconds, self.waiting)
         if line := self.loader_watch.add(train.batch, seconds, self.waiting):
             log.say(line)
-        self.sums["steps"] = self.sums.get("steps", 0) + 1
-        for name, value in terms.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+        norm = self.learner.gradient_norm
+        sums = {"steps": 1, "gradient_norm": norm, "clipped": norm > (train.clip_norm or math.inf), **terms}
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in sums.items()}
         epoch = self.schedule.epoch(self.step)
         log.step(self.step, epoch, terms, lr, train.batch / seconds, self.waiting / seconds)
 
@@ -259,6 +261,12 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
+        if row["clipped"] > CLIPPED_OFTEN and (clip_norm := self.settings.train.clip_norm):
+            log.say(
+                f"the gradient was cut to train.clip_norm {clip_norm:g} in {row['clipped']:.0%} of "
+                f"the steps (its mean was {row['gradient_norm']:.0f}), so they are shorter than train.lr says; "
+                "a greater one may learn faster"
+            )
         evaluated = self.evaluate() if self.task.val_set else None
         row = self.world.shared(row | (evaluated.metrics if evaluated else {}))
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
@@ -272,7 +280,7 @@ class Trainer:
             self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
-        terms = [name for name in self.sums if name != "steps"]
+        terms = [name for name in self.sums if name not in NO_TERMS]
         self.sums, self.pace, self.is_due = {}, Pace(), False
         if self.stopped_early:
             log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._waited()} evaluations")

@@ -466,6 +466,18 @@ def test_accumulation_equals_one_large_batch_when_norms_are_frozen(squares, tmp_
     assert moved > 1e-3  # far beyond the tolerance
 
 
+def test_gradients_that_are_nearly_always_cut_are_told(squares, tmp_path):
+    text = {}
+    for clip_norm in (1e-3, 1e6, None):
+        folder = tmp_path / f"{clip_norm}"
+        run = trained(settings_of(squares, steps=4, clip_norm=clip_norm, evaluate_every=2), folder)
+        text[clip_norm] = (folder / "log.txt").read_text()
+        assert all(row["gradient_norm"] > 1e-3 for row in run.history)
+        assert [row["clipped"] for row in run.history] == [clip_norm == 1e-3] * len(run.history)
+    assert "the gradient was cut to train.clip_norm 0.001 in 100% of the steps (its mean was " in text[1e-3]
+    assert "cut to" not in text[1e6] + text[None]
+
+
 def test_one_step_is_sgd_with_decay_on_convolutions_only(squares, tmp_path):
     settings = settings_of(squares, steps=1, weight_decay=0.1, momentum=0.9, clip_norm=None)
     trainer = Trainer(DetectionTask(settings), tmp_path)
