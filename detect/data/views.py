@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from detect.data.augment import flip_and_colour, import_albumentations
+from detect.data.augment.darknet import flip_and_colour
+from detect.data.augment.transforms import import_albumentations
 from detect.ops.letterbox import GREY
 
 if TYPE_CHECKING:
