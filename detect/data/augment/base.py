@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar
 
 import cv2
@@ -28,9 +27,9 @@ class Context:
     size: int
     progress: float
 
-    @cached_property
     def seed(self) -> int:
-        """What the random numbers of libraries begin with."""
+        """What the random numbers of a library's transform begin with: another each time, as with one for all those
+        that are flipped would be the darker ones."""
         return int(self.rng.integers(2**31))
 
 

@@ -43,7 +43,7 @@ class Albumentation(Augmentation):
     def __call__(self, samples: Sequence[Sample], context: Context) -> Sample:
         (sample,) = samples
         try:
-            return applied(self.transform, sample, context.seed)
+            return applied(self.transform, sample, context.seed())
         except Exception as error:
             height, width = sample.image.shape[:2]
             if min(height, width) < TINY:

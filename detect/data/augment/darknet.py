@@ -32,9 +32,6 @@ class Jitter(Augmentation):
         high=4,
     )
 
-    def happens(self, context: Context) -> bool:
-        return (self.p == 1 and context.progress < 1 - self.off) or super().happens(context)
-
     def prepare(self) -> None:
         _ = self._crops
 
@@ -44,7 +41,7 @@ class Jitter(Augmentation):
             return sample
         changed = replace(sample, labels=np.arange(len(sample.boxes)))
         for transform in self._crops:
-            changed = applied(transform, changed, context.seed)
+            changed = applied(transform, changed, context.seed())
         left = changed.labels
         # nothing is scaled, so areas tell what is left after both; of ignore regions stays all that is seen
         enough = area(changed.boxes) >= area(sample.boxes[left]) * MIN_VISIBILITY
@@ -69,14 +66,11 @@ class HSV(Augmentation):
     saturation: float = setting("largest factor on the saturation, also its inverse", 1.5, low=1)
     exposure: float = setting("largest factor on the brightness, also its inverse", 1.5, low=1)
 
-    def happens(self, context: Context) -> bool:
-        return (self.p == 1 and context.progress < 1 - self.off) or super().happens(context)
-
     def prepare(self) -> None:
         _ = self._colours
 
     def __call__(self, samples: Sequence[Sample], context: Context) -> Sample:
-        return applied(self._colours, samples[0], context.seed)
+        return applied(self._colours, samples[0], context.seed())
 
     @cached_property
     def _colours(self) -> Any:

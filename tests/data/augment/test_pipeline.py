@@ -1,5 +1,6 @@
 """A list of augmentations: what follows what, how often, until when, and that the old keys are a list too."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -81,40 +82,42 @@ def test_albumentations_error_in_an_image_is_a_sentence_with_it():
 # ---- the short form --------------------------------------------------------------------------------------------------
 
 
-def compose(transforms):
-    albumentations = import_albumentations()
-    boxes = albumentations.BboxParams("pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA)
-    return albumentations.Compose(transforms, bbox_params=boxes)
-
-
-def reference(settings, sample, seed):
-    """What the keys say, by albumentations' own pipeline with its own treatment of boxes."""
+def reference(settings, sample, rng):
+    """What the keys say, by albumentations' own pipelines with their own treatment of boxes."""
     library = import_albumentations()
     reaches = [(-settings.jitter, settings.jitter)]
     reaches += [((1 / settings.zoom - 1) / 2, (settings.zoom - 1) / 2)] * (settings.zoom > 1)
-    crops = [library.CropAndPad(percent=reach, keep_size=False, fill=GREY) for reach in reaches]
+    crops = [library.CropAndPad(percent=reach, keep_size=False, fill=GREY, p=1) for reach in reaches]
     flip = library.HorizontalFlip(p=settings.flip)
     colour = library.ColorJitter(
         brightness=(1 / settings.exposure, settings.exposure), contrast=(1, 1),
         saturation=(1 / settings.saturation, settings.saturation), hue=(-settings.hue, settings.hue), p=1.0,
     )  # fmt: skip
-    transform = compose([*crops, flip, colour])
-    transform.set_random_seed(seed)
-    result = transform(image=sample.image, bboxes=sample.boxes, numbers=np.arange(len(sample.boxes)))
-    boxes = np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4)
-    left = np.asarray(result["numbers"], dtype=np.int64).reshape(-1)
+    params = library.BboxParams("pascal_voc", label_fields=["numbers"], clip=True, min_area=MIN_AREA)
+    image, boxes, left = sample.image, sample.boxes, np.arange(len(sample.boxes))
+    rng.random()  # whether it is a mosaic
+    rng.random()  # whether it is jittered
+    for transform in (*crops, flip, colour):
+        if transform is colour:
+            rng.random()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # colours have nothing to do with boxes
+            one = library.Compose([transform], bbox_params=params)
+        one.set_random_seed(int(rng.integers(2**31)))
+        result = one(image=image, bboxes=boxes, numbers=left)
+        image = result["image"]
+        boxes = np.asarray(result["bboxes"], dtype=np.float32).reshape(-1, 4)
+        left = np.asarray(result["numbers"], dtype=np.int64).reshape(-1)
     keep = (area(boxes) >= area(sample.boxes[left]) * MIN_VISIBILITY) | (sample.weights[left] == 0)
     left = left[keep]
-    return replace(
-        sample, image=result["image"], boxes=boxes[keep], labels=sample.labels[left], weights=sample.weights[left]
-    )
+    return replace(sample, image=image, boxes=boxes[keep], labels=sample.labels[left], weights=sample.weights[left])
 
 
 @pytest.mark.parametrize(
     "keys",
     [{}, {"zoom": 1.5, "jitter": 0.2}, {"flip": 0, "hue": 0.02}, {"jitter": 0.45, "exposure": 3.0, "saturation": 2.0}],
 )
-def test_the_short_form_gives_the_images_of_albumentations_own_pipeline_bit_for_bit(keys):
+def test_the_short_form_gives_the_images_of_albumentations_own_pipelines_bit_for_bit(keys):
     rng = np.random.default_rng(1)
     settings = AugmentSettings(**keys)
     for position in range(30):
@@ -127,13 +130,20 @@ def test_the_short_form_gives_the_images_of_albumentations_own_pipeline_bit_for_
         ours = Pipeline(settings, lambda _, sample=sample: sample, None)(
             0, Context(np.random.default_rng(position), 64, 0.0)
         )
-        numbers = np.random.default_rng(position)
-        numbers.random()  # whether it is a mosaic
-        theirs = reference(settings, sample, int(numbers.integers(2**31)))
+        theirs = reference(settings, sample, np.random.default_rng(position))
         assert_array_equal(ours.image, theirs.image, strict=True)
         assert_array_equal(ours.labels, theirs.labels, strict=True)
         assert_array_equal(ours.weights, theirs.weights, strict=True)
         assert_allclose(ours.boxes, theirs.boxes, atol=1e-4)
+
+
+def test_whether_an_image_is_flipped_says_nothing_of_how_bright_it_becomes():
+    sample, rows = empty(20, 20), []
+    sample.image[:, :10], sample.image[:, 10:] = 100, 104
+    for seed in range(400):
+        image = changed(AugmentSettings(jitter=0, hue=0), [sample], seed).image
+        rows.append([image[0, 0, 0] > image[0, -1, 0], image.mean()])
+    assert abs(np.corrcoef(np.array(rows, dtype=float).T)[0, 1]) < 0.15
 
 
 def test_the_keys_are_the_list_that_they_are_the_short_form_of():
