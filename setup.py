@@ -53,6 +53,8 @@ EXPORT = [*TRAIN, *OPENVINO, *ONNX, "onnx", "onnxscript", "nncf>=2.14", "scikit-
 SHOW = ["opencv-python>=4.10"]
 TRACK = ["trackers>=2.5"]  # ByteTrack, Apache-2.0; brings supervision
 H264 = ["av>=12"]  # PyAV, BSD; its wheels hold FFmpeg with x264, which is GPL
+SHARDS = ["webdataset>=1.0", "filelock"]  # BSD-3; Unlicense
+RAY = ["ray[data]>=2.60", "pyarrow"]  # examples/ray_bulk.py; both Apache-2.0
 SERVE = ["starlette>=0.40", "uvicorn>=0.35", "websockets>=13"]
 EXTRAS = {
     "openvino": OPENVINO,
@@ -67,6 +69,8 @@ EXTRAS = {
     "supervision": ["supervision"],
     "track": TRACK,
     "h264": H264,
+    "ray": RAY,
+    "shards": SHARDS,
     # OpenCV 5 dropped the Darknet reader, which tests use as an independent engine
     "dev": [
         *EXPORT,
@@ -84,6 +88,8 @@ EXTRAS = {
         "tensorboard",
         *TRACK,
         *H264,
+        *RAY,
+        *SHARDS,
         "opencv-python<5",
         "opencv-python-headless<5",
     ],

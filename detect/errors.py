@@ -16,7 +16,12 @@ class UserError(Exception):
     Args:
         argument: name of the setting or argument that it is about, if that helps; the command line names its option.
         details: a sentence for each of the many things that `sentence` counts; the command line lists them below it.
+
+    Attributes:
+        is_told: whether another process of the same training tells the user.
     """
+
+    is_told = False
 
     def __init__(self, sentence: object, argument: str | None = None, details: Sequence[str] = ()) -> None:
         super().__init__(shortened(str(sentence), MAX_SENTENCE))

@@ -10,6 +10,8 @@ EXTRAS = {
     "safetensors": "train",
     "pooch": "train",
     "requests": "train",
+    "webdataset": "shards",
+    "filelock": "shards",
     "openvino": "openvino",
     "onnxruntime": "onnx",
     "onnx": "export",

@@ -20,6 +20,7 @@ TEMPORARY = ".writing-"  # how the names of files in the making begin; theirs ar
 MAX_NAME_BYTES = 255  # of a file or folder; more is refused by the file systems in use
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # how Unicode turns the order of letters
 CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
+OFFLINE = "CSP_DETECT_OFFLINE"  # environment variable: 1 fetches nothing
 CREDENTIALS = re.compile(r":(?!\\).*@")  # of an address; "C:\\" is a drive
 SECRET = re.compile(r"(?i)((?:passw|pwd|token|secret)\w*=).*")
 MAX_JSON_BYTES = 4 << 30  # COCO's largest annotation file has 0.5 GB
@@ -233,6 +234,11 @@ def made_folder(path: str | os.PathLike[str], argument: str = "out") -> Path:
 def cache_folder() -> Path:
     """The folder for what can be fetched or made again: `CSP_DETECT_CACHE`, else ~/.cache/csp-detect."""
     return Path(os.environ.get(CACHE) or "~/.cache/csp-detect").expanduser()
+
+
+def is_offline() -> bool:
+    """Whether `CSP_DETECT_OFFLINE` says that nothing may be fetched."""
+    return os.environ.get(OFFLINE, "") not in ("", "0")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def workplace(tmp_path_factory):
     for split in ("train", "val"):
         write_split(folder / "mine", split, image if split == "train" else image[:, ::-1])
     (folder / "weights").symlink_to(ROOT / "weights")
-    (folder / "configs").mkdir()
+    shutil.copytree(ROOT / "configs" / "recipes", folder / "configs" / "recipes")
     shutil.copy(ROOT / "configs" / "csppelee_efm.yaml", folder / "configs")
     (folder / "configs" / "bccd.yaml").write_text(TINY)
     torch.set_num_threads(1)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import setuptools
+import torch.distributed.run as torchrun
 from packaging.requirements import Requirement
 
 import detect
@@ -192,7 +193,7 @@ def test_version_and_console_command_agree_with_the_package():
 
 
 def test_every_imported_library_is_declared():
-    """Modules imported anywhere in detect/ and tools/ come from the standard library or from setup.py."""
+    """Modules imported anywhere in detect/, tools/ and examples/ come from the standard library or from setup.py."""
     arguments = setup_arguments()
     declared = [
         *arguments["install_requires"],
@@ -200,7 +201,7 @@ def test_every_imported_library_is_declared():
     ]
     homes = importlib.metadata.packages_distributions()
     names = {Requirement(line).name.lower() for line in declared}
-    for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS]:
+    for path in [*(ROOT / "detect").rglob("*.py"), *TOOLS, *(ROOT / "examples").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             imported += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
@@ -325,6 +326,9 @@ def check_command(line):
     if words[:1] == ["detect"]:
         parser().parse_args(words[1:])
         return True
+    if words[:1] == ["torchrun"]:
+        started = torchrun.get_args_parser().parse_args(words[1:])
+        words = ["python", started.training_script, *started.training_script_args]
     if len(words) < 2 or not Path(words[0]).name.startswith("python") or not words[1].startswith("tools/"):
         return False
     assert (ROOT / words[1]).is_file(), words[1]
@@ -339,7 +343,7 @@ def check_command(line):
 @pytest.mark.parametrize(
     ("page", "least"),
     [("README.md", 3), ("docs/darknet.md", 6), ("docs/imagenet.md", 7), ("docs/parts.md", 3), ("docs/training.md", 9),
-     ("docs/field_of_view.md", 2), ("docs/weights.md", 5), ("docs/live.md", 4)],
+     ("docs/field_of_view.md", 2), ("docs/weights.md", 5), ("docs/live.md", 4), ("docs/scale.md", 4)],
 )  # fmt: skip
 def test_a_page_shows_commands_that_parse(page, least):
     assert sum(map(check_command, commands_of(page))) >= least
@@ -358,6 +362,10 @@ def test_a_wrong_command_would_be_noticed():
             check_command(line)
     with pytest.raises(AssertionError):
         check_command("python tools/none.py")
+    with pytest.raises(SystemExit):
+        check_command("torchrun --processes=2 tools/train.py")
+    with pytest.raises(UserError):
+        check_command("torchrun --nproc-per-node=2 tools/train.py --epochs 3")
     assert check_command("python tools/detect.py --source 0  # a webcam") and not check_command("pip install -e .")
 
 

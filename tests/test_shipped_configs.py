@@ -13,7 +13,7 @@ from detect.analysis.profile import profile
 from detect.config.schema import ClassifierSettings
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-MODELS = [path for path in sorted(CONFIGS.rglob("*.yaml")) if path.name != "coco.yaml"]
+MODELS = [p for p in sorted(CONFIGS.rglob("*.yaml")) if p.name != "coco.yaml" and p.parent.name != "recipes"]
 COUNTED = re.compile(r"([\d.]+) M (?:parameters|floats)(?: \((\d+) classes\))?, ([\d.]+) BFLOPs at (\d+)")
 PUBLISHED = re.compile(r"Published (?:([\d.]+) M parameters, )?([\d.]+) BFLOPs")
 # the detector's ablation that prints an accuracy alone: positions of PP-LCNet's blocks

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 
 from detect.analysis.machine import described
 from detect.analysis.stages import CLASSES, IMAGE, WARM_UP, generated_image
@@ -17,18 +18,21 @@ from detect.analysis.table import aligned
 from detect.config.build import check_model
 from detect.config.schema import DataSettings, Settings
 from detect.engine.detection import DetectionTask
+from detect.engine.log import Silence
 from detect.engine.train import Trainer
 from detect.inference.torch_runtime import pick_device
 from detect.ops.image import write_image
 
 
 def benchmark_training(settings: Settings, size: int, batch: int, steps: int = 12) -> dict[str, float]:
-    """Images per second of training with augmentation and loader, the loader's share of the time, and it alone.
+    """Images per second of training with augmentation and loader, beside those of the bare step and of the loader.
 
-    Trains the configured model for a few steps on generated images of 640x480 px with eight objects each.
+    Trains the configured model for a few steps on generated images of 640x480 px with eight objects each. After each
+    of them another network of the same kind takes a bare step.
 
     Returns:
-        {"images_per_second": median of the steps, "loader_share": median of the shares of them that went by waiting,
+        {"images_per_second": median of the steps, "step_over_bare": median of the ratios of its time to that of the
+        `BareStep` after it, "loader_share": median of the shares of the steps that went by waiting,
         "loader_images_per_second": what the loader alone makes, all loader processes together}
 
     Raises:
@@ -43,12 +47,14 @@ def benchmark_training(settings: Settings, size: int, batch: int, steps: int = 1
     with tempfile.TemporaryDirectory() as folder:
         settings.data = DataSettings(root=folder)
         make_data_set(Path(folder), count=64)
-        recorder, task = Recorder(), DetectionTask(settings)
+        task = DetectionTask(settings)
         trainer = Trainer(task, Path(folder), pick_device())
+        recorder = Recorder(BareStep(trainer))
         trainer.run(log=recorder)
         loaded = _loader_rate(task, steps, trainer.network.stride)
     return {
         "images_per_second": median(recorder.rates[WARM_UP:]),
+        "step_over_bare": median(recorder.over_bare[WARM_UP:]),
         "loader_share": median(recorder.shares[WARM_UP:]),
         "loader_images_per_second": loaded,
     }
@@ -66,25 +72,42 @@ def _loader_rate(task: DetectionTask, steps: int, stride: int) -> float:
     return images / (time.monotonic() - started)
 
 
-class Recorder:
-    """Stands in for the training's log and keeps its numbers."""
+class BareStep:
+    """Forward, loss, backward and SGD of a copy of the network, with the same batch again and again: what every step of
+    a training has to do, without loader, average of weights, learning rates by part, clipping, checks and log."""
 
-    def __init__(self) -> None:
-        self.rates, self.shares = [], []
+    def __init__(self, trainer: Trainer) -> None:
+        self._losses = trainer.learner.losses
+        self._network = copy.deepcopy(trainer.network)
+        self._optimizer = torch.optim.SGD(self._network.parameters(), lr=1e-9, momentum=0.9)
+        batches = trainer.task.batches(1, trainer.network.stride, 0)
+        self.batch = next(batches)
+        batches.close()
+
+    def seconds(self) -> float:
+        """Take one, and tell its time."""
+        started = time.monotonic()
+        loss = sum(self._losses(self.batch, network=self._network).values())
+        loss.backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.item()  # waits for a GPU
+        return time.monotonic() - started
+
+
+class Recorder(Silence):
+    """Stands in for the training's log and keeps its numbers, beside those of a bare step after each."""
+
+    def __init__(self, bare: BareStep) -> None:
+        self.rates, self.shares, self.over_bare = [], [], []
+        self._bare = bare
 
     def step(self, *about: Any) -> None:
         *_, images_per_second, data_share = about
         self.rates.append(images_per_second)
         self.shares.append(data_share)
-
-    def say(self, text: str) -> None:
-        pass
-
-    def results(self, history: list[dict[str, Any]]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        images = len(self._bare.batch.images)
+        self.over_bare.append(images / images_per_second / self._bare.seconds())
 
 
 def make_data_set(folder: Path, count: int) -> None:
@@ -123,11 +146,13 @@ def table(result: dict[str, Any]) -> str:
             str(of["size"]),
             str(of["batch"]),
             f"{of['images_per_second']:.1f}",
+            f"{of['step_over_bare']:.2f}x",
             f"{of['loader_share']:.1%}",
             f"{of['loader_images_per_second']:.1f}",
         )
         for of in result["training"]
     ]
-    heads = ("model", "px", "batch", "images/s", "waiting for the loader", "loader alone, images/s")
+    heads = ("model", "px", "batch", "images/s", "of a bare step", "waiting for the loader", "loader alone, images/s")
     lines = aligned([heads, *rows], left=(0,))
-    return "\n".join([described(result["machine"]), *lines, "medians of steps, with augmentation and loader"])
+    told = "medians of steps, with augmentation and loader; a bare step is forward, loss, backward and SGD"
+    return "\n".join([described(result["machine"]), *lines, told])

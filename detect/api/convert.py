@@ -6,7 +6,7 @@ from typing import Any
 from detect import config
 from detect.api.load import AnyPath
 from detect.data import convert as sets
-from detect.data.set_writers import WRITERS
+from detect.data.writers import WRITERS
 from detect.errors import UserError, nearest
 
 
@@ -17,7 +17,7 @@ def convert(data: AnyPath, to: str, out: AnyPath, *, copy: bool = False) -> dict
 
     Args:
         data: data folder, data YAML, or the file that describes the data, in any format that is read.
-        to: coco, yolo or voc.
+        to: coco, yolo, voc or webdataset (shards).
         out: the folder; it must not be there yet, or be empty.
         copy: copy the images; hard links where the disk allows it by default.
 
@@ -42,7 +42,7 @@ def split(
 
     Args:
         val: share of the images that are to be val, 0 to 1; with few images it comes out otherwise.
-        to: coco, yolo or voc; the format of the data by default, coco for a CSV.
+        to: coco, yolo, voc or webdataset; the format of the data by default, coco for a CSV.
         data, out, copy: as of `convert`.
 
     Returns:

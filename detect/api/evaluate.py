@@ -119,7 +119,7 @@ def _subject(
         "run by": repr(predictor.runtime),
         "evaluated by": evaluator,
     }
-    return Subject(f"{Path(weights).name} on {dataset.source.name}", about, found, dataset.images)
+    return Subject(f"{Path(weights).name} on {Path(dataset.source).name}", about, found, dataset.images)
 
 
 def evaluate_classifier(

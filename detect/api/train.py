@@ -1,7 +1,8 @@
 """Detectors and classifiers built and trained: `build`, `train`."""
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from os import fspath
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from detect.config.build import build_model, build_network
 from detect.config.schema import ClassifierSettings, Settings
 from detect.engine.classification import ClassificationTask
 from detect.engine.detection import DetectionTask
+from detect.engine.distributed import ALONE, World, joined
 from detect.engine.lock import only_here
 from detect.engine.task import Task
 from detect.engine.train import Trainer
@@ -73,8 +75,10 @@ def train(
     """
     if resume and out:
         raise UserError("out is for new runs; a resumed one goes on in its own folder", argument="out")
-    settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
-    return train_settings(settings, configuration, stopped, out, device, threads, log)
+    with joined() as world:
+        settings, stopped = training_settings(configuration, resume, as_overrides(overrides), settings_type=None)
+        log = log if world.is_first else quiet
+        return train_settings(settings, configuration, stopped, out, device, threads, log, world)
 
 
 def training_settings(
@@ -97,23 +101,41 @@ def train_settings(
     device: str | None = None,
     threads: int | None = None,
     log: Say = quiet,
+    world: World = ALONE,
 ) -> dict[str, Any]:
     """`train` with settings that are read already: a run named after `configuration`, or the one that `stopped`."""
-    on = pick_device(device)
-    use_threads(threads)
+    on = pick_device(world.device_name(device))
+    use_threads(world.threads(threads))
+    if world.local.size > 1 and isinstance(settings, Settings) and settings.data and settings.data.cache == "ram":
+        raise UserError("data.cache: ram would be kept by each process for itself; take disk, which they share")
     task: Task = ClassificationTask(settings) if isinstance(settings, ClassifierSettings) else DetectionTask(settings)
     name = Path(configuration or "run").stem
-    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
-        trainer = Trainer(task, folder, on, stopped.training if stopped else None)
+    with run_folder(stopped, out, name, world) as folder:
+        trainer = Trainer(task, folder, on, stopped.training if stopped else None, world)
         if trainer.is_finished:
             length = "patience" if trainer.stopped_early else "epochs" if settings.train.epochs else "steps"
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")
-        write_text(folder / "config.yaml", config.dump(settings))
+        if world.is_first:
+            write_text(folder / "config.yaml", config.dump(settings))
         for line in (*settings.notes, *trainer.summary()):
             log(line)
             trainer.note(line)
         metrics = trainer.run()
     return {"run": str(folder), "steps": trainer.step, "metrics": metrics}
+
+
+@contextmanager
+def run_folder(stopped: Weights | None, out: AnyPath | None, name: str, world: World) -> Iterator[Path]:
+    """The folder of the run `stopped`, or a new one in `out`, kept by the first process for this training.
+
+    Raises:
+        UserError: another training is there, or it cannot be written.
+    """
+    if not world.is_first:
+        yield Path(world.shared(None))
+        return
+    with nullcontext(stopped.path.parent) if stopped else new_folder(out or "runs", name) as folder, only_here(folder):
+        yield Path(world.shared(folder))
 
 
 def as_overrides(values: dict[str, Any]) -> list[str]:

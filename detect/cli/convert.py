@@ -5,8 +5,8 @@ from typing import Any
 
 from detect.cli.common import answer, say_of
 
-HELP = "write a data set anew as COCO JSON, YOLO text files or Pascal VOC XML"
-WRITTEN = ("coco", "yolo", "voc")  # the keys of `set_writers.WRITERS`, without the wait for its import
+HELP = "write a data set anew as COCO JSON, YOLO text files, Pascal VOC XML or shards of webdataset"
+WRITTEN = ("coco", "yolo", "voc", "webdataset")  # the keys of `writers.WRITERS`, without the wait for its import
 
 
 def arguments(sub: argparse.ArgumentParser) -> None:

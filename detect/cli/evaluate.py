@@ -1,6 +1,7 @@
 """`detect evaluate`: COCO AP of a detector, or the files for the COCO server."""
 
 import argparse
+import os
 
 from detect.cli.common import (
     WEIGHTS,
@@ -55,7 +56,10 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from detect.api.evaluate import evaluate
+    from detect.engine.distributed import place
 
+    if place(os.environ).size > 1:
+        raise UserError("several processes train together, but one evaluates: start it without torchrun")
     if bool(args.images) != bool(args.annotations) or (args.images and args.data):
         raise UserError("give --images with --annotations, or --data, or none of them")
     where = {"split": args.split, "images": args.images, "annotations": args.annotations, "out": args.out}

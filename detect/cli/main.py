@@ -32,9 +32,8 @@ from detect.cli import (
 from detect.cli.common import Parser, add_verb, with_option
 from detect.errors import UserError, nearest
 from detect.extras import not_installed
-from detect.files import printable
+from detect.files import OFFLINE, printable
 from detect.interrupt import status_of, stop_interrupts
-from detect.weights.fetch import OFFLINE
 
 VERBS = {
     "check": check,
@@ -113,6 +112,8 @@ def _run(arguments: Sequence[str]) -> int:
             raise
         if isinstance(error, ModuleNotFoundError):
             error = not_installed(error) or error
+        if isinstance(error, UserError) and error.is_told:
+            return 1
         if isinstance(error, UserError):
             print(f"error: {printable(with_option(error, args))}", file=sys.stderr)
             for sentence in error.details if len(error.details) > 1 else ():

@@ -12,6 +12,7 @@ from typing import Any
 
 from detect.config.schema import ClassifierSettings, Origin, Part, Settings
 from detect.config.text import Origins
+from detect.data.remote import is_address
 from detect.errors import UserError, nearest
 from detect.files import printable, wrong_characters
 
@@ -123,7 +124,7 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
         return value
     value = as_type(hint, value, wrong)
     _check_limits(value, limits or {}, name, origins, wrong)
-    if limits and limits.get("path"):
+    if limits and limits.get("path") and not is_address(value):
         return str(Path(origin_of(origins, name).folder, value).resolve())
     return value
 

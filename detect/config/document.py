@@ -17,6 +17,7 @@ Every key that a configuration file may hold. A file names what differs from the
 
 ```yaml
 base: csppelee_efm.yaml # another file whose values hold where this one says nothing
+recipe: recipes/small.yaml # a file of how to train, whose values hold over those of the base
 data: ../mine # a folder, a data YAML, or a section as below
 loss: {box: ciou}
 train: {epochs: 30, steps: null, batch: 8, schedule: cosine, burn_in: 3, milestones: []}
@@ -24,6 +25,9 @@ train: {epochs: 30, steps: null, batch: 8, schedule: cosine, burn_in: 3, milesto
 
 - **One parent at the most.** With `base`, mappings merge, lists replace, and a section whose `name` changes drops the
   parent's options. Paths, that of the parent too, are relative to the file that they stand in.
+- **Recipes.** A `recipe` is a file of augment, loss, train and predict for any model, as those in
+  [configs/recipes](../configs/recipes). It lies over the parent and under what the file itself says;
+  `--set recipe=FILE` lies over the file too.
 - **Overrides**: `--set section.key=value` on the command line; `detect.train(..., section={"key": value})` in Python.
 - **What holds in the end**: `python tools/train.py FILE --print-config` shows it, each value with where it was written.
 - **A part** is a mapping of its name and options, `{name: EFM, sam: true}`; [parts.md](parts.md) lists them. A model

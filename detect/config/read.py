@@ -1,8 +1,9 @@
 """YAML -> checked, typed settings. Every mistake is answered by one sentence with file, line and nearest spelling.
 
 A file may name one parent (`base: other.yaml`): mappings merge, lists replace, and a section whose `name` changes
-drops the parent's options. `data` may be a mapping, a YAML file that holds it, a data folder, or a file that describes
-data in its own way (Ultralytics' data.yaml, Darknet's .data, a COCO JSON, a CSV). A .cfg of Darknet is read too
+drops the parent's options. A `recipe` is a file of how to train, merged over the parent in the same way. `data` may be
+a mapping, a YAML file that holds it, a data folder, or a file that describes data in its own way (Ultralytics'
+data.yaml, Darknet's .data, a COCO JSON, a CSV, an index of shards). A .cfg of Darknet is read too
 (`detect.config.darknet`).
 """
 
@@ -23,10 +24,13 @@ from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Se
 from detect.config.text import MAX_BYTES, Origins, check_plain, parse
 from detect.darknet.cfg import read as read_cfg
 from detect.data import yolo  # not its names: it imports `text` of this room, so either may come first
+from detect.data.remote import is_address
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 
 AnySettings = Settings | ClassifierSettings
+
+RECIPE_SECTIONS = ("augment", "loss", "train", "predict")
 
 
 def load(
@@ -83,7 +87,7 @@ def from_dict(
     origins.setdefault("", Origin(str(source), os.getcwd()))
     check_plain(values, source)
     values = copy.deepcopy(values)
-    for override in sorted(overrides, key=lambda text: not text.startswith("data=")):
+    for override in sorted(overrides, key=lambda text: not text.startswith(("data=", "recipe="))):
         _apply_override(values, origins, override, override_name)
     settings = check_section(_checked_type(values, settings_type, source), values, "", origins)
     settings.origins = origins
@@ -146,18 +150,38 @@ def read_data(source: str | os.PathLike[str], settings_type: type = Settings) ->
 def _read_with_base(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     values, origins = _read(path)
     if "base" not in values:
-        return values, origins
-    origin = origins.pop("base")
-    parent = Path(origin.folder, str(values.pop("base")))
-    if not os.path.isfile(parent):
-        raise UserError(f"{origin.text}: base: no such file {parent}{nearest_file(parent)}")
+        return _with_recipe({}, {}, values, origins)
+    parent = _named_file("base", values, origins)
     base_values, base_origins = _read(parent)
     if "base" in base_values:
         raise UserError(f"{base_origins['base'].text}: {parent.name} is a parent itself; only one parent is allowed")
+    base_values, base_origins = _with_recipe({}, {}, base_values, base_origins)
     if isinstance(values.get("data"), dict):
         _expand_data(base_values, base_origins)
-    _merge(base_values, values, base_origins, origins, "")
-    return base_values, base_origins
+    return _with_recipe(base_values, base_origins, values, origins)
+
+
+def _with_recipe(
+    base: dict[str, Any], base_origins: Origins, values: dict[str, Any], origins: Origins
+) -> tuple[dict[str, Any], Origins]:
+    """`base`, over it the recipe that `values` name, over that `values`."""
+    if "recipe" in values:
+        recipe = _named_file("recipe", values, origins)
+        recipe_values, recipe_origins = _read(recipe)
+        for name in recipe_values.keys() - set(RECIPE_SECTIONS):
+            raise UserError(f"{recipe_origins[name].text}: {name}: a recipe holds {', '.join(RECIPE_SECTIONS)} only")
+        _merge(base, recipe_values, base_origins, recipe_origins, "")
+    _merge(base, values, base_origins, origins, "")
+    return base, base_origins
+
+
+def _named_file(key: str, values: dict[str, Any], origins: Origins) -> Path:
+    """The file that `values` name at `key`, which is taken out.  Raises UserError: there is none."""
+    origin = origins.pop(key)
+    path = Path(origin.folder, str(values.pop(key)))
+    if not os.path.isfile(path):
+        raise UserError(f"{origin.text}: {key}: no such file {path}{nearest_file(path)}")
+    return path
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
@@ -205,7 +229,9 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
         return
     origin = origins["data"]
     path = Path(origin.folder, source)
-    if os.path.isdir(path):
+    if is_address(source):
+        values["data"], origins["data.root"] = {"root": source}, origin
+    elif os.path.isdir(path):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
     elif os.path.isfile(path) and (path.suffix not in yolo.YAML_SUFFIXES or yolo.is_description(path)):
         values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format
@@ -258,7 +284,7 @@ def _apply_override(values: Any, origins: Origins, override: str, override_name:
         where = origins[parts[0]].text if parts[0] in origins else "the configuration"
         raise UserError(f"{origin.text}: {parts[0]} is a list in {where}; give all of it, as {parts[0]}=[...]")
     old_length = dict(values["train"]) if isinstance(values.get("train"), dict) else {}
-    _merge(values, child, origins, child_origins, "")
+    _with_recipe(values, origins, child, child_origins)
     if name == "data":
         _expand_data(values, origins)
     if parts[0] == "train" and isinstance(values["train"], dict):

@@ -121,12 +121,15 @@ class SetSettings:
     """A set of images with boxes."""
 
     root: str = setting(
-        "folder of the data, or the file that describes them, relative to the file it is written in", path=True
+        "folder of the data, or the file that describes them, relative to the file it is written in; or the address "
+        "of shards (http://, https://, s3://, gs://)",
+        path=True,
     )
     format: str = setting(
-        "COCO's JSON, Pascal VOC's XML, YOLO's text files or a CSV; auto: what lies at the root says",
+        "COCO's JSON, Pascal VOC's XML, YOLO's text files, a CSV, shards of webdataset; auto: "
+        "what lies at the root says",
         "auto",
-        choices=("auto", "coco", "voc", "yolo", "csv"),
+        choices=("auto", "coco", "voc", "yolo", "csv", "webdataset"),
     )
     splits: dict[str, SplitSettings] = setting("places of splits that are laid out as none of data/README.md", {})
     bad_boxes: str = setting(
@@ -290,6 +293,9 @@ class TrainSettings:
     )
     norm_momentum: float = setting(
         "share of the new batch in the norms' running statistics (Darknet: 0.01)", 0.01, above=0, high=1
+    )
+    sync_norms: bool = setting(
+        "norms take the statistics of all processes' images, instead of each process's part of the batch", False
     )
     precision: str = setting(
         "number format of the forward pass; auto: bf16 or fp16 on CUDA, else fp32; fp16 needs CUDA",

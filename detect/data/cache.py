@@ -21,6 +21,7 @@ from detect.data.sample import Sample
 from detect.data.shared_memory import loader_processes
 from detect.errors import UserError
 from detect.files import cache_folder, printable, replacing
+from detect.members import stamp
 from detect.ops.letterbox import Letterbox
 
 if TYPE_CHECKING:
@@ -154,8 +155,7 @@ class DiskCache(ImageCache):
         return self.folder / digest[:2] / digest
 
     def _stamp(self, index: int) -> bytes:
-        about = os.stat(self.dataset.images.paths[index])
-        return STAMP.pack(about.st_size, about.st_mtime_ns)
+        return STAMP.pack(*stamp(self.dataset.images.paths[index]))
 
     def _is_whole(self, index: int) -> bool:
         with suppress(OSError):

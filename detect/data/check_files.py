@@ -1,6 +1,5 @@
 """The files of a data set looked at before they are needed: all that cannot be used is found at once, by headers."""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from detect.data.records import ImageRecord
 from detect.errors import UserError
 from detect.files import nearest_file, printable
+from detect.members import is_file
 from detect.ops.image import read_image
 from detect.ops.image_header import Header, read_header
 
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     sentence: str
 
 
-def check_files(source: Path, records: Sequence[ImageRecord]) -> None:
+def check_files(source: Path | str, records: Sequence[ImageRecord]) -> None:
     """Look at the header and the end of every image's file.
 
     Only files that look cut short are decoded.
@@ -41,7 +41,7 @@ def check_files(source: Path, records: Sequence[ImageRecord]) -> None:
     cannot_use(source, [record.path for record in records] if any(problems) else [], problems)
 
 
-def cannot_use(source: Path, paths: Sequence[str | Path], problems: Sequence[Problem | None]) -> None:
+def cannot_use(source: Path | str, paths: Sequence[str | Path], problems: Sequence[Problem | None]) -> None:
     """Raise the `UserError` of `check_files` if any of the images has a problem."""
     absent = [path for path, problem in zip(paths, problems, strict=False) if problem and problem.id == MISSING]
     sentences = [missing_file(Path(path), n < HINTS).sentence for n, path in enumerate(absent)]
@@ -64,9 +64,9 @@ def missing_file(path: Path, with_hint: bool = True) -> Problem:
 
 def problem_of(record: ImageRecord) -> Problem | None:
     """What is wrong with an image's file; None if it can be used."""
-    if not os.path.isfile(record.path):
-        return missing_file(record.path, with_hint=False)
     try:
+        if not is_file(record.path):
+            return missing_file(record.path, with_hint=False)
         return header_problem(record, read_header(record.path))
     except UserError as error:
         return Problem("image.corrupt", str(error))

@@ -53,7 +53,7 @@ class CocoReader(Reader):
         self,
         content: dict[str, Any],
         folder: Path,
-        source: Path | None = None,
+        source: Path | str | None = None,
         has_annotations: bool = True,
         by_end: bool = False,
     ) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from detect.data.formats import format_of, open_split, splits_of
 from detect.data.near_duplicates import groups_of, look_at, near_duplicates
 from detect.data.reader import Reader
-from detect.data.set_writers import WRITERS, SetWriter, new_set
+from detect.data.set_writers import SetWriter, new_set
+from detect.data.writers import WRITERS
 from detect.errors import UserError
 
 if TYPE_CHECKING:

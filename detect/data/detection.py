@@ -19,7 +19,7 @@ class DetectionData(Protocol):
         notes: sentences on what was changed in reading, for the log.
     """
 
-    source: Path
+    source: Path | str
     images: ImageTable
     categories: list[dict[str, Any]]
     notes: list[str]

@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from detect.data import coco, csv_boxes, voc, yolo
+from detect.data import coco, csv_boxes, shards, voc, yolo
 from detect.data.reader import Reader
+from detect.data.remote import is_address
 from detect.errors import UserError
-from detect.files import cannot_read, nearest_file, printable
+from detect.files import cannot_read, hidden, nearest_file, printable
 
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 # By the names of data.format, in the order in which they are looked for. Each has `found(root)`, whether a file or
 # folder looks like it; `places(data)`, {split: where it lies}; `open_place(data, place)`, the reader of such a place;
 # `LOOKED_FOR`, words for the user.
-FORMATS: dict[str, Any] = {"coco": coco, "yolo": yolo, "voc": voc, "csv": csv_boxes}
+FORMATS: dict[str, Any] = {
+    "coco": coco,
+    "yolo": yolo,
+    "voc": voc,
+    "csv": csv_boxes,
+    "webdataset": shards,
+}
 
 USUAL = ("train", "val", "test", "trainval")
 
@@ -28,6 +35,8 @@ def format_of(data: "SetSettings") -> str:
     Raises:
         UserError: there are no data, or they look like no format that is known.
     """
+    if is_address(data.root):
+        return "webdataset"
     root = Path(data.root)
     if not os.path.exists(root):
         hint = nearest_file(root) or "; lay the data out as data/README.md says, or set data.root"
@@ -76,7 +85,7 @@ def open_split(data: "SetSettings", split: str) -> Reader:
         else:
             hint = f"looked for {module.LOOKED_FOR}"
         advice = "name others in data.splits" if name == "coco" else "`detect split` makes train and val"
-        raise UserError(f"{printable(root)}: no split '{split}' ({name}); {hint}; {advice}")
+        raise UserError(f"{printable(hidden(data.root))}: no split '{split}' ({name}); {hint}; {advice}")
     with _told_by_name(root):
         others = [other for other, its in FORMATS.items() if other != name and its.found(root)]
         reader: Reader = module.open_place(data, places[split])

@@ -21,6 +21,7 @@ from detect.data.image_folder import ImageFolder
 from detect.data.joined import JoinedDataset
 from detect.data.rare import repeat_factors
 from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.shard import WHOLE, Shard
 from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
 from detect.data.views import RandomCrop
@@ -47,8 +48,10 @@ class Plan(NamedTuple):
     images: list[tuple[int, int]]  # (index of the image, position in the endless stream of images)
 
 
-def plans(stream: Stream, settings: "AnySettings", total_steps: int, stride: int, start: int = 0) -> Iterator[Plan]:
-    """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step.
+def plans(
+    stream: Stream, settings: "AnySettings", total_steps: int, stride: int, start: int = 0, shard: Shard = WHOLE
+) -> Iterator[Plan]:
+    """Yield the `Plan`s of steps `start`..`total_steps`-1, `accumulate` of them a step, each of a shard of its images.
 
     The epochs of the stream of images are cut into batches regardless of their borders.
     """
@@ -67,7 +70,7 @@ def plans(stream: Stream, settings: "AnySettings", total_steps: int, stride: int
                 order = stream.epoch(epoch)
             images.append((int(order[position % count]), position))
         for first in range(0, train.batch, part):
-            yield Plan(step, step / total_steps, size, images[first : first + part])
+            yield Plan(step, step / total_steps, size, images[first : first + part][shard.of(part)])
 
 
 class TrainingImages:
@@ -171,11 +174,13 @@ def training_batches(
     stride: int,
     start: int = 0,
     images: Callable[..., TrainingImages] = DetectionImages,
+    shard: Shard = WHOLE,
 ) -> Iterator[Batch | ClassifiedBatch]:
     """Iterate over the training's batches from step `start` on, read by `train.workers` processes.
 
     Args:
         dataset: what `images`, which makes `TrainingImages` of it and the settings, reads from.
+        shard: of each (part of a) batch, where several processes train together.
 
     Raises:
         UserError: an image cannot be read or does not agree with its record, or the loader processes are killed, find
@@ -186,7 +191,7 @@ def training_batches(
     loader = DataLoader(
         source,
         batch_size=None,
-        sampler=plans(source.stream, settings, total_steps, stride, start),
+        sampler=plans(source.stream, settings, total_steps, stride, start, shard),
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         timeout=LOOK if workers else 0,

@@ -68,7 +68,7 @@ class Reader(ABC):
     """The annotations of one split, checked as they are read: run through `faults`, then take what is left.
 
     Attributes:
-        source: the file or folder, for messages.
+        source: the file, folder or address, for messages.
         images: `ImageTable`, without boxes, in the order of the files.
         categories: list of `{"id", "name"}` by ascending id.
         annotations: `Annotations`.
@@ -77,7 +77,7 @@ class Reader(ABC):
         outlines: number of annotations that have an outline, of which no reader takes more than the box.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path | str) -> None:
         self.source = source
         self.images = ImageTable()
         self.categories: list[dict[str, Any]] = []

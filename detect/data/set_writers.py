@@ -17,6 +17,9 @@ from detect.data.annotation_texts import Box, Item
 from detect.data.reader import Reader
 from detect.errors import UserError
 from detect.files import TEMPORARY, cannot_read, cannot_write, printable
+from detect.members import is_file, open_binary
+
+COPIED = 1 << 20  # bytes at a time
 
 
 @contextmanager
@@ -137,16 +140,16 @@ class SetWriter(ABC):
     def _put_image(self, folder: str, source: Path, name: str) -> None:
         target = self._made(folder) / name
         try:
-            source = source.resolve(strict=True)
-            if not self.copy:
+            if not self.copy and os.path.exists(source):  # not within a tar file
                 try:
-                    os.link(source, target)
+                    os.link(source.resolve(), target)
                     return
                 except OSError:  # another disk, or one without links
                     pass
-            shutil.copyfile(source, target)
+            with open_binary(source) as file, open(target, "wb") as copied:
+                shutil.copyfileobj(file, copied, COPIED)
         except OSError as error:
-            raise (cannot_read if not os.path.isfile(source) else cannot_write)(source, error) from error
+            raise (cannot_write if is_file(source) else cannot_read)(source, error) from error
 
     def _write(self, path: str, text: str) -> None:
         (self._made(os.path.dirname(path)) / os.path.basename(path)).write_text(text, encoding="utf-8", newline="\n")
@@ -241,6 +244,3 @@ class VocWriter(SetWriter):
             self._write(f"Annotations/{os.path.splitext(name)[0]}.xml", xml)
             self._there[key] = name
         return item._replace(name=self._there[key])
-
-
-WRITERS: dict[str, type[SetWriter]] = {"coco": CocoWriter, "yolo": YoloWriter, "voc": VocWriter}

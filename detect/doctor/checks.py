@@ -24,7 +24,7 @@ class Example:
     beside: another image to compare it with.
     """
 
-    file: Path
+    file: Path | str
     where: str
     text: str
     image: Path | None = None
@@ -127,7 +127,7 @@ def box_example(split: Split, row: int, text: str, others: Sequence[int] = ()) -
     )
 
 
-def located(split: Split, where: str) -> tuple[Path, str]:
+def located(split: Split, where: str) -> tuple[Path | str, str]:
     """File of the annotations, and record or line in it, of what a reader calls `where`."""
     if not isinstance(split.reader, TextReader):
         return split.source, where

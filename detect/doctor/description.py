@@ -64,7 +64,7 @@ class Split:
         return cls(name, reader, faults, bad_boxes, learn)
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Path | str:
         return self.reader.source
 
     @property

@@ -15,6 +15,8 @@ REMOVE = "remove these boxes, or leave them out with data.bad_boxes: drop; a cle
 IDS = "ids are whole numbers below 2^63; write them without quotes"
 LISTS = "a COCO file holds images, annotations and categories"
 
+SHARDS = "write the shards anew"
+
 
 class Kind(NamedTuple):
     """What a fault's id counts, in the plural, and what to do."""
@@ -62,6 +64,10 @@ FAULTS = {
     "images.empty": Kind("files without an image", "list the images in 'images'"),
     "csv.form": Kind("tables without the columns that are needed", "name filename, class and the box in the first row"),
     "labels.form": Kind("files of labels that cannot be read", "export them again"),
+    "shard.annotations": Kind("images in shards without their annotations", SHARDS),
+    "shard.form": Kind("shards that are no tar files that can be read", "copy them again, or write them anew"),
+    "shard.images": Kind("shards with another number of images than the index says", SHARDS),
+    "shard.size": Kind("shards of another size than the index says", "copy them again, or write them anew"),
     "xml.form": Kind("XML files that cannot be read", "export them again"),
     "images.list": Kind("files without a list of images", LISTS),
 }

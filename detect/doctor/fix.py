@@ -53,7 +53,8 @@ def write_copy(data: DataSet, out: str | os.PathLike[str]) -> list[Change]:
     for split in data.splits:
         copy = Copy(split, _images_of_others(data, split), data.accept)
         changes += copy.changes
-        root = Path(os.path.commonpath([Path(path).parent for path in split.paths] or [split.source.parent]))
+        root = Path(os.path.commonpath([Path(path).parent for path in split.paths] or [Path(split.source).parent]))
+        root = root if root.is_dir() else root.parent  # of a tar file, in which they all lie
         write_text(folder / "annotations" / f"{split.name}.json", copy.content(root))
         _link(folder / "images" / split.name, root)
     return changes

@@ -20,6 +20,7 @@ from detect.data.check_files import (
 )
 from detect.data.records import ImageRecord, ImageTable
 from detect.errors import UserError
+from detect.members import is_file, open_binary
 from detect.ops.image import read_image
 from detect.ops.image_header import read_header
 
@@ -43,7 +44,7 @@ def look_at_all(images: ImageTable, thoroughly: bool) -> list[Look]:
         for start in range(0, len(images), CHUNK):
             places = range(start, min(start + CHUNK, len(images)))
             paths = [images.paths[place] for place in places]
-            is_there = [os.path.isfile(path) for path in paths]
+            is_there = [is_file(path) for path in paths]
             found = readers.map(look, (images[place] for place in compress(places, is_there)))
             for path, there in zip(paths, is_there, strict=True):
                 looks.append(next(found) if there else Look(missing_file(Path(path), with_hint=False)))
@@ -67,6 +68,6 @@ def _look(record: ImageRecord, thoroughly: bool) -> Look:
 
 def digest(path: str | os.PathLike[str]) -> bytes:
     """SHA-256 of a file's bytes; nothing where it cannot be read."""
-    with suppress(OSError), open(path, "rb") as file:
+    with suppress(OSError, UserError), open_binary(path) as file:
         return hashlib.file_digest(file, "sha256").digest()
     return b""

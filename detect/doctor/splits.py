@@ -12,6 +12,8 @@ from detect.data.near_duplicates import Looks, groups_of, near_duplicates
 from detect.doctor.checks import Example, Found, check, image_example
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.looks import digest
+from detect.errors import UserError
+from detect.members import open_binary, stamp
 
 ENDS = 4096  # bytes at either end of a file that are compared before the rest is
 
@@ -154,18 +156,18 @@ def _sides(paths: Sequence[str], places: Mapping[str, tuple[list[int], list[int]
 
 def _bytes_of(path: str) -> int:
     try:
-        return os.stat(path).st_size
-    except OSError:
+        return stamp(path)[0]
+    except (OSError, UserError):
         return 0
 
 
 def _ends_of(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_binary(path) as file:
             start = file.read(ENDS)
-            file.seek(-min(ENDS, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            file.seek(-min(ENDS, stamp(path)[0]), os.SEEK_END)
             return start + file.read()
-    except OSError:
+    except (OSError, UserError):
         return b""
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
 from detect.data.loader import ClassificationImages, training_batches
 from detect.data.sample import ClassifiedBatch
+from detect.data.shard import WHOLE, Shard
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.classification import VIEWS_AT_ONCE, accuracies, class_scores, ranks
@@ -43,17 +44,19 @@ class ClassificationTask(Task):
     def build(self) -> Classifier:
         return config.build_model(self.settings, len(self.categories))
 
-    def batches(self, total_steps: int, stride: int, start: int) -> Iterator[ClassifiedBatch]:
-        return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages)
+    def batches(self, total_steps: int, stride: int, start: int, shard: Shard = WHOLE) -> Iterator[ClassifiedBatch]:
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages, shard)
 
     def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
-    def evaluate(self, network: Classifier, device: torch.device) -> Evaluated:
+    def found(self, network: Classifier, device: torch.device, shard: Shard) -> np.ndarray:
         network = copy.deepcopy(network).eval().to(device)
-        view, bar = self.settings.input, sys.stderr.isatty()
-        scores = class_scores(network, self.val_set, view.size, resize=view.resize, show_progress=bar)
-        return Evaluated(accuracies(ranks(scores, self.val_set.labels)))
+        view, bar = self.settings.input, sys.stderr.isatty() and shard.rank == 0
+        return class_scores(network, self.val_set, view.size, False, bar, view.resize, shard)
+
+    def evaluated(self, found: Sequence[np.ndarray]) -> Evaluated:
+        return Evaluated(accuracies(ranks(np.concatenate(found), self.val_set.labels)))
 
     def largest_batch(self, images: int, size: int) -> ClassifiedBatch:
         labels = torch.arange(images) % len(self.categories)

@@ -23,12 +23,15 @@ from detect.data.ground_truth import GroundTruth
 from detect.data.joined import JoinedDataset
 from detect.data.loader import DetectionImages, stream_of, training_batches
 from detect.data.sample import Batch
+from detect.data.shard import WHOLE, Shard
 from detect.data.stream import Stream
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
-from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, evaluate_dataset, match_categories, matching_notes
+from detect.evaluation.detections import Detections
+from detect.evaluation.evaluate import EVALUATION_THRESHOLDS, detect_images, match_categories, matching_notes
+from detect.evaluation.fast import evaluate
 from detect.inference.predictor import Predictor
 from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.class_weights import class_weights
@@ -153,9 +156,9 @@ class DetectionTask(Task):
         except ValueError as error:
             raise UserError(f"train.teacher: {weights.path} {error}") from error
 
-    def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch]:
+    def batches(self, total_steps: int, stride: int, start: int, shard: Shard = WHOLE) -> Iterator[Batch]:
         images = partial(DetectionImages, cache=self.cache)
-        return training_batches(self.train_set, self.settings, total_steps, stride, start, images)
+        return training_batches(self.train_set, self.settings, total_steps, stride, start, images, shard)
 
     def loss(self, outputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
         device = outputs[0].device
@@ -187,16 +190,21 @@ class DetectionTask(Task):
         images = noise(count, self.settings.input.size).permute(0, 2, 3, 1).numpy()
         self._predictor(network, device).detect_batch(list(images))
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
-        evaluation = evaluate_dataset(
-            self._predictor(network, device),
-            self.val_set,
-            self.categories,
-            show_progress=sys.stderr.isatty(),
-            truth=self.truth,
-        )
+    @property
+    def _category_ids(self) -> list[int | None]:
+        """Split val's id of each label."""
+        return match_categories(self.categories, self.val_set.categories, self.val_set.source)
+
+    def found(self, network: nn.Module, device: torch.device, shard: Shard) -> Detections:
+        images = self.val_set.images
+        records = images.take(np.arange(len(images))[shard.of(len(images))])
+        bar = sys.stderr.isatty() and shard.rank == 0
+        return detect_images(self._predictor(network, device), records, self._category_ids, show_progress=bar)
+
+    def evaluated(self, found: Sequence[Detections]) -> Evaluated:
+        evaluation = evaluate(self.truth, Detections.joined(found))
         thresholds = best_thresholds(evaluation, self.categories, self.val_set)
-        ids = match_categories(self.categories, self.val_set.categories, self.val_set.source)
+        ids = self._category_ids
         least = dict(zip(ids, thresholds.scores, strict=True)) if thresholds else {}
         drawings = val_drawings(self.val_set, evaluation.detections, least)
         return Evaluated(evaluation.report.metrics, thresholds, drawings)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from detect.engine.distributed import ALONE, World
 from detect.engine.memory import advice, available, is_out_of_memory, kept_for_backward
 from detect.engine.optimizer import KEPT, trained
 from detect.engine.task import Task
@@ -42,28 +43,32 @@ class DryRun:
         task, network: what is trained.
         losses: a batch, and whether to compute in 32 bits whatever the training's precision -> named terms of the loss.
         device: torch device.
+        world: the processes that train together.
     """
 
-    def __init__(self, task: Task, network: Any, losses: Losses, device: torch.device) -> None:
-        self.task, self.network, self.losses, self.device = task, network, losses, device
+    def __init__(self, task: Task, network: Any, losses: Losses, device: torch.device, world: World = ALONE) -> None:
+        self.task, self.network, self.losses, self.device, self.world = task, network, losses, device, world
 
     def fitting_batch(self) -> int:
         """The greatest power of two of images that fit into memory at once and are there, 64 at the most.
 
+        Of several processes each takes as many as fit for the one with the least memory, all together 64 at the most.
+
         Raises:
             UserError: not even two fit, or the system does not tell how much memory there is.
         """
-        there = available(self.device)
+        there, size = self.memory, self.world.size
         if there is None:
             raise UserError(f"train.batch: auto does not know the memory of {self.device}; give a number")
         each = self.bytes_per_image()
-        most = min(LARGEST_BATCH, len(self.task.train_set), int(SHARE * there / each))
+        most = min(LARGEST_BATCH // size, len(self.task.train_set) // size, int(SHARE * there / each))
+        most = self.world.least(most)
         if most < 2:
             raise UserError(
                 f"train.batch: auto finds no room for two images of {self.size} px: one takes about {each / 1e9:.2f} "
                 f"of {there / 1e9:.2f} GB; make input.size or input.train_sizes smaller"
             )
-        return 1 << int(math.log2(most))
+        return size << int(math.log2(most))
 
     def bytes_per_image(self) -> float:
         """About what an image takes at the peak of a step, measured with two of the largest."""
@@ -113,12 +118,19 @@ class DryRun:
 
     @property
     def part(self) -> int:
-        """Images at a time."""
-        return self.task.settings.train.batch // self.task.settings.train.accumulate
+        """Images at a time, in this process."""
+        images = self.task.settings.train.batch // self.task.settings.train.accumulate
+        return len(range(images)[self.world.shard.of(images)])
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that this process may take; those of the CPU are shared by all processes of the machine."""
+        there = available(self.device)
+        return there // self.world.local.size if there and self.device.type == "cpu" else there
 
     def _check_memory(self) -> None:
         """Raise UserError if a step would take more than the CPU's memory, where a process that does is killed."""
-        there = available(self.device)
+        there = self.memory
         if self.device.type != "cpu" or there is None:
             return
         needed = self.part * self.bytes_per_image()

@@ -80,6 +80,20 @@ class TrainingLog:
             self.events.close()
 
 
+class Silence:
+    """Stands in for the log and the album of a run where nothing is shown or written."""
+
+    def say(self, text: str) -> None: ...
+
+    def step(self, *about: Any) -> None: ...
+
+    def results(self, history: Sequence[Mapping[str, Any]]) -> None: ...
+
+    def add(self, name: str, make: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def duration(seconds: float) -> str:
     """A length of time in the unit that people would take: "40 s", "12 min", "3.5 h"."""
     if seconds < 100:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from detect.engine.optimizer import KEPT, are_moments, trained
 from detect.weights.fit import misfit
 
 Row = dict[str, float]
+NO_TERMS = ("steps", "gradient_norm", "clipped")  # in the sums, beside the terms of the loss
 
 
 class StateError(ValueError):
@@ -23,9 +23,9 @@ class TrainingState:
 
     model: tensors of the network.  ema: "model", those of its moving average, and the number of "updates"; None where
     there is none.  moments: what the optimizer keeps of each trained parameter, by name.  scaler: of the gradients in
-    16 bits.  history: a row for each evaluation.  sums: terms of the loss since the last.  is_due: the evaluation after
-    this step has not been made yet.  data: by split, what the run knows its data by.  random: states of PyTorch's
-    generators "cpu" and "cuda", None where there is no CUDA.
+    16 bits.  history: a row for each evaluation.  sums: over the steps since the last, the terms of the loss and
+    `NO_TERMS`.  is_due: the evaluation after this step has not been made yet.  data: by split, what the run knows its
+    data by.
     """
 
     step: int
@@ -37,7 +37,6 @@ class TrainingState:
     sums: Row
     is_due: bool
     data: dict[str, str]
-    random: dict[str, Tensor | None]
 
     def to_dict(self) -> dict[str, Any]:
         """As a checkpoint keeps it, beside the configuration and the classes."""
@@ -73,27 +72,14 @@ class TrainingState:
             "moments": are_moments(state.moments, parameters, optimizer),
             "scaler": _is_row(state.scaler),
             "history": isinstance(state.history, list) and all(_is_row(row) and "step" in row for row in state.history),
-            "sums": _is_row(state.sums) and ("steps" in state.sums or not state.is_due),
+            "sums": _is_row(state.sums) and (state.sums.keys() >= set(NO_TERMS) or not state.is_due),
             "is_due": isinstance(state.is_due, bool),
             "data": isinstance(state.data, dict) and all(isinstance(text, str) for text in state.data.values()),
-            "random": _are_generators(state.random),
         }
         for name, is_right in checks.items():
             if not is_right:
                 raise StateError(f"is damaged: its '{name}' is nothing that a training of this model writes")
         return state
-
-
-def random_states(device: torch.device) -> dict[str, Tensor | None]:
-    """Those of PyTorch's generators, as `TrainingState.random` holds them."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None}
-
-
-def set_random_states(states: Mapping[str, Tensor | None], device: torch.device) -> None:
-    """Go on from what `random_states` gave, maybe on another device."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _is_count(value: object) -> bool:
@@ -105,11 +91,3 @@ def _is_row(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(name, str) and type(number) in (int, float) for name, number in value.items()
     )
-
-
-def _are_generators(value: object) -> bool:
-    if not isinstance(value, dict) or value.keys() != {"cpu", "cuda"}:
-        return False
-    states = [value["cpu"], *([value["cuda"]] if value["cuda"] is not None else [])]
-    are_bytes = all(isinstance(s, Tensor) and s.dtype == torch.uint8 and s.device.type == "cpu" for s in states)
-    return are_bytes and value["cpu"].shape == torch.get_rng_state().shape

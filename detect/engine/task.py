@@ -1,6 +1,6 @@
 """What the training loop has to know of the task it trains: detection and classification each fill in a `Task`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import nn
 
 from detect.config.schema import ClassifierSettings, Settings
 from detect.data.sample import Batch, ClassifiedBatch
+from detect.data.shard import WHOLE, Shard
 from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
 from detect.inference.thresholds import Thresholds
@@ -66,7 +67,7 @@ class Task:
     shown: tuple[str, ...]
     train_set: DataSet
     val_set: DataSet | None = None
-    source: Path
+    source: Path | str
     categories: list[dict[str, Any]]
 
     def __init__(self, settings: Settings | ClassifierSettings) -> None:
@@ -99,16 +100,22 @@ class Task:
         """The untrained model."""
         raise NotImplementedError
 
-    def batches(self, total_steps: int, stride: int, start: int) -> Iterator[Batch | ClassifiedBatch]:
-        """Iterate over batches from step `start` on, of sizes that are multiples of `stride`."""
+    def batches(
+        self, total_steps: int, stride: int, start: int, shard: Shard = WHOLE
+    ) -> Iterator[Batch | ClassifiedBatch]:
+        """Iterate over shards of the batches from step `start` on, of sizes that are multiples of `stride`."""
         raise NotImplementedError
 
     def loss(self, outputs: Any, batch: Batch | ClassifiedBatch) -> dict[str, torch.Tensor]:
         """Named terms whose sum is the loss, from the model's outputs for the batch."""
         raise NotImplementedError
 
-    def evaluate(self, network: nn.Module, device: torch.device) -> Evaluated:
-        """`network` on split val."""
+    def found(self, network: nn.Module, device: torch.device, shard: Shard) -> Any:
+        """What `network` makes of a shard of split val."""
+        raise NotImplementedError
+
+    def evaluated(self, found: Sequence[Any]) -> Evaluated:
+        """What that is worth which was found in all shards, in their order."""
         raise NotImplementedError
 
     def largest_batch(self, images: int, size: int) -> Batch | ClassifiedBatch:
@@ -116,7 +123,7 @@ class Task:
         raise NotImplementedError
 
     def evaluate_batch(self, network: nn.Module, device: torch.device) -> None:
-        """Do what `evaluate` does for one batch, of made-up images."""
+        """Do what `found` does for one batch, of made-up images."""
         raise NotImplementedError
 
     def describe(self) -> Iterator[str]:

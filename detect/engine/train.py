@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -16,34 +16,37 @@ from detect.config.check import error_at, located
 from detect.data.loader import loader_failure
 from detect.data.shared_memory import check_shared_memory
 from detect.engine.album import Album
-from detect.engine.average import WeightAverage
+from detect.engine.distributed import ALONE, World
 from detect.engine.dry_run import DryRun
-from detect.engine.freeze import freeze
 from detect.engine.history import evaluations_since_best, is_best
+from detect.engine.learner import Learner, NotFinite
 from detect.engine.loader_watch import LoaderWatch
-from detect.engine.log import Pace, TrainingLog, note
+from detect.engine.log import Pace, Silence, TrainingLog, note
 from detect.engine.memory import is_out_of_memory, keep_freed_memory
-from detect.engine.optimizer import make_optimizer, moments, set_lr, set_moments
-from detect.engine.precision import autocast_dtype
 from detect.engine.schedule import Schedule
-from detect.engine.state import StateError, TrainingState, random_states, set_random_states
+from detect.engine.state import NO_TERMS, StateError, TrainingState
 from detect.engine.task import Evaluated, Task
 from detect.errors import UserError
 from detect.interrupt import Interrupted, heard, held
-from detect.models.detector import as_input
 from detect.report.events import Events
 from detect.report.progress import results_figure
 from detect.weights.checkpoint import write_checkpoint
-from detect.weights.start import load_matching
 
 BATCHES_SHOWN = 3
-NORMS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)
+CLIPPED_OFTEN = 0.5  # share of the steps from which on it is said
+
+
+class _NoBatch(Exception):
+    """A batch did not come, for a `reason`: an image cannot be read, the loader failed, or a signal came."""
+
+    def __init__(self, reason: UserError | KeyboardInterrupt) -> None:
+        self.reason = reason
 
 
 class Trainer:
     """Trains the model of a `Task` and keeps everything in `folder`.
 
-    The state after step n (weights, average, optimizer, random numbers, history) is a function of the settings and n
+    The state after step n (weights, average, optimizer, history) is a function of the settings and n
     alone, so a run that is stopped and resumed equals one that was not, bit for bit on the CPU.
 
     Args:
@@ -51,6 +54,7 @@ class Trainer:
         folder: the run's folder; it exists.
         device: torch device.
         state: a checkpoint's mapping to go on from, or None.
+        world: the processes that train together; the first alone shows and writes what there is.
 
     Raises:
         UserError: TensorBoard is asked for and not installed, weights do not fit, an image cannot be read, a loss is
@@ -63,50 +67,36 @@ class Trainer:
         folder: str | PathLike[str],
         device: str | torch.device = "cpu",
         state: Mapping[str, Any] | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.task, self.settings = task, task.settings
-        train = self.settings.train
+        self.task, self.settings, self.world = task, task.settings, world
+        train, origins = self.settings.train, self.settings.origins
         self.folder, self.device = Path(folder), torch.device(device)
-        origins = self.settings.origins
-        torch.manual_seed(train.seed)
-        self.network = task.build()
-        self.init_report = None
-        if train.init and state is None:
-            with located(origins, "train.init"):
-                self.init_report = load_matching(self.network, task.categories, train.init)
-        self.layout = torch.channels_last if train.channels_last else torch.contiguous_format
-        self.network.to(self.device, memory_format=self.layout).train()
-        for module in self.network.modules():
-            if isinstance(module, NORMS):
-                module.momentum = train.norm_momentum
-        with located(origins, "train.freeze"):
-            freeze(self.network, train.freeze)
-        with located(origins, "train.lr_scale"):
-            self.optimizer = make_optimizer(self.network, train)
-        with located(origins, "train.precision"):
-            self.precision = autocast_dtype(train.precision, self.device)
-        self.dry_run = DryRun(task, self.network, self.losses, self.device)
+        self.learner = Learner(task, self.device, state is None, world)
+        self.network = self.learner.network
+        self.dry_run = DryRun(task, self.network, self.learner.losses, self.device, world)
         if train.batch == "auto":
             with located(origins, "train.batch"):
                 train.batch = self.dry_run.fitting_batch()
             check_shared_memory(self.settings)
+        if train.batch // train.accumulate < world.size:
+            raise error_at(
+                origins, "train.batch", f"train.batch: {world.size} processes need a part of it each, of at least one "
+                f"image; set train.batch={world.size * train.accumulate} or more"
+            )  # fmt: skip
         self.schedule = Schedule(train, len(task.train_set))
-        self.average = None
-        if train.ema or train.average_last:
-            last = round(self.schedule.total_steps * train.average_last)
-            self.average = WeightAverage(self.network, train.ema, self.schedule.total_steps - last)
+        self.learner.keep_average(self.schedule)
         if train.patience and not task.val_set:
             raise error_at(origins, "train.patience", "train.patience: the data has no split 'val' to evaluate on")
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision is torch.float16)
         self.step, self.history = 0, []
-        self.sums = {}  # terms summed over the steps since the last row of the history
+        self.sums = {}  # over the steps since the last row of the history: the terms, and NO_TERMS
         self.saved, self.saved_at = 0, time.monotonic()  # the step that last.pt was written after, and when
         self.is_due = False  # whether the evaluation after this step is still to be made
         self.pace = Pace()
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
-        self.events = Events(self.folder, self.step) if train.tensorboard else None
+        self.events = Events(self.folder, self.step) if train.tensorboard and world.is_first else None
 
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""
@@ -116,25 +106,23 @@ class Trainer:
         if train.freeze:
             trained = sum(p.numel() for p in self.network.parameters() if p.requires_grad)
             yield f"trains {trained / 1e6:.3f} M of them; frozen: {', '.join(train.freeze)}"
-        if self.init_report:
-            yield f"starts from {self.init_report}"
+        if self.learner.init_report:
+            yield f"starts from {self.learner.init_report}"
         yield from self.task.describe()
         if not self.task.val_set:
             yield "not evaluated while training: the data has no split 'val' (`detect split` makes one)"
         yield (
             f"{schedule.total_steps} steps of {train.batch} images ({schedule.epochs_text()}), "
-            f"lr {train.lr:g} {train.schedule}, {self.precision_name} on {self.device}"
+            f"lr {train.lr:g} {train.schedule}, {self.learner.precision_name} on {self.device}"
         )
+        if self.world.size > 1:
+            yield f"{self.world.size} processes, each with its part of every batch"
         yield f"from step {self.step}, into {self.folder}"
-
-    @property
-    def precision_name(self) -> str:
-        """PyTorch's: "float32", "bfloat16" or "float16"."""
-        return str(self.precision).removeprefix("torch.")
 
     def note(self, line: str) -> None:
         """Add a line to the run's log.txt."""
-        note(self.folder / "log.txt", line)
+        if self.world.is_first:
+            note(self.folder / "log.txt", line)
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
@@ -147,21 +135,17 @@ class Trainer:
         until = min(until or self.schedule.total_steps, self.schedule.total_steps)
         keep_freed_memory()
         if self.step == 0:
-            if self.precision is not torch.float32:
-                self.note(self.dry_run.compare_precision(self.precision_name))
-            self.dry_run.run(self.scaler)
+            if self.learner.precision is not torch.float32:
+                self.note(self.dry_run.compare_precision(self.learner.precision_name))
+            self.dry_run.run(self.learner.scaler)
+        if not self.world.is_first:
+            log = Silence()
         log = log or TrainingLog(self.folder, self.schedule.total_steps, self.step, self.events)
-        self.album = Album(self.folder, log.say)
-        batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step)
+        self.album: Any = Album(self.folder, log.say) if self.world.is_first else Silence()
+        batches = self.task.batches(self.schedule.total_steps, self.network.stride, self.step, self.world.shard)
         try:
-            with held() as stops:
-                if self.step == 0:
-                    self.save()
-                    for name, draw in self.task.drawings().items():
-                        self.album.add(name, draw)
-                if self.is_due:
-                    self._end_of_period(log)
-                self._steps(until, batches, log, stops)
+            with held() as stops, self.world.watched():
+                self._go_on(until, batches, log, stops)
                 stops.clear()  # nothing is left to stop
         except (RuntimeError, MemoryError, UserError) as error:  # UserError: a file that could not be written, say
             if is_out_of_memory(error):
@@ -174,6 +158,21 @@ class Trainer:
             log.close()
         return self.history[-1] if self.history else None
 
+    def _go_on(self, until: int, batches: Iterator[Any], log: Any, stops: Sequence[int]) -> None:
+        """What is due before the next step, and the steps up to `until`; see `run`."""
+        try:
+            if self.step == 0:
+                self.save()
+                for name, draw in self.task.drawings().items():
+                    self.album.add(name, draw)
+            if self.is_due:
+                self._end_of_period(log)
+            self._steps(until, batches, log, stops)
+        except RuntimeError as error:
+            if self.world.is_lost(error):
+                self._left_alone()
+            raise
+
     def _steps(self, until: int, batches: Iterator[Any], log: Any, stops: Sequence[int]) -> None:
         """Steps up to `until`, each with the evaluation or the checkpoint that is due after it; see `run`."""
         while self.step < until and not self.stopped_early:
@@ -182,88 +181,70 @@ class Trainer:
                 self.is_due = True
                 self.save()  # an evaluation takes its time and may fail
                 self._end_of_period(log)
-            elif stops or time.monotonic() - self.saved_at > self.settings.train.save_minutes * 60:
+            stop = self.world.stop(stops[0] if stops else 0)
+            is_late = time.monotonic() - self.saved_at > self.settings.train.save_minutes * 60
+            if (stop or is_late) and self.saved < self.step:
                 self.save()
-            if stops and self.step < until and not self.stopped_early:
-                raise Interrupted(self.step, self.folder, stops[0])
-        if not self._evaluates_after(self.step):
+            if stop and self.step < until and not self.stopped_early:
+                raise Interrupted(self.step, self.folder, stop)
+        if self.saved < self.step:
             self.save()
 
-    def _one_step(self, batches: Iterator[Any], log: Any) -> None:
-        train = self.settings.train
-        started, waiting, total, image_ids = time.monotonic(), 0.0, {}, []
-        lr = self.schedule.lr(self.step)
-        set_lr(self.optimizer, lr)
-        for _ in range(train.accumulate):
-            asked = time.monotonic()
-            batch = self._next_of(batches, is_first=not total)
-            image_ids += batch.image_ids
-            waiting += time.monotonic() - asked
-            if self.step < BATCHES_SHOWN and not total:
-                self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
-            terms = self.losses(batch)
-            self.scaler.scale(sum(terms.values()) / train.accumulate).backward()
-            values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
-            wrong = [name for name, value in values.items() if not math.isfinite(value)]
-            if wrong:
-                self._stop(
-                    f"{', '.join(wrong)} loss", batch.image_ids, lr, [name for name in values if name not in wrong]
-                )
-            for name, value in values.items():
-                total[name] = total.get(name, 0.0) + value / train.accumulate
-        self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), train.clip_norm or math.inf)
-        if not self.scaler.is_enabled() and not math.isfinite(norm):  # the scaler skips such a step itself
-            self._stop("gradient", image_ids, lr)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.step += 1
-        if self.average:
-            self.average.update(self.network, self.step)
-
-        seconds = time.monotonic() - started
-        self.pace.add(train.batch, seconds, waiting)
-        if line := self.loader_watch.add(train.batch, seconds, waiting):
-            log.say(line)
-        self.sums["steps"] = self.sums.get("steps", 0) + 1
-        for name, value in total.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        epoch = self.schedule.epoch(self.step)
-        log.step(self.step, epoch, total, lr, train.batch / seconds, waiting / seconds)
-
-    def _next_of(self, batches: Iterator[Any], is_first: bool) -> Any:
-        """The next batch. If none comes for the first part of a step, last.pt is written, so that no step is lost.
+    def _left_alone(self) -> None:
+        """Write the last whole step now that another process is gone, unless one that is still there does.
 
         Raises:
-            UserError: an image cannot be read, or the loader processes failed.
-            Interrupted: a signal came, and no batch.
+            Interrupted: a signal stopped the other.
         """
+        self.world.stop_watching()
+        if (
+            self.world.ending.takes_over() and (self.folder / "last.pt").exists()
+        ):  # it does not on another machine's disk
+            self._write_state()
+        if (end := self.world.ending.told()) and end.number:
+            raise Interrupted(self.step, self.folder, end.number) from None
+
+    def _one_step(self, batches: Iterator[Any], log: Any) -> None:
+        train, started, self.waiting = self.settings.train, time.monotonic(), 0.0
+        lr = self.schedule.lr(self.step)
         try:
-            with heard() if is_first else nullcontext():
-                return next(batches)
-        except (UserError, KeyboardInterrupt) as error:
-            if is_first:
-                self.save()
-            if isinstance(error, KeyboardInterrupt):
-                raise Interrupted(self.saved, self.folder, *error.args) from None
-            raise
+            terms = self.learner.step(self.step + 1, lr, self._parts(batches))
+        except _NoBatch as none:  # last.pt is written, so that no step is lost
+            self.save()
+            if isinstance(none.reason, KeyboardInterrupt):
+                raise Interrupted(self.saved, self.folder, *none.reason.args) from None
+            raise none.reason from None
+        except NotFinite as error:
+            raise UserError(
+                f"step {self.step + 1}: the {error}; lr {lr:g}, image ids {' '.join(map(str, error.image_ids))}; the "
+                f"last checkpoint in {self.folder} is good, if one was written; lowering train.lr or setting "
+                "train.clip_norm usually helps"
+            ) from None
+        self.step += 1
 
-    def losses(self, batch: Any, exactly: bool = False) -> dict[str, torch.Tensor]:
-        """Named terms of the loss of a batch; `exactly`: in 32 bits, whatever the training's precision."""
-        images = as_input(batch.images.to(self.device), self.layout)
-        amp = self.precision is not torch.float32 and not exactly
-        with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
-            outputs = self.network(images)
-        return self.task.loss(outputs, batch)
+        seconds = time.monotonic() - started
+        self.pace.add(train.batch, seconds, self.waiting)
+        if line := self.loader_watch.add(train.batch, seconds, self.waiting):
+            log.say(line)
+        norm = self.learner.gradient_norm
+        sums = {"steps": 1, "gradient_norm": norm, "clipped": norm > (train.clip_norm or math.inf), **terms}
+        self.sums = {name: self.sums.get(name, 0.0) + value for name, value in sums.items()}
+        epoch = self.schedule.epoch(self.step)
+        log.step(self.step, epoch, terms, lr, train.batch / seconds, self.waiting / seconds)
 
-    def _stop(self, what: str, image_ids: Sequence[object], lr: float, finite: Sequence[str] = ()) -> NoReturn:
-        others = f" (finite: {', '.join(finite)})" if finite else ""
-        raise UserError(
-            f"step {self.step + 1}: the {what} is not finite{others}; lr {lr:g}, image ids "
-            f"{' '.join(map(str, image_ids))}; the last checkpoint in {self.folder} is good, if one was written; "
-            "lowering train.lr or setting train.clip_norm usually helps"
-        )
+    def _parts(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The parts of the next step's batch.  Raises _NoBatch."""
+        for number in range(self.settings.train.accumulate):
+            asked = time.monotonic()
+            try:
+                with heard() if self.world.size == 1 else nullcontext():  # several processes stop together
+                    batch = next(batches)
+            except (UserError, KeyboardInterrupt) as error:
+                raise _NoBatch(error) from None
+            self.waiting += time.monotonic() - asked
+            if self.step < BATCHES_SHOWN and number == 0:
+                self.album.add(f"train_batch{self.step}.jpg", partial(self.task.draw_batch, batch))
+            yield batch
 
     # ---- evaluating and keeping -----------------------------------------------------------------------------------
 
@@ -281,20 +262,26 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
+        if row["clipped"] > CLIPPED_OFTEN and (clip_norm := self.settings.train.clip_norm):
+            log.say(
+                f"the gradient was cut to train.clip_norm {clip_norm:g} in {row['clipped']:.0%} of "
+                f"the steps (its mean was {row['gradient_norm']:.0f}), so they are shorter than train.lr says; "
+                "a greater one may learn faster"
+            )
+        evaluated = self.evaluate() if self.task.val_set else None
+        row = self.world.shared(row | (evaluated.metrics if evaluated else {}))
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
         if self.task.val_set:
-            evaluated = self.evaluate()
-            metrics = evaluated.metrics
-            line += "".join(f"  {name} {metrics[name]:.4f}" for name in self.task.shown)
-            if is_best(metrics[self.task.leading], self.history, self.task.leading):
-                write_checkpoint(self.folder / "best.pt", self._weights(evaluated))
+            line += "".join(f"  {name} {row[name]:.4f}" for name in self.task.shown)
+            if is_best(row[self.task.leading], self.history, self.task.leading):
                 line += "  (best so far)"
-            row |= metrics
-            for name, draw in evaluated.drawings.items():
-                self.album.add(name, draw)
+                if evaluated:
+                    write_checkpoint(self.folder / "best.pt", self._weights(evaluated))
+        for name, draw in (evaluated.drawings if evaluated else {}).items():
+            self.album.add(name, draw)
         log.say(line)
         self.history.append(row)
-        terms = [name for name in self.sums if name != "steps"]
+        terms = [name for name in self.sums if name not in NO_TERMS]
         self.sums, self.pace, self.is_due = {}, Pace(), False
         if self.stopped_early:
             log.say(f"stops after step {self.step}: no better {self.task.leading} in {self._waited()} evaluations")
@@ -316,34 +303,35 @@ class Trainer:
         """Whether nothing is left to do."""
         return (self.step >= self.schedule.total_steps or self.stopped_early) and not self.is_due
 
-    def evaluate(self) -> Evaluated:
-        """The averaged weights on split val."""
-        return self.task.evaluate(self.average.average if self.average else self.network, self.device)
+    def evaluate(self) -> Evaluated | None:
+        """The averaged weights on split val: each process looks at its part, and the first knows what comes of it."""
+        found = self.task.found(self.learner.averaged, self.device, self.world.shard)
+        parts = self.world.gathered(found)
+        return self.task.evaluated(parts) if parts else None
 
     def save(self) -> None:
-        """Write last.pt."""
+        """Write last.pt, in the first process."""
+        if self.world.is_first:
+            self._write_state()
+        self.saved, self.saved_at = self.step, time.monotonic()
+
+    def _write_state(self) -> None:
         state = TrainingState(
             step=self.step,
-            model=self.network.state_dict(),
-            ema=self.average.state_dict() if self.average else None,
-            moments=moments(self.optimizer, self.network),
-            scaler=self.scaler.state_dict(),
+            **self.learner.state(),
             history=self.history,
             sums=self.sums,
             is_due=self.is_due,
             data=self.task.fingerprints,
-            random=random_states(self.device),
         )
         write_checkpoint(self.folder / "last.pt", self._weights() | state.to_dict())
-        self.saved, self.saved_at = self.step, time.monotonic()
 
     def _weights(self, evaluated: Evaluated | None = None) -> dict[str, Any]:
-        network = self.average.average if self.average else self.network
         thresholds = evaluated.thresholds if evaluated else None
         return {
             "config": config.to_dict(self.settings),
             "categories": self.task.categories,
-            "model": network.state_dict(),
+            "model": self.learner.averaged.state_dict(),
             "metrics": evaluated.metrics if evaluated else None,
             "thresholds": thresholds.to_dict() if thresholds else None,
         }
@@ -353,17 +341,9 @@ class Trainer:
         if values.get("categories") != self.task.categories:
             raise UserError(f"{self.task.source}: has other classes than the run; resume on the same data")
         try:
-            optimizer = self.settings.train.optimizer
-            state = TrainingState.of(values, self.network, optimizer, bool(self.average))
+            state = self.learner.restore(values)
         except StateError as error:
             raise UserError(f"{source}: {error}; its weights may still be a start: train.init={source}") from error
         self.task.compare(state.data)
-        self.network.load_state_dict(state.model)
-        if self.average and state.ema:
-            self.average.load_state_dict(state.ema)
-        set_moments(self.optimizer, self.network, state.moments)
-        if self.scaler.is_enabled() and state.scaler.keys() == self.scaler.state_dict().keys():
-            self.scaler.load_state_dict(state.scaler)
         self.step, self.history, self.sums, self.is_due = state.step, state.history, state.sums, state.is_due
         self.saved = self.step
-        set_random_states(state.random, self.device)

@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from detect.data.image_folder import ImageFolder
+from detect.data.shard import WHOLE, Shard
 from detect.data.views import centre_crop, ten_crops
 from detect.evaluation.class_table import class_table
 from detect.models.classifier import Classifier
@@ -24,8 +25,9 @@ def class_scores(
     ten_crop: bool = False,
     show_progress: bool = False,
     resize: int | None = None,
+    shard: Shard = WHOLE,
 ) -> np.ndarray:
-    """Probability of every class for every image, float32 [n, K].
+    """Probability of every class for every image of a shard, float32 [n, K].
 
     Args:
         network: a `Classifier` in eval mode.
@@ -42,11 +44,12 @@ def class_scores(
         (lambda image: ten_crops(image, size)) if ten_crop else (lambda image: centre_crop(image, size, resize)[None])
     )
     at_once = VIEWS_AT_ONCE // 10 if ten_crop else VIEWS_AT_ONCE
-    chunks = [range(i, min(i + at_once, len(images))) for i in range(0, len(images), at_once)]
-    scores = []
+    own = range(len(images))[shard.of(len(images))]
+    chunks = [own[i : i + at_once] for i in range(0, len(own), at_once)]
+    scores = [np.zeros((0, len(images.classes)), np.float32)]
     with (
         ThreadPoolExecutor(max_workers=4) as readers,
-        tqdm(total=len(images), unit="image", disable=not show_progress, leave=None) as bar,
+        tqdm(total=len(own), unit="image", disable=not show_progress, leave=None) as bar,
     ):
         pending = []
         for number, chunk in enumerate(chunks):

@@ -191,6 +191,8 @@ def compiled(
     try:
         return core.compile_model(model, "CPU", options)
     except (RuntimeError, ValueError) as error:
+        if options.pop("CACHE_DIR", None):  # another process that writes the same file there takes it away
+            return compiled(core, model, path, precision, threads, streams, **options)
         raise UserError(f"{printable(path)}: OpenVINO cannot run it ({_reason(error)})") from error
 
 

@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from detect.errors import UserError, nearest
 from detect.files import cannot_read, cannot_write, printable, replacing
+from detect.members import open_binary
 from detect.ops.image_cost import MAX_PIXELS, TooLarge, check_cost, check_pixels
 
 # Only pixel formats: Pillow could also hand a stranger's file to Ghostscript (EPS) or to rarely tried decoders.
@@ -73,8 +74,8 @@ def read_noted(path: str | os.PathLike[str]) -> tuple[np.ndarray, str]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """The file `path`, open for Pillow; whatever goes wrong with it in the block is one sentence, a UserError."""
-    with decoding(path), open(path, "rb") as file:
+    """The file `path`, also within a tar file, open for Pillow; what goes wrong in the block is one UserError."""
+    with decoding(path), open_binary(path) as file:
         yield file
 
 

@@ -1,6 +1,7 @@
 """The score threshold of each class that gave the highest F1 on a set."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from detect.data.detection import DetectionData
@@ -40,4 +41,4 @@ def best_thresholds(evaluation: Evaluation, categories: list[dict[str, Any]], da
     by_id = dict(zip(evaluation.truth.category_ids.tolist(), own, strict=True))
     ids = match_categories(categories, data.categories, data.source)
     scores = tuple(round(by_id.get(category_id, overall), 6) for category_id in ids)
-    return Thresholds(scores, FIT, f"{len(data)} images of {printable(data.source.name)}")
+    return Thresholds(scores, FIT, f"{len(data)} images of {printable(Path(data.source).name)}")

@@ -10,9 +10,8 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from detect.errors import UserError
-from detect.files import cache_folder, cannot_read, cannot_write, printable
+from detect.files import cache_folder, cannot_read, cannot_write, is_offline, printable
 
-OFFLINE = "CSP_DETECT_OFFLINE"  # environment variable: 1 fetches nothing
 CONNECT, READ = 10, 30  # s: longest wait for a connection, and for the next piece of an answer
 TEXT_BYTES = 1 << 20  # a .cfg or .names is smaller
 AGENT = "csp-detect (weights by name)"  # some hosts refuse the default one of libraries
@@ -43,11 +42,6 @@ class Remote:
     def is_here(self) -> bool:
         """Whether a file of its name and size lies there; `fetched` also looks at what is in it."""
         return self.path.is_file() and self.bytes in (None, self.path.stat().st_size)
-
-
-def is_offline() -> bool:
-    """Whether `CSP_DETECT_OFFLINE` says that nothing may be fetched."""
-    return os.environ.get(OFFLINE, "") not in ("", "0")
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -13,7 +13,8 @@ from detect.darknet.names import modern
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.models.classifier import Classifier
-from detect.weights.files import Category, read
+from detect.models.heads.yolo import YOLOv3
+from detect.weights.files import Category, Weights, read
 from detect.weights.mask import mask_warning
 from detect.weights.zoo import files_of, known_names
 
@@ -22,7 +23,8 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
     """Start a detector or classifier from other weights: take every tensor that fits by name and shape.
 
     Weights of the other task give their backbone. Of the same task, the last layers start anew when the classes differ
-    by more than Darknet's older names. `path` may be a name of `detect.weights.zoo`.
+    by more than Darknet's older names; but a YOLOv3 head of the same anchors keeps what it knows of boxes and of there
+    being an object, and the classes that both know by name. `path` may be a name of `detect.weights.zoo`.
     Returns a sentence that says what was taken.  Raises UserError.
     """
     path = by_name(path)
@@ -52,10 +54,38 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
                 del taken[name]
         last = "head" if detects else "classifier"
         rest = f"; {last} starts anew, {len(source.names)} -> {len(categories)} classes"
+        if kept := _kept_of_head(source, network, [c["name"] for c in categories]):
+            head, known = kept
+            taken |= head
+            rest = f"; {len(source.names)} -> {len(categories)} classes, of which it knows {known} by name"
     if not taken:
         raise UserError(f"{path}: none of its {len(theirs)} tensors fits this model")
     network.load_state_dict(taken, strict=False)
     return f"{len(taken)} of {len(ours)} {what} from {source.path}{rest}" + _warning(network, source.path)
+
+
+def _kept_of_head(source: Weights, network: nn.Module, names: list[str]) -> tuple[dict[str, Tensor], int] | None:
+    """Tensors of the network's YOLOv3 head with the rows that weights of other classes share with it, and how many of
+    the classes `names` are among them; None if the two heads are not alike."""
+    theirs, ours = getattr(source.network, "head", None), getattr(network, "head", None)
+    if not isinstance(theirs, YOLOv3) or not isinstance(ours, YOLOv3):
+        return None
+    if (theirs.anchors, theirs.scale_x_y) != (ours.anchors, ours.scale_x_y):
+        return None
+    places = {modern(name): place for place, name in enumerate(source.names)}
+    shared = [(own, places[modern(name)]) for own, name in enumerate(names) if modern(name) in places]
+    kept = {}
+    for scale, (old, new) in enumerate(zip(theirs.predictions, ours.predictions, strict=True)):
+        if old.in_channels != new.in_channels:
+            return None
+        for part in ("weight", "bias"):
+            before, tensor = getattr(old, part).detach(), getattr(new, part).detach().clone()
+            rows, their_rows = (of.unflatten(0, (len(ours.anchors[scale]), -1)) for of in (tensor, before))
+            rows[:, :5] = their_rows[:, :5]
+            for own, their in shared:
+                rows[:, 5 + own] = their_rows[:, 5 + their]
+            kept[f"head.predictions.{scale}.{part}"] = tensor
+    return kept, len(shared)
 
 
 def by_name(path: str | PathLike[str]) -> str | PathLike[str]:

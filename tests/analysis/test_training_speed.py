@@ -25,6 +25,7 @@ def assert_is_training(measured):
     assert (
         measured["images_per_second"] > 0
         and measured["loader_images_per_second"] > 0
+        and measured["step_over_bare"] > 0
         and 0 <= measured["loader_share"] <= 1
     )
 
@@ -34,7 +35,7 @@ def test_training_is_measured_and_leaves_nothing(tmp_path, monkeypatch):
     settings = config.from_dict(copy.deepcopy({"model": MODEL, "input": {"size": 64}, "train": TRAIN}))
     before = config.to_dict(settings)
     measured = benchmark_training(settings, 64, batch=2, steps=1)
-    assert measured.keys() == {"images_per_second", "loader_share", "loader_images_per_second"}
+    assert measured.keys() == {"images_per_second", "step_over_bare", "loader_share", "loader_images_per_second"}
     assert_is_training(measured)
     assert config.to_dict(settings) == before
     assert not list(tmp_path.iterdir())

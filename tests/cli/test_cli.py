@@ -478,6 +478,7 @@ def test_profile_counts_the_paper(here):
 def test_profile_needs_no_data(tmp_path):
     for name in ("csppelee_efm.yaml", "bccd.yaml"):
         shutil.copy(ROOT / "configs" / name, tmp_path / name)
+    shutil.copytree(ROOT / "configs" / "recipes", tmp_path / "recipes")
     assert detect("profile", tmp_path / "bccd.yaml").status == 0
 
 

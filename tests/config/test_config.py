@@ -523,6 +523,11 @@ def test_shipped_configs_load_and_build(path, request):
     text = path.read_text()
     if "../../shared/" in text:
         request.getfixturevalue("shared")
+    if path.parent.name == "recipes":
+        settings = config.load(CONFIGS / "csppelee_prn.yaml", [f"recipe={path}"], needs_data=False)
+        assert {"steps", "epochs"} <= yaml.safe_load(text)["train"].keys()  # one of them null, whatever it lies over
+        assert (settings.train.steps is None) != (settings.train.epochs is None)
+        return
     if not {"model", "base"} & yaml.safe_load(text).keys():
         assert config.read_data(path).root  # a data file
         return
@@ -554,6 +559,40 @@ def test_every_imagenet_config_keeps_to_the_recipe():
     assert (train["batch"], train["lr"], train["schedule"], train["power"]) == (128, 0.1, "poly", 4.0)
     assert (train["burn_in"], train["momentum"], train["weight_decay"], train["ema"]) == (1000, 0.9, 0.0005, 0)
     assert recipe["augment"]["short_side"] == [128, 448] and recipe["augment"]["angle"] == 7
+
+
+# ---- recipes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_lies_over_the_parent_and_under_the_file(write):
+    write(MODEL + "recipe: long.yaml\ntrain: {lr: 0.5}\naugment: {flip: 0}", "parent.yaml")
+    write("train: {epochs: 90, lr: 0.3, batch: 2}", "long.yaml")
+    recipe = write("train: {batch: 4,\n  momentum: 0.8, nesterov: true}\nloss: {box: ciou}", "recipes/short.yaml")
+    child = write("base: parent.yaml\nrecipe: recipes/short.yaml\ntrain: {nesterov: false}")
+    settings = config.load(child)
+    assert (settings.train.epochs, settings.train.lr, settings.augment.flip) == (90, 0.5, 0)
+    assert (settings.train.batch, settings.train.momentum, settings.loss.box) == (4, 0.8, "ciou")
+    assert settings.train.nesterov is False
+    assert settings.origins["train.momentum"].text == f"{recipe}:2"
+    assert "recipe" not in config.to_dict(settings)
+
+
+def test_another_recipe_by_override_holds_over_the_file_and_under_other_overrides(write):
+    path = write(MODEL + "train: {epochs: 9, batch: 8, lr: 0.5}")
+    recipe = write("train: {batch: 4, lr: 0.3, epochs: 2}", "short.yaml")
+    settings = config.load(path, ["train.lr=0.1", f"recipe={recipe}"])
+    assert (settings.train.epochs, settings.train.batch, settings.train.lr) == (2, 4, 0.1)
+    assert config.from_dict(config.to_dict(settings), None, "x", [f"recipe={recipe}"]).train.lr == 0.3
+
+
+def test_a_recipe_is_of_training_only(write, tmp_path):
+    recipe = write("# short\ninput: {size: 64}", "short.yaml")
+    path = write(MODEL + "recipe: short.yaml")
+    assert error_of(path) == f"{recipe}:2: input: a recipe holds augment, loss, train, predict only"
+    path = write(MODEL + "recipe: sort.yaml")
+    line = len(MODEL.splitlines()) + 1
+    expected = f"{path}:{line}: recipe: no such file {tmp_path / 'sort.yaml'}; did you mean 'short.yaml'?"
+    assert error_of(path) == expected
 
 
 # ---- detectors and classifiers --------------------------------------------------------------------------------------

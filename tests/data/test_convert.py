@@ -16,7 +16,7 @@ from detect.errors import UserError
 from tests.data.exports import coco_content, copy, made_up, write
 from tests.data.test_near_duplicates import scene
 
-FORMATS = ("coco", "yolo", "voc")
+FORMATS = ("coco", "yolo", "voc", "webdataset")
 
 
 def settings(root, **options):

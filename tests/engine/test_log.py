@@ -60,13 +60,13 @@ def test_a_log_takes_names_that_are_no_utf8(tmp_path):
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_an_evaluation_shows_a_bar_on_a_terminal(squares, tmp_path, monkeypatch, is_terminal):  # noqa: F811
     shown = []
-    whole = detection.evaluate_dataset
+    whole = detection.detect_images
 
-    def evaluate(*arguments, show_progress, **options):
+    def detect_images(*arguments, show_progress):
         shown.append(show_progress)
-        return whole(*arguments, **options)
+        return whole(*arguments)
 
-    monkeypatch.setattr(detection, "evaluate_dataset", evaluate)
+    monkeypatch.setattr(detection, "detect_images", detect_images)
     trainer = Trainer(DetectionTask(settings_of(squares, steps=1)), tmp_path)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
     trainer.evaluate()

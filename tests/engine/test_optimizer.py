@@ -109,7 +109,8 @@ def test_the_average_over_the_last_steps_is_what_is_kept(squares, tmp_path, unti
     for name, value in read_checkpoint(tmp_path / "run" / "last.pt")["ema"]["model"].items():
         if value.is_floating_point():
             assert_close(value, (seen[0][name] + seen[1][name]) / 2, rtol=1e-5, atol=1e-6)
-    assert not torch.equal(run.average.average.head.predictions[0].weight, run.network.head.predictions[0].weight)
+    averaged = run.learner.averaged.head.predictions[0].weight
+    assert not torch.equal(averaged, run.network.head.predictions[0].weight)
 
 
 def test_another_optimizer_cannot_go_on(squares, tmp_path):  # noqa: F811
@@ -133,7 +134,7 @@ def test_a_part_that_is_not_there_is_named(squares, tmp_path, name, value):  # n
 def with_metrics(trainer, values):
     """A trainer whose evaluations give these APs, one after the other."""
     values = iter(values)
-    trainer.task.evaluate = lambda *_: Evaluated({"AP": next(values), "AP50": 0.5})
+    trainer.task.evaluated = lambda *_: Evaluated({"AP": next(values), "AP50": 0.5})
     return trainer
 
 

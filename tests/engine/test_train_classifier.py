@@ -87,7 +87,7 @@ def test_two_steps_and_two_more_equal_four(colours, tmp_path, settings_of):
     timeless = [[{k: v for k, v in row.items() if k not in ("images_per_second", "data_share")} for row in run.history]
                 for run in (whole, parts)]  # fmt: skip
     assert timeless[0] == timeless[1] and len(timeless[0]) >= 2
-    assert timeless[0][-1].keys() == {"epoch", "step", "lr", "cls", "top1", "top5"}
+    assert timeless[0][-1].keys() == {"epoch", "step", "lr", "gradient_norm", "clipped", "cls", "top1", "top5"}
 
 
 def test_a_small_set_can_be_overfitted(tmp_path, settings_of):

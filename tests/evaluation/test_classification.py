@@ -6,6 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from detect.data.image_folder import ImageFolder
+from detect.data.shard import Shard
 from detect.data.views import centre_crop, ten_crops
 from detect.evaluation.classification import accuracies, class_scores, per_class, per_class_table, ranks
 from detect.ops.image import read_image, write_image
@@ -93,3 +94,10 @@ def test_scores_are_the_mean_probability_of_the_views(images, ten, resize):
         with torch.no_grad():
             probabilities = model(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 255).softmax(1).mean(0)
         assert_close(torch.from_numpy(scores[index]), probabilities)
+
+
+@pytest.mark.parametrize("size", [3, 60])
+def test_scores_of_shards_are_those_of_the_whole(images, size):
+    whole = class_scores(Bright(), images, 16)
+    shards = [class_scores(Bright(), images, 16, shard=Shard(rank, size)) for rank in range(size)]
+    assert_close(torch.from_numpy(np.concatenate(shards)), torch.from_numpy(whole))

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import shutil
 import struct
 import tempfile
 from collections.abc import Callable
@@ -25,8 +26,8 @@ from detect.data.coco_json import CocoReader, read_object
 from detect.data.dataset import Dataset
 from detect.data.formats import open_split, splits_of
 from detect.data.reader import Reader
-from detect.data.set_writers import WRITERS
 from detect.data.voc_reader import VocReader
+from detect.data.writers import WRITERS
 from detect.data.yolo_labels import YoloReader
 from detect.doctor import examine as doctor
 from detect.doctor.fix import write_copy
@@ -389,6 +390,34 @@ def read_described(path: Path) -> None:
         go_through(lambda split=split: open_split(data, split))
 
 
+def shard_set(folder: Path) -> Path:
+    """A set of three images in one shard, in a folder of its own."""
+    annotations = folder / "set.json"
+    annotations.write_bytes(coco(folder))
+    reader = CocoReader.of_file(annotations, folder)
+    list(reader.faults())
+    (folder / "shards").mkdir()
+    writer = WRITERS["webdataset"](folder / "shards")
+    writer.add("train", reader)
+    writer.finish()
+    return folder / "shards"
+
+
+def read_shards(path: Path) -> None:
+    """Read a set of which `path` is the index, or the only shard."""
+    folder = path.parent / "shards"
+    if path.suffix == ".json":
+        shutil.copy(path, folder / "shards.json")
+    else:
+        shutil.copy(path, folder / "train-000000.tar")
+        index = json.loads((folder / "shards.json").read_text())
+        index["splits"]["train"][0]["bytes"] = path.stat().st_size
+        (folder / "shards.json").write_text(json.dumps(index))
+    data = DataSettings(root=str(folder), format="webdataset")
+    for split in splits_of(data):
+        go_through(lambda split=split: open_split(data, split))
+
+
 def read_list(path: Path) -> None:
     (path.parent / "data.yaml").write_text(f"train: {path.name}\nnames: [cup, tea pot]\n")
     read_described(path.parent / "data.yaml")
@@ -519,6 +548,16 @@ KINDS = {
     "onnx": Kind(".onnx", onnx, run_onnx, (of_bytes,), 60),
     "folded": Kind(".npz", folded, read_folded, (of_bytes,), 100),
     "annotations": Kind(".json", coco, read_set, (of_json, of_json, of_bytes), 400),
+    "index of shards": Kind(
+        ".json",
+        lambda folder: (shard_set(folder) / "shards.json").read_bytes(),
+        read_shards,
+        (of_json, of_json, of_bytes),
+        150,
+    ),
+    "shard": Kind(
+        ".tar", lambda folder: (shard_set(folder) / "train-000000.tar").read_bytes(), read_shards, (of_bytes,), 120
+    ),
     "voc": Kind(".xml", in_format(VOC), read_voc, (of_lines, of_bytes), 200),
     "yolo": Kind(".txt", in_format(YOLO), read_yolo, (of_lines, of_bytes), 150),
     "data.yaml": Kind(".yaml", in_format(DATA_YAML), read_described, (of_lines, of_yaml, of_bytes), 150),

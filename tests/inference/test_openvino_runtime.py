@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from detect.inference.openvino_runtime import import_openvino
+from detect.errors import UserError
+from detect.inference.openvino_runtime import compiled, import_openvino
 
 SIGNAL = """
 import gc, signal
@@ -95,3 +97,24 @@ def test_first_calls_in_several_threads_do_not_wait_for_each_other_for_ever(net)
 
 def test_threads_that_begin_at_once_share_one_core():
     assert fresh(ONE_CORE) == "1\n"
+
+
+class BusyFolder:
+    """A Core that fails where compiled networks are kept, as when two processes write the same one at once."""
+
+    def __init__(self, fails_always=False):
+        self.fails_always, self.calls = fails_always, []
+
+    def compile_model(self, model, device, options):
+        self.calls.append(dict(options))
+        if self.fails_always or "CACHE_DIR" in options:
+            raise RuntimeError("Exception from core.cpp:117:\ncannot set permissions: No such file or directory")
+        return "network"
+
+
+def test_a_compiled_network_that_cannot_be_kept_is_done_without():
+    core = BusyFolder()
+    assert compiled(core, None, Path("a.xml"), "f32", threads=1, streams=2, CACHE_DIR="kept") == "network"
+    assert [("CACHE_DIR" in options, options["NUM_STREAMS"]) for options in core.calls] == [(True, 2), (False, 2)]
+    with pytest.raises(UserError, match=r"a\.xml: OpenVINO cannot run it .*cannot set permissions"):
+        compiled(BusyFolder(fails_always=True), None, Path("a.xml"), "f32", CACHE_DIR="kept")

@@ -353,16 +353,42 @@ def test_the_same_classes_by_darknets_older_names_keep_the_head(tmp_path, model)
     assert report.endswith("; classes matched by Darknet's older names")
 
 
-@pytest.mark.parametrize("names", [["cat", "dog"], ["cat", "dog", "cow"], ["großer Hund", "cat"]])
-def test_other_classes_keep_backbone_and_neck_and_start_the_head_anew(tmp_path, model, names):
+def head_rows(detector):
+    """Rows of the head's convolutions with their biases, [scales x anchors, 5 + classes, inputs + 1]."""
+    rows = []
+    for conv, anchors in zip(detector.head.predictions, detector.head.anchors, strict=True):
+        full = torch.cat([conv.weight.flatten(1), conv.bias[:, None]], dim=1).unflatten(0, (len(anchors), -1))
+        rows += torch.nn.functional.pad(full, (0, 64 - full.shape[-1])).detach()
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], ["dog", "cow", "cat"], ["großer Hund", "cat"], ["sofa"]])
+def test_other_classes_keep_all_but_the_classes_that_are_new(tmp_path, model, names):
     write_checkpoint(tmp_path / "last.pt", state_of(model))
     detector, untouched = fresh(len(names)), fresh(len(names))
     categories = [{"id": i, "name": name} for i, name in enumerate(names)]
+    known = [name for name in names if name in ("cat", "großer Hund")]
     report = load_matching(detector, categories, tmp_path)
-    assert f"head starts anew, 2 -> {len(names)} classes" in report
+    assert report.endswith(f"; 2 -> {len(names)} classes, of which it knows {len(known)} by name")
     assert_same(detector.backbone.state_dict(), model.network.backbone.state_dict())
     assert_same(detector.neck.state_dict(), model.network.neck.state_dict())
-    assert_same(detector.head.state_dict(), untouched.head.state_dict())
+    ours, theirs, before = (head_rows(of) for of in (detector, model.network, untouched))
+    assert torch.equal(ours[:, :5], theirs[:, :5])
+    for place, name in enumerate(names):
+        expected = theirs[:, 5 + ["cat", "großer Hund"].index(name)] if name in known else before[:, 5 + place]
+        assert torch.equal(ours[:, 5 + place], expected)
+
+
+@pytest.mark.parametrize("head", [{"anchors": "coco9_v4"}, {"scale_x_y": 1.1}])
+def test_a_head_of_other_anchors_starts_anew_where_the_classes_differ(tmp_path, model, head):
+    write_checkpoint(tmp_path / "last.pt", state_of(model))
+    detectors = []
+    for _ in range(2):
+        torch.manual_seed(1)
+        detectors.append(build_detector({**MODEL, "head": {"name": "YOLOv3"} | head}, 1))
+    report = load_matching(detectors[0], [{"id": 1, "name": "cat"}], tmp_path)
+    assert report.endswith("; head starts anew, 2 -> 1 classes")
+    assert_same(detectors[0].head.state_dict(), detectors[1].head.state_dict())
 
 
 def test_another_neck_keeps_what_fits(tmp_path, model):
