@@ -13,6 +13,7 @@ import torch
 import detect
 from detect import config
 from detect.config import document
+from detect.data.augment.pipeline import parts_of
 from detect.doctor.document import table
 from detect.models.registry import NECKS
 from detect.weights import zoo
@@ -149,6 +150,17 @@ def test_examples_of_configurations_are_valid(page, workplace):
     path.write_text(example)
     settings = config.load(path, ["train.steps=10"] if page == "docs/parts.md" else [])
     config.check_model(settings)
+
+
+def test_the_lists_of_augmentations_on_their_page_are_valid_and_the_short_form_is_what_it_says(workplace):
+    examples = re.findall(r"^```yaml\n(.*?)^```", text_of("docs/augmentation.md"), flags=re.MULTILINE | re.DOTALL)
+    path = workplace / "configs" / "augmented.yaml"
+    base = "base: csppelee_efm.yaml\n"
+    by_name, short, as_list = (
+        config.load(path, needs_data=False).augment for example in examples if path.write_text(base + example)
+    )
+    assert [part["name"] for part in by_name[:3]] == ["Mosaic", "RandomAffine", "MixUp"]
+    assert list(parts_of(short)) == as_list
 
 
 def test_the_page_on_weights_lists_what_is_known_by_name():

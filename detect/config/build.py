@@ -5,12 +5,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from detect.config.check import check_value, error_at, origin_of
+from detect.config.check import check_section, check_value, error_at, origin_of, shown
 from detect.config.schema import ClassifierSettings, DarknetModelSettings, ModelSettings, Part, Settings
 from detect.config.text import Origins
 from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
-from detect.errors import PartError
+from detect.data.augment import pipeline, transforms
+from detect.errors import OptionError, PartError, nearest
 from detect.losses.assign import ASSIGNMENTS
 from detect.losses.cross_entropy import CROSS_ENTROPIES
 from detect.models.classifier import Classifier
@@ -82,6 +83,44 @@ def check_parts(settings: Settings | ClassifierSettings) -> None:
                 REGISTRIES[name].build(part)  # which takes nothing, and knows the ranges of its options
             except PartError as error:
                 raise _located(error, name, settings.origins) from error
+    check_augmentations(settings, with_library=False)
+
+
+def check_augmentations(settings: Settings | ClassifierSettings, with_library: bool = True) -> None:
+    """Raise UserError unless every augmentation of a list and each of its options is known and in its range.
+
+    Args:
+        with_library: those of albumentations too, which takes a second to import.
+    """
+    if not isinstance(settings, Settings) or not isinstance(settings.augment, list):
+        return
+    for number, part in enumerate(settings.augment):
+        if not part["name"].startswith(transforms.PREFIX):
+            _check_augmentation(f"augment.{number}", part, settings.origins)
+        elif with_library:
+            _check_transform(f"augment.{number}", part, settings.origins)
+    if (count := pipeline.most_images(settings.augment)) > pipeline.MOST_IMAGES:
+        sentence = f"augment: one training image would be made of {count}, at most {pipeline.MOST_IMAGES} are allowed"
+        raise error_at(settings.origins, "augment", f"{sentence}; leave out one of those that take several images")
+
+
+def _check_augmentation(name: str, part: Part, origins: Origins) -> None:
+    """Check one of ours. Numbers that YAML took for words become numbers."""
+    known = pipeline.AUGMENTATIONS
+    if part["name"] not in known:
+        hint = nearest(part["name"], [*known, *transforms.names()])
+        raise error_at(origins, f"{name}.name", f"{shown(name)}: unknown augmentation '{part['name']}'{hint}")
+    options = check_section(known[part["name"]], {key: part[key] for key in part if key != "name"}, name, origins)
+    part.update({key: getattr(options, key) for key in part if key != "name"})
+
+
+def _check_transform(name: str, part: Part, origins: Origins) -> None:
+    """Check one of albumentations'."""
+    try:
+        pipeline.made(part)
+    except OptionError as error:
+        key = f"{name}.{error.option}" if error.option in part else name
+        raise error_at(origins, key, f"{shown(key)}: {error.sentence}") from error
 
 
 def _check_part(section: str, part: Part, origins: Origins) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ MOVED = {
     "version change the config in the file (CHANGELOG.md says how)"
 }
 Wrong = Callable[[str], UserError]  # what a value must be -> the error that says so
+IN_LIST = re.compile(r"\.(\d+)(?=\.|$)")
 
 
 def number_of(value: Any) -> float | None:
@@ -36,6 +38,11 @@ def origin_of(origins: Origins, name: str) -> Origin:
     while name not in origins and name:
         name = name.rpartition(".")[0]
     return origins.get(name) or Origin("config", os.getcwd())
+
+
+def shown(name: str) -> str:
+    """A dotted name as sentences write it: `augment[2].p`."""
+    return IN_LIST.sub(r"[\1]", name)
 
 
 def error_at(origins: Origins, name: str, sentence: object) -> UserError:
@@ -63,19 +70,20 @@ def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:
         UserError: a key is unknown or missing, or a value is of the wrong type or out of its range.
     """
     if not isinstance(values, dict):
-        raise error_at(origins, name, f"{name or 'the file'} must be a section of 'key: value' lines, not '{values}'")
+        sentence = f"{shown(name) or 'the file'} must be a section of 'key: value' lines, not '{values}'"
+        raise error_at(origins, name, sentence)
     hints, checked = typing.get_type_hints(cls), {}
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     for key, value in values.items():
         dotted = f"{name}.{key}" if name else key
         if key not in fields:
             hint = f"; now it is {MOVED[dotted]}" if dotted in MOVED else nearest(key, fields)
-            raise error_at(origins, dotted, f"unknown key '{dotted}'{hint}")
+            raise error_at(origins, dotted, f"unknown key '{shown(dotted)}'{hint}")
         checked[key] = check_value(hints[key], value, dotted, origins, fields[key].metadata)
     for key, entry in fields.items():
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
         if required and key not in checked:
-            raise error_at(origins, name, f"'{f'{name}.{key}' if name else key}' is missing")
+            raise error_at(origins, name, f"'{shown(f'{name}.{key}') if name else key}' is missing")
     return cls(**checked)
 
 
@@ -84,12 +92,16 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
 
     def wrong(expected: str) -> UserError:
         words = "".join(f" or {word}" for word in (limits or {}).get("words", ()))
-        return error_at(origins, name, f"{name} must be {expected}{words}, not '{printable(value)[:60]}'")
+        return error_at(origins, name, f"{shown(name)} must be {expected}{words}, not '{printable(value)[:60]}'")
 
-    if isinstance(hint, types.UnionType):  # only `X | None` occurs
-        if value is None:
+    if isinstance(hint, types.UnionType):  # `X | None`, or a section that may be a list instead
+        kinds = typing.get_args(hint)
+        if value is None and type(None) in kinds:
             return None
-        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+        lists = [kind for kind in kinds[1:] if typing.get_origin(kind) is list]
+        if lists and not isinstance(value, dict | list):
+            raise wrong("a section of 'key: value' lines or a list")
+        hint = lists[0] if lists and isinstance(value, list) else kinds[0]
     if dataclasses.is_dataclass(hint):
         return check_section(typing.cast(type, hint), value, name, origins)
     if hint is Part:
@@ -100,7 +112,7 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
         if not isinstance(value, (list, tuple)):
             raise wrong("a list")
         element = typing.get_args(hint)[0]
-        if dataclasses.is_dataclass(element):
+        if dataclasses.is_dataclass(element) or element is Part:
             return [check_value(element, v, f"{name}.{i}", origins) for i, v in enumerate(value)]
         return [check_value(element, v, name, origins, limits) for v in value]
     if typing.get_origin(hint) is dict:
@@ -119,7 +131,7 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
 
 def _check_limits(value: Any, limits: Mapping[str, Any], name: str, origins: Origins, wrong: Wrong) -> None:
     if limits.get("choices") and value not in limits["choices"]:
-        raise error_at(origins, name, f"{name} is '{value}'{nearest(value, limits['choices'])}")
+        raise error_at(origins, name, f"{shown(name)} is '{value}'{nearest(value, limits['choices'])}")
     if limits.get("low") is not None and value < limits["low"]:
         raise wrong(f"at least {limits['low']}")
     if limits.get("high") is not None and value > limits["high"]:
@@ -178,7 +190,9 @@ def check_together(settings: Settings | ClassifierSettings) -> None:
             fail("data", "data: give every set a share of the training's images, or none of them")
         for name, one in sets.items():
             if one.pseudo.ignore > one.pseudo.learn:
-                sentence = f"{name}.pseudo.ignore is {one.pseudo.ignore:g}, above learn, {one.pseudo.learn:g}; lower it"
+                sentence = (
+                    f"{shown(name)}.pseudo.ignore is {one.pseudo.ignore:g}, above learn, {one.pseudo.learn:g}; lower it"
+                )
                 fail(f"{name}.pseudo", sentence)
     if isinstance(settings, ClassifierSettings):
         if train.teacher:

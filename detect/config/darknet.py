@@ -14,6 +14,7 @@ from detect.darknet.cfg import Cfg, Section
 from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
 from detect.darknet.options import options_of
 from detect.darknet.place import DETECTIONS
+from detect.data.augment import pipeline
 from detect.errors import UserError
 from detect.files import printable
 
@@ -244,15 +245,13 @@ def _sizes(size: int, random: float) -> list[int]:
 
 def net_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     """The options of `[net]` that say how a model of ours was trained."""
-    train = settings.train
+    train, colours = settings.train, _darknets(settings)["HSV"]
     options: dict[str, Any] = {
         "batch": train.batch,
         "subdivisions": train.accumulate,
         "momentum": f"{train.momentum:g}",
         "decay": f"{train.weight_decay:g}",
-        "hue": f"{settings.augment.hue:g}",
-        "saturation": f"{settings.augment.saturation:g}",
-        "exposure": f"{settings.augment.exposure:g}",
+        **{name: f"{colours[name]:g}" for name in ("hue", "saturation", "exposure")},
         "learning_rate": f"{train.lr:g}",
     }
     if train.steps and train.schedule in ("step", "poly"):
@@ -267,13 +266,21 @@ def net_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     return options
 
 
+def _darknets(settings: Settings | ClassifierSettings) -> dict[str, dict[str, Any]]:
+    """Options of the augmentations that Darknet has too, by name; those that change nothing where there is none."""
+    options = {"HSV": {"hue": 0.0, "saturation": 1.0, "exposure": 1.0}, "Jitter": {"share": 0.0, "zoom": 1.0}}
+    if isinstance(settings, ClassifierSettings):
+        return options | {"HSV": vars(settings.augment)}
+    return options | {type(step).__name__: vars(step) for step in pipeline.own(settings.augment)}
+
+
 def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
     """The options of `[yolo]` that say how a detector of ours was trained and what its NMS is."""
     if not isinstance(settings, Settings):
         return {}
-    augment = settings.augment
-    options: dict[str, Any] = {"jitter": augment.jitter, "random": int(settings.input.train_sizes is not None)}
-    options |= {"resize": augment.zoom} if augment.zoom != 1 else {}
+    jitter = _darknets(settings)["Jitter"]
+    options: dict[str, Any] = {"jitter": jitter["share"], "random": int(settings.input.train_sizes is not None)}
+    options |= {"resize": jitter["zoom"]} if jitter["zoom"] != 1 else {}
     options |= {"truth_thresh": 1} | {OPTIONS.get(name, name): getattr(settings.loss, name) for name in LOSS}
     if settings.loss.box == "eiou":  # which Darknet has not
         del options[OPTIONS["box"]]

@@ -1,12 +1,15 @@
 """docs/configuration.md, written from the schema: every setting with its default, range and what it does."""
 
 import dataclasses
+import inspect
 import types
 import typing
 from collections.abc import Iterator
 from typing import Any
 
 from detect.config import schema
+from detect.data.augment import pipeline
+from detect.data.augment.base import Augmentation
 
 HEADER = """# Settings
 
@@ -33,6 +36,11 @@ train: {epochs: 30, steps: null, batch: 8, schedule: cosine, burn_in: 3, milesto
 The files in [configs/](../configs) are examples. This page is written by `detect settings > docs/configuration.md`; a
 test compares the two.
 """
+AUGMENTATIONS = """### Augmentations by name
+
+`augment: [{name: Mosaic, p: 0.5}, {name: HSV}, {name: A.GaussNoise, p: 0.1}]`: each is done to what the one before made
+of an image, with its probability. [augmentation.md](augmentation.md) says more.
+"""
 PAGES = (
     (schema.Settings, "A detector's settings", ("model", "input", "data", "augment", "loss", "train", "predict")),
     (schema.ClassifierSettings, "A classifier's settings", ("model", "input", "data", "augment")),
@@ -48,6 +56,8 @@ def page() -> str:
             lines.append("Its section [train](#train) is that of a detector.\n")
         for name in sections:
             lines += [*_section(settings, name), ""]
+            if name == "augment" and settings is schema.Settings:
+                lines += [*_augmentations(), ""]
     return "\n".join(lines)
 
 
@@ -63,10 +73,25 @@ def as_rows() -> list[dict[str, Any]]:
 
 def _section(settings: type, name: str) -> Iterator[str]:
     cls = _class_of(settings, name)
-    yield f"### {name}\n\n{cls.__doc__}\n"
+    yield f"### {name}\n\n{inspect.cleandoc(cls.__doc__ or '')}\n"
     yield "| key | default | range | what it does |\n|---|---|---|---|"
     for row in _rows(cls):
         yield f"| `{row['key']}` | {_code(row['default'])} | {row['range']} | {row['help']} |"
+
+
+def _augmentations() -> Iterator[str]:
+    """What a list of augmentations may hold."""
+    yield AUGMENTATIONS
+    yield "| name | option | default | range | what it does |\n|---|---|---|---|---|"
+    of_all = [entry.name for entry in dataclasses.fields(Augmentation)]
+    for row in _rows(Augmentation):
+        yield f"| all | `{row['key']}` | {_code(row['default'])} | {row['range']} | {row['help']} |"
+    for name, cls in pipeline.AUGMENTATIONS.items():
+        yield f"| `{name}` | | | | {' '.join(str(cls.__doc__).split())} |"
+        for row in _rows(cls):
+            if row["key"] not in of_all:
+                yield f"| | `{row['key']}` | {_code(row['default'])} | {row['range']} | {row['help']} |"
+    yield "| `A.NAME` | its own | | | The transform NAME of albumentations 2, whose `p` is 0.5 for most of them. |"
 
 
 def _class_of(settings: type, name: str) -> type:

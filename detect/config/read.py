@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from detect.config.build import check_parts
+from detect.config.build import check_augmentations, check_parts
 from detect.config.check import check_section, check_together, number_of
 from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
@@ -69,6 +69,8 @@ def load(
             del values["data"]
     settings = from_dict(values, origins, path, overrides, settings_type, override_name)
     settings.notes = notes
+    if training:
+        check_augmentations(settings)
     return settings
 
 
@@ -278,6 +280,9 @@ def _apply_override(values: Any, origins: Origins, override: str, override_name:
     child_origins.update({".".join(parts[:i]): origin for i in range(1, len(parts) + 1)})
     if not isinstance(values, dict):
         return
+    if len(parts) > 1 and isinstance(values.get(parts[0]), list):
+        where = origins[parts[0]].text if parts[0] in origins else "the configuration"
+        raise UserError(f"{origin.text}: {parts[0]} is a list in {where}; give all of it, as {parts[0]}=[...]")
     old_length = dict(values["train"]) if isinstance(values.get("train"), dict) else {}
     _with_recipe(values, origins, child, child_origins)
     if name == "data":

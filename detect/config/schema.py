@@ -42,7 +42,7 @@ def section(settings: type) -> Any:
 
 
 class Part(dict[str, Any]):
-    """A part of the model or of the loss by name, with its options: `{name: EFM, sam: true}`."""
+    """A part of the model or of the loss, or an augmentation, by name with its options: `{name: EFM, sam: true}`."""
 
 
 @dataclass
@@ -192,7 +192,8 @@ class ColourSettings:
 
 @dataclass
 class AugmentSettings(ColourSettings):
-    """Random changes of a training image."""
+    """Random changes of a training image: a list of [augmentations by name](#augmentations-by-name), or these keys,
+    which are the short form of one."""
 
     tile: float = setting(
         "probability of a part of the image, as large as the network's input and not scaled, instead of all of it: for "
@@ -354,7 +355,7 @@ class Settings(_Run):
     model: ModelSettings
     input: InputSettings = section(InputSettings)
     data: DataSettings | None = None
-    augment: AugmentSettings = section(AugmentSettings)
+    augment: AugmentSettings | list[Part] = section(AugmentSettings)
     loss: LossSettings = section(LossSettings)
     train: TrainSettings = section(TrainSettings)
     predict: PredictSettings = section(PredictSettings)

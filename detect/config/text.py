@@ -104,6 +104,9 @@ def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, orig
             values[key] = _values(value_node, origin_of, dotted, origins, words)
         return values
     if isinstance(node, yaml.SequenceNode):
+        for i, child in enumerate(node.value):
+            if isinstance(child, yaml.MappingNode):
+                origins[f"{name}.{i}"] = origin_of(child.start_mark.line + 1)
         return [_values(child, origin_of, f"{name}.{i}", origins, words) for i, child in enumerate(node.value)]
     if words and f"{name}.".startswith(f"{words}."):
         return node.value

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from detect.data.augment.pipeline import needs_whole_size
 from detect.data.detection import DetectionData
 from detect.data.memory import free_memory
 from detect.data.sample import Sample
@@ -167,7 +168,7 @@ def image_cache(dataset: DetectionData, settings: "Settings") -> ImageCache | No
     if not settings.data or settings.data.cache == "none":
         return None
     # tiles are cut out at the image's own resolution
-    longest = None if settings.augment.tile else max(settings.input.train_sizes or [settings.input.size])
+    longest = None if needs_whole_size(settings.augment) else max(settings.input.train_sizes or [settings.input.size])
     if settings.data.cache == "disk":
         return DiskCache(dataset, longest)
     return RAMCache(dataset, longest, is_shared=loader_processes(settings) > 0)

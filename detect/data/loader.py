@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, get_worker_info
 
-from detect.data.augment import Augment, random_tile
+from detect.data.augment.base import Context
+from detect.data.augment.pipeline import Pipeline
 from detect.data.cache import ImageCache
 from detect.data.detection import DetectionData
 from detect.data.image_folder import ImageFolder
 from detect.data.joined import JoinedDataset
-from detect.data.mosaic import mosaic
 from detect.data.rare import repeat_factors
-from detect.data.sample import Batch, ClassifiedBatch, Sample
+from detect.data.sample import Batch, ClassifiedBatch
 from detect.data.shard import WHOLE, Shard
 from detect.data.shared_memory import ADVICE, PREFETCH, loader_processes
 from detect.data.stream import Stream
@@ -110,7 +110,7 @@ class TrainingImages:
 
 
 class DetectionImages(TrainingImages):
-    """`Plan` -> `Batch` of letterboxed images, tiles of images and mosaics of both.
+    """`Plan` -> `Batch` of augmented, letterboxed images.
 
     Args:
         cache: where images are taken from instead of their files.
@@ -118,14 +118,16 @@ class DetectionImages(TrainingImages):
 
     def __init__(self, dataset: DetectionData, settings: "Settings", cache: ImageCache | None = None) -> None:
         super().__init__(dataset, settings)
-        self.images = cache or dataset
-        self.augment = Augment(settings.augment)
+        self.pipeline = Pipeline(settings.augment, (cache or dataset).sample, self.stream.draw)
 
     def make_stream(self) -> Stream:
         return stream_of(self.dataset, self.settings)
 
     def batch(self, plan: Plan) -> Batch:
-        samples = [self._sample(index, position, plan) for index, position in plan.images]
+        samples = [
+            self.pipeline(index, Context(self.rng(position), plan.size, plan.progress))
+            for index, position in plan.images
+        ]
         boxes, labels, weights = [], [], []
         images = np.empty((len(samples), plan.size, plan.size, 3), dtype=np.uint8)
         for i, sample in enumerate(samples):
@@ -137,24 +139,6 @@ class DetectionImages(TrainingImages):
             weights.append(torch.from_numpy(sample.weights))
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)  # [B, 3, H, W], channels last in memory
         return Batch(pixels, boxes, labels, weights, [sample.image_id for sample in samples])
-
-    def _sample(self, index: int, position: int, plan: Plan) -> Sample:
-        rng = self.rng(position)
-        sample = self._read(index, plan, rng)
-        is_mosaic = self.takes_mosaics(plan) and rng.random() < self.settings.augment.mosaic
-        if is_mosaic:
-            others = self.stream.draw(rng, 3)
-            sample = mosaic([sample, *(self._read(int(i), plan, rng) for i in others)], plan.size, rng)
-        return self.augment(sample, int(rng.integers(2**31)), is_mosaic)
-
-    def _read(self, index: int, plan: Plan, rng: np.random.Generator) -> Sample:
-        """An image, or a tile of it."""
-        sample, tile = self.images.sample(index), self.settings.augment.tile
-        return random_tile(sample, plan.size, rng) if tile and rng.random() < tile else sample
-
-    def takes_mosaics(self, plan: Plan) -> bool:
-        """Whether images may become mosaics yet: the last part of a training sees whole images only."""
-        return plan.progress < 1 - self.settings.augment.mosaic_off
 
 
 class ClassificationImages(TrainingImages):

@@ -15,7 +15,7 @@ class Sample:
 
     image: uint8 RGB [h, w, 3];  boxes: float32 [n, 4] xyxy in image px;  labels: int64 [n], 0..K-1;  weights: float32
     [n], how much a box counts: 1, less where a detector found it and is not sure, 0 for an ignore region, where
-    finding something is not punished;  image_id: COCO's.
+    finding something is not punished;  image_id: COCO's;  is_mosaic: whether it was put together of several images.
     """
 
     image: np.ndarray
@@ -23,6 +23,7 @@ class Sample:
     labels: np.ndarray
     weights: np.ndarray
     image_id: int
+    is_mosaic: bool = False
 
 
 @dataclass

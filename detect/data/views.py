@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from detect.data.augment import flip_and_colour, import_albumentations
+from detect.data.augment.darknet import flip_and_colour
 from detect.ops.letterbox import GREY
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class RandomCrop:
 
     def __init__(self, settings: "CropSettings") -> None:
         self.settings = settings
-        self._flip_and_colour = import_albumentations().Compose(flip_and_colour(settings))
+        self._flip_and_colour = flip_and_colour(settings)
 
     def __call__(self, image: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
         """uint8 RGB [h, w, 3] -> uint8 RGB [size, size, 3]."""
@@ -44,8 +44,10 @@ class RandomCrop:
             image, np.column_stack([linear, offset]), (size, size),
             flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(GREY,) * 3,
         )  # fmt: skip
-        self._flip_and_colour.set_random_seed(int(rng.integers(2**31)))
-        return self._flip_and_colour(image=cut)["image"]
+        for transform in self._flip_and_colour:
+            transform.set_random_seed(int(rng.integers(2**31)))  # each its own, so that they do not go together
+            cut = transform(image=cut)["image"]
+        return cut
 
     def draw(
         self, width: int, height: int, size: int, rng: np.random.Generator

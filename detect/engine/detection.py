@@ -14,6 +14,7 @@ from detect.config.build import build_network
 from detect.config.check import located
 from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
+from detect.data.augment.pipeline import most_together
 from detect.data.cache import image_cache
 from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
@@ -178,8 +179,7 @@ class DetectionTask(Task):
         return Predictor(runtime, nms=self.settings.predict.nms_options(), **EVALUATION_THRESHOLDS)
 
     def largest_batch(self, images: int, size: int) -> Batch:
-        together = 4 if self.settings.augment.mosaic else 1
-        most = together * int(np.diff(self.train_set.images.starts).max())
+        most = most_together(self.settings.augment) * int(np.diff(self.train_set.images.starts).max())
         corners = torch.rand(images, most, 2, 2, generator=torch.Generator().manual_seed(0)) * size
         boxes = torch.cat([corners.amin(2), corners.amax(2)], dim=-1)
         labels = torch.arange(most).expand(images, -1) % len(self.categories)

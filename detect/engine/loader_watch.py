@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
-from detect.config.schema import ClassifierSettings, Settings
+from detect.config.schema import AugmentSettings, ClassifierSettings, Settings
+from detect.data.augment.pipeline import own
 from detect.engine.log import Pace
 from detect.inference.exported_runtime import cores
 
 WINDOW = 60  # s that are looked at together
 BOUND = 0.3  # share of them that may go by waiting
+COUNTS = {2: "two", 4: "four", 9: "nine"}
 
 
 class LoaderWatch:
@@ -52,6 +54,10 @@ class LoaderWatch:
         if isinstance(self.settings, Settings):
             if self.settings.data and self.settings.data.cache == "none":
                 yield "data.cache=ram, or disk, which decodes each image once"
-            if self.settings.augment.mosaic:
-                yield f"augment.mosaic below {self.settings.augment.mosaic:g}, as each takes four images"
+            short = isinstance(self.settings.augment, AugmentSettings)
+            for step in own(self.settings.augment):
+                if step.others:
+                    name = type(step).__name__
+                    key = f"augment.{name.lower()}" if short else f"augment: p of {name}"
+                    yield f"{key} below {step.p:g}, as each takes {COUNTS.get(1 + step.others, 1 + step.others)} images"
         yield "images saved smaller, as large as the network sees them"

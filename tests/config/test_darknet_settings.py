@@ -3,7 +3,7 @@
 import pytest
 
 from detect import config
-from detect.config.darknet import FOLLOWED, WITHOUT_EFFECT, values_of
+from detect.config.darknet import FOLLOWED, WITHOUT_EFFECT, net_options, values_of, yolo_options
 from detect.config.schema import ClassifierSettings, DarknetSettings
 from detect.darknet.cfg import read
 from detect.darknet.network import DarknetNetwork
@@ -186,6 +186,19 @@ def test_the_stock_cfgs_of_yolov4_csp_run_and_say_all_that_training_them_would_m
     trainable = path.read_text().replace("stopbackward=900", "stopbackward=1")
     settings = config.load(cfg(trainable.replace("objectness_smooth=1\n", "").replace("max_delta=2\n", "")), (), False)
     assert (settings.augment.zoom, settings.loss.obj_weight, settings.train.freeze) == (1.5, 0.4, ["layers.0"])
+
+
+def test_a_list_of_augmentations_is_written_as_far_as_darknet_has_it():
+    model = {"backbone": {"name": "CSPPeleeNet"}, "neck": {"name": "EFM"}, "head": {"name": "YOLOv3"}}
+    augment = [{"name": "Mosaic"}, {"name": "Jitter", "share": 0.2, "zoom": 1.5}, {"name": "HSV", "hue": 0.05}]
+    settings = config.from_dict({"model": model, "augment": augment})
+    of_net, of_yolo = net_options(settings), yolo_options(settings)
+    assert (of_net["hue"], of_net["saturation"], of_net["exposure"]) == ("0.05", "1.5", "1.5")
+    assert (of_yolo["jitter"], of_yolo["resize"]) == ("0.2", "1.5")
+    without = config.from_dict({"model": model, "augment": [{"name": "A.GaussNoise"}]})
+    of_net, of_yolo = net_options(without), yolo_options(without)
+    assert (of_net["hue"], of_net["saturation"], of_net["exposure"], of_yolo["jitter"]) == ("0", "1", "1", "0")
+    assert "resize" not in of_yolo
 
 
 def test_the_lists_of_what_training_follows_name_options_for_training():

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from textwrap import dedent
@@ -118,13 +119,15 @@ def test_sizes_are_multiples_of_the_stride_and_stay_for_ten_steps():
     assert {plan.size for plan in plans(Stream([9]), settings_of(size=96, batch=2), 50, stride=32)} == {96}
 
 
-def test_mosaics_end_before_the_training_does():
-    def mosaics(settings):
-        images = DetectionImages([], settings)
-        return [images.takes_mosaics(plan) for plan in plans(Stream([9]), settings, 20, stride=32)]
+def test_mosaics_end_before_the_training_does(dataset):
+    """Of 20 steps the last six see one image at a time, which has one object at the most."""
 
-    assert mosaics(settings_of(mosaic=1.0, mosaic_off=0.3, batch=2)) == [True] * 14 + [False] * 6
-    assert all(mosaics(settings_of(mosaic=1.0, mosaic_off=0, batch=2)))
+    def most(settings):
+        return [max(map(len, batch.boxes)) for batch in training_batches(dataset, settings, 20, stride=32)]
+
+    found = most(settings_of(mosaic=1.0, mosaic_off=0.3, batch=6, workers=0))
+    assert min(found[:14]) > 1 and max(found[14:]) == 1
+    assert min(most(settings_of(mosaic=1.0, mosaic_off=0, batch=6, workers=0))) > 1
 
 
 def test_batches_are_what_training_takes(dataset):
@@ -160,6 +163,22 @@ def test_workers_change_nothing(dataset):
         assert a.image_ids == b.image_ids
         for field in ("images", "boxes", "labels"):
             assert_close(getattr(a, field), getattr(b, field), rtol=0, atol=0)
+
+
+AUGMENT = [
+    {"name": "Tile", "p": 0.3}, {"name": "Mosaic", "p": 0.5}, {"name": "RandomAffine"}, {"name": "MixUp", "p": 0.3},
+    {"name": "CopyPaste", "p": 0.5}, {"name": "A.CoarseDropout", "p": 0.5}, {"name": "A.GaussNoise", "p": 0.5},
+    {"name": "A.ElasticTransform", "p": 0.2}, {"name": "HSV"},
+]  # fmt: skip
+
+
+def test_a_list_of_augmentations_gives_the_same_from_any_start_and_any_number_of_processes(dataset):
+    def settings(workers):
+        return replace(settings_of(batch=4, train_sizes=[64, 96], workers=workers), augment=AUGMENT)
+
+    whole = list(training_batches(dataset, settings(0), 8, 32))
+    assert_batches_same(list(training_batches(dataset, settings(2), 8, 32)), whole)
+    assert_batches_same(list(training_batches(dataset, settings(1), 8, 32, start=5)), whole[5:])
 
 
 def test_a_resumed_run_sees_the_same_images(dataset):

@@ -94,6 +94,14 @@ def test_a_turn_turns_around_the_middle():
         assert abs(np.angle(np.exp(1j * (found - angle)))) < 0.05
 
 
+def test_whether_an_image_is_flipped_says_nothing_of_how_bright_it_becomes():
+    image = np.full((64, 64, 3), 100, dtype=np.uint8)
+    image[:, 32:] = 104
+    crop = RandomCrop(CropSettings(**{**STILL, "flip": 0.5, "exposure": 1.5}, short_side=[64, 64]))
+    cuts = [crop(image, 64, rng(seed))[0, :, 0].astype(float) for seed in range(300)]
+    assert abs(np.corrcoef([cut[0] > cut[-1] for cut in cuts], [cut.mean() for cut in cuts])[0, 1]) < 0.15
+
+
 def test_a_flip_is_drawn_half_of_the_time():
     image = smooth(64, 64)
     crop = RandomCrop(CropSettings(**{**STILL, "flip": 0.5}, short_side=[64, 64]))

@@ -59,6 +59,12 @@ def test_it_is_as_large_as_any_step_and_evaluation(squares, tmp_path):  # noqa: 
     assert all(parameter.grad is None for parameter in trainer.network.parameters())
 
 
+def test_it_has_as_many_boxes_as_a_list_of_augmentations_can_put_together(squares):  # noqa: F811
+    augment = [{"name": "Mosaic9"}, {"name": "CopyPaste", "objects": 3}, {"name": "MixUp", "p": 0}, {"name": "A.D4"}]
+    batch = DetectionTask(settings_of(squares, augment=augment)).largest_batch(2, 64)
+    assert [len(boxes) for boxes in batch.boxes] == [9 * 4 * 2] * 2
+
+
 def test_memory_that_ends_is_a_sentence_with_three_settings(squares, tmp_path):  # noqa: F811
     trainer = Trainer(DetectionTask(settings_of(squares, batch=4, steps=2)), tmp_path)
 

@@ -1,5 +1,7 @@
 """A training that waits for its images says so once, with its numbers and what helps."""
 
+from dataclasses import replace
+
 import pytest
 
 from detect.config.schema import (
@@ -12,6 +14,7 @@ from detect.config.schema import (
 )
 from detect.engine.loader_watch import LoaderWatch
 
+LIST = [{"name": "Mosaic9", "p": 0.5}, {"name": "CutMix", "p": 0}, {"name": "MixUp"}, {"name": "A.D4"}, {"name": "HSV"}]
 END = "images saved smaller, as large as the network sees them"
 
 
@@ -51,8 +54,15 @@ def test_the_first_step_and_a_short_wait_do_not_count():
         (settings_of(0, cache="ram"), 4, ["train.workers=4, a loader process for each core, instead of 0", END]),
         (settings_of(4, cache="disk"), 4, [END]),
         (ClassifierSettings(None, data=ImageFolderSettings("x")), 2, [END]),
+        (
+            replace(settings_of(cache="ram"), augment=LIST), 2,
+            [
+                "augment: p of Mosaic9 below 0.5, as each takes nine images",
+                "augment: p of MixUp below 1, as each takes two images", END,
+            ],
+        ),
     ],
-)
+)  # fmt: skip
 def test_only_what_can_still_be_changed_is_advised(settings, available, advice):
     (line,) = lines(LoaderWatch(settings, available), [(16, 10.0, 9.0)] * 7)
     assert line.split("What helps: ")[1] == "; ".join(advice)

@@ -178,6 +178,19 @@ def test_with_a_cache_tiles_and_rare_classes_a_run_resumes_exactly_too(squares, 
     assert "train: 8 images (3 without objects), 7 boxes: " in "\n".join(lines)
 
 
+def test_with_a_list_of_augmentations_a_run_resumes_exactly_too(squares, tmp_path):
+    augment = [
+        {"name": "RandomPerspective"}, {"name": "Mosaic", "p": 0.5}, {"name": "MixUp", "p": 0.5}, {"name": "CopyPaste"},
+        {"name": "A.CoarseDropout"}, {"name": "A.GaussNoise"}, {"name": "HSV", "p": 0.5, "off": 0.2},
+    ]  # fmt: skip
+    settings = settings_of(squares, augment=augment, steps=4)
+    whole = trained(settings, tmp_path / "whole")
+    trained(settings, tmp_path / "parts", until=2)
+    trained(settings, tmp_path / "parts", resume=True)
+    assert_same(*(read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts")))
+    assert whole.step == 4
+
+
 def test_what_layers_draw_hangs_on_the_seed_and_the_step_alone(squares, tmp_path):
     settings, drawn = settings_of(squares, steps=3, evaluate_every=100), []
 

@@ -155,7 +155,10 @@ input: {size: 416, train_sizes: [320, 608]}
 data:
   - {root: ., share: 3, pseudo: {learn: 0.5, ignore: 0.2}}
   - {root: ., share: 1, splits: {train: {images: a, annotations: b.json}}}
-augment: {jitter: 0.3, hue: 0.1, mosaic: 0.5}
+augment:
+  - {name: Mosaic, p: 0.5, off: 0.1}
+  - {name: RandomAffine, degrees: 5, scale: 1.5}
+  - {name: CopyPaste, objects: 3}
 loss: {box: ciou, box_weight: 0.07}
 train:
   steps: 500

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from detect.data.augment import MIN_AREA
-from detect.data.mosaic import mosaic
+from detect.data.augment.base import MIN_AREA, Context
+from detect.data.augment.mosaic import Mosaic, Mosaic9
 from detect.data.sample import Sample
 from detect.ops.letterbox import GREY
 
 COLOURS = np.array([(240, 0, 0), (0, 240, 0), (0, 0, 240), (240, 240, 0)])
 ONE = np.ones(1, np.float32)
 SIZES = ((72, 96), (96, 72), (40, 40), (200, 90))  # height, width
+
+
+def mosaic(samples, size, rng):
+    return Mosaic()(samples, Context(rng, size, 0.0))
 
 
 def four_samples():
@@ -113,3 +117,27 @@ def test_of_ignore_regions_all_that_is_seen_stays():
         counts = [len(mosaic(samples, 96, np.random.default_rng(seed)).boxes) for seed in range(60)]
         objects, regions = (sum(counts), regions) if weight else (objects, sum(counts))
     assert objects < regions == 4 * 60
+
+
+# ---- nine ------------------------------------------------------------------------------------------------------------
+
+
+def test_nine_images_lie_three_by_three():
+    """Each has its own grey value, by which the order from left to right and from top to bottom is seen."""
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    shapes = [(50, 50), (40, 90), (90, 30)] * 3
+    samples = [Sample(np.full((*shape, 3), 10 + 10 * i, np.uint8), *nothing, i) for i, shape in enumerate(shapes)]
+    for seed in range(20):
+        result = Mosaic9()(samples, Context(np.random.default_rng(seed), 120, 0.0))
+        assert result.image.shape == (120, 120, 3) and result.is_mosaic and result.image_id == 0
+        assert set(np.unique(result.image)) == {*range(10, 100, 10), GREY}
+        middles = np.array([np.argwhere(result.image[..., 0] == 10 + 10 * i).mean(0) for i in range(9)]).reshape(
+            3, 3, 2
+        )
+        assert (np.diff(middles[..., 1], axis=1) > 0).all() and (np.diff(middles[..., 0], axis=0) > 0).all()
+
+
+def test_nine_images_keep_their_objects_where_they_are_seen():
+    samples = [*four_samples(), *four_samples(), four_samples()[0]]
+    counts = [len(Mosaic9()(samples, Context(np.random.default_rng(seed), 160, 0.0)).boxes) for seed in range(20)]
+    assert 7 < np.mean(counts) <= 9

@@ -1,15 +1,29 @@
-"""Random changes of an image move its boxes with its pixels."""
+"""The short form, jitter, flip and colours: an image's boxes move with its px."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from detect.config.schema import AugmentSettings
-from detect.data.augment import MIN_AREA, MIN_VISIBILITY, Augment, random_tile
+from detect.data.augment.base import MIN_AREA, MIN_VISIBILITY, Context
+from detect.data.augment.pipeline import Pipeline
 from detect.data.sample import Sample
 
 GREY, RED = (114, 114, 114), (230, 20, 20)  # grey stays grey whatever hue, saturation and exposure do
 SEEDS = range(40)
+
+
+class Augment:
+    """What the keys of the short form do to one sample that is, or is no, mosaic."""
+
+    def __init__(self, settings):
+        self.pipeline = Pipeline(settings, lambda _: self.sample, None)
+
+    def __call__(self, sample, seed, is_mosaic=False):
+        self.sample = replace(sample, is_mosaic=is_mosaic)
+        return self.pipeline(0, Context(np.random.default_rng(seed), 64, 0.0))
 
 
 def image_of(boxes, height=72, width=96, colour=RED):
@@ -176,45 +190,3 @@ def test_of_ignore_regions_all_that_is_seen_stays():
     augment = Augment(AugmentSettings(jitter=0.49))
     kept = [augment(sample, seed).labels.tolist() for seed in range(300)]
     assert [0, 1] in kept and [1] in kept and all(1 in labels for labels in kept)
-
-
-# ---- tiles -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_tile_shows_the_image_at_its_own_resolution_with_the_boxes_in_it():
-    sample = image_of([(x, y, x + 6, y + 4) for x in range(3, 90, 12) for y in range(2, 66, 9)])
-    places = set()
-    for seed in SEEDS:
-        tile = random_tile(sample, 32, np.random.default_rng(seed))
-        assert tile.image.shape == (32, 32, 3) and tile.image_id == 5 and (tile.weights == 1).all()
-        for left, top, right, bottom in tile.boxes.astype(int):
-            assert (tile.image[top:bottom, left:right] == RED).all()
-        inside = (tile.boxes[:, :2] > 0).all(axis=1) & (tile.boxes[:, 2:] < 32).all(axis=1)
-        (left, top), *others = (sample.boxes[tile.labels] - tile.boxes)[inside][:, :2].astype(int).tolist()
-        assert others and all(other == [left, top] for other in others)
-        assert_array_equal(tile.image, sample.image[top : top + 32, left : left + 32])
-        places.add((left, top))
-    lefts, tops = zip(*places, strict=True)
-    assert len(places) > 30 and min(lefts) < 10 and 54 < max(lefts) <= 64 and min(tops) < 7 and 33 < max(tops) <= 40
-
-
-@pytest.mark.parametrize(("weight", "left"), [(1, 0), (0, 1)])
-def test_of_what_a_tile_hardly_shows_only_ignore_regions_stay(weight, left):
-    """A tile of an image as high as it: the box is at its left border, with 10% of itself in the tile at the most."""
-    sample = image_of([(0, 0, 100, 40)], height=40, width=130)
-    sample.weights[:] = weight
-    (seed,) = [s for s in range(300) if np.random.default_rng(s).integers(91) == 90][:1]
-    tile = random_tile(sample, 40, np.random.default_rng(seed))
-    assert (tile.image[:, :10] == RED).all() and (tile.image[:, 10:] == GREY).all()
-    assert len(tile.boxes) == left
-    if left:
-        assert_array_equal(tile.boxes, [[0, 0, 10, 40]])
-
-
-@pytest.mark.parametrize(("height", "width", "shape"), [(20, 90, (20, 32)), (90, 20, (32, 20)), (31, 32, (31, 32))])
-def test_an_image_smaller_than_a_tile_is_as_large_as_it_was(height, width, shape):
-    sample = image_of([(2, 3, 12, 13)], height, width)
-    tile = random_tile(sample, 32, np.random.default_rng(0))
-    assert tile.image.shape[:2] == shape
-    if (height, width) == shape:
-        assert_same(tile, sample)
