@@ -234,9 +234,9 @@ def by_two(options, tmp_path_factory):
 
 
 def rows(run):
-    """results.csv without what differs from run to run."""
+    """results.csv without times, which differ from run to run, and norms, which round more than the losses."""
     lines = [line.split(",") for line in (run / "results.csv").read_text().splitlines()]
-    kept = [k for k, name in enumerate(lines[0]) if name not in ("images_per_second", "data_share")]
+    kept = [k for k, name in enumerate(lines[0]) if name not in ("images_per_second", "data_share", "gradient_norm")]
     return lines[0], np.array([[float(line[k]) for k in kept] for line in lines[1:]])
 
 
