@@ -92,6 +92,7 @@ class Trainer:
         self.sums = {}  # over the steps since the last row of the history: the terms, and NO_TERMS
         self.saved, self.saved_at = 0, time.monotonic()  # the step that last.pt was written after, and when
         self.is_due = False  # whether the evaluation after this step is still to be made
+        self.has_told_clipping = False
         self.pace = Pace()
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
@@ -261,7 +262,9 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
-        if row["clipped"] > CLIPPED_OFTEN and (clip_norm := self.settings.train.clip_norm):
+        clip_norm = self.settings.train.clip_norm
+        if row["clipped"] > CLIPPED_OFTEN and clip_norm and not self.has_told_clipping:
+            self.has_told_clipping = True
             log.say(
                 f"the gradient was cut to train.clip_norm {clip_norm:g} in {row['clipped']:.0%} of "
                 f"the steps (its mean was {row['gradient_norm']:.0f}), so they are shorter than train.lr says; "
