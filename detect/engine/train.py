@@ -92,7 +92,6 @@ class Trainer:
         self.sums = {}  # over the steps since the last row of the history: the terms, and NO_TERMS
         self.saved, self.saved_at = 0, time.monotonic()  # the step that last.pt was written after, and when
         self.is_due = False  # whether the evaluation after this step is still to be made
-        self.has_told_clipping = False
         self.pace = Pace()
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
@@ -262,17 +261,11 @@ class Trainer:
             "images_per_second": round(self.pace.images_per_second, 2),
             "data_share": round(self.pace.data_share, 4),
         }
-        clip_norm = self.settings.train.clip_norm
-        if row["clipped"] > CLIPPED_OFTEN and clip_norm and not self.has_told_clipping:
-            self.has_told_clipping = True
-            log.say(
-                f"the gradient was cut to train.clip_norm {clip_norm:g} in {row['clipped']:.0%} of "
-                f"the steps (its mean was {row['gradient_norm']:.0f}), so they are shorter than train.lr says; "
-                "a greater one may learn faster"
-            )
         evaluated = self.evaluate() if self.task.val_set else None
         row = self.world.shared(row | (evaluated.metrics if evaluated else {}))
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
+        if row["clipped"] > CLIPPED_OFTEN:
+            line += f", {row['clipped']:.0%} of the gradients cut to {self.settings.train.clip_norm:g}"
         if self.task.val_set:
             line += "".join(f"  {name} {row[name]:.4f}" for name in self.task.shown)
             if is_best(row[self.task.leading], self.history, self.task.leading):
