@@ -264,8 +264,9 @@ class Trainer:
         evaluated = self.evaluate() if self.task.val_set else None
         row = self.world.shared(row | (evaluated.metrics if evaluated else {}))
         line = f"epoch {row['epoch']}  {row['images_per_second']} img/s, {row['data_share']:.0%} of it waiting for data"
-        if row["clipped"] > CLIPPED_OFTEN:
-            line += f", {row['clipped']:.0%} of the gradients cut to {self.settings.train.clip_norm:g}"
+        clip_norm = self.settings.train.clip_norm
+        if row["clipped"] > CLIPPED_OFTEN and clip_norm:
+            line += f", {row['clipped']:.0%} of the gradients cut to {clip_norm:g}"
         if self.task.val_set:
             line += "".join(f"  {name} {row[name]:.4f}" for name in self.task.shown)
             if is_best(row[self.task.leading], self.history, self.task.leading):

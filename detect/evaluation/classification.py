@@ -46,7 +46,7 @@ def class_scores(
     at_once = VIEWS_AT_ONCE // 10 if ten_crop else VIEWS_AT_ONCE
     own = range(len(images))[shard.of(len(images))]
     chunks = [own[i : i + at_once] for i in range(0, len(own), at_once)]
-    scores = [np.zeros((0, len(images.classes)), np.float32)]
+    scores = []
     with (
         ThreadPoolExecutor(max_workers=4) as readers,
         tqdm(total=len(own), unit="image", disable=not show_progress, leave=None) as bar,
@@ -60,7 +60,7 @@ def class_scores(
             probabilities = network(as_input(inputs)).float().softmax(1)
             scores.append(probabilities.unflatten(0, crops.shape[:2]).mean(1).cpu().numpy())
             bar.update(len(chunk))
-    return np.concatenate(scores)
+    return np.concatenate(scores) if scores else np.zeros((0, len(images.classes)), np.float32)
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

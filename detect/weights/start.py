@@ -13,6 +13,7 @@ from detect.darknet.names import modern
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
 from detect.models.classifier import Classifier
+from detect.models.detector import Detector
 from detect.models.heads.yolo import YOLOv3
 from detect.weights.files import Category, Weights, read
 from detect.weights.mask import mask_warning
@@ -67,7 +68,9 @@ def load_matching(network: nn.Module, categories: list[Category], path: str | Pa
 def _kept_of_head(source: Weights, network: nn.Module, names: list[str]) -> tuple[dict[str, Tensor], int] | None:
     """Tensors of the network's YOLOv3 head with the rows that weights of other classes share with it, and how many of
     the classes `names` are among them; None if the two heads are not alike."""
-    theirs, ours = getattr(source.network, "head", None), getattr(network, "head", None)
+    if not isinstance(source.network, Detector) or not isinstance(network, Detector):
+        return None
+    theirs, ours = source.network.head, network.head
     if not isinstance(theirs, YOLOv3) or not isinstance(ours, YOLOv3):
         return None
     if (theirs.anchors, theirs.scale_x_y) != (ours.anchors, ours.scale_x_y):

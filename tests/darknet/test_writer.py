@@ -144,4 +144,4 @@ def test_a_written_model_is_trained_on_with_the_settings_it_had(tmp_path):
     assert again.loss == model.settings.loss
     assert (again.predict.nms, again.predict.nms_beta) == (model.settings.predict.nms, model.settings.predict.nms_beta)
     assert (again.augment.jitter, again.augment.hue) == (model.settings.augment.jitter, model.settings.augment.hue)
-    assert (again.train.batch, again.train.lr, again.train.momentum) == (8, 0.01, 0.9)
+    assert (again.train.batch, again.train.lr, again.train.momentum) == (4, 0.01, 0.9)

@@ -485,9 +485,9 @@ def test_gradients_that_are_nearly_always_cut_are_told(squares, tmp_path):
         folder = tmp_path / f"{clip_norm}"
         run = trained(settings_of(squares, steps=4, clip_norm=clip_norm, evaluate_every=2), folder)
         text[clip_norm] = (folder / "log.txt").read_text()
+        assert text[clip_norm].count(", 100% of the gradients cut to 0.001") == (clip_norm == 1e-3) * len(run.history)
         assert all(row["gradient_norm"] > 1e-3 for row in run.history)
         assert [row["clipped"] for row in run.history] == [clip_norm == 1e-3] * len(run.history)
-    assert text[1e-3].count(", 100% of the gradients cut to 0.001") == 2
     assert "cut to" not in text[1e6] + text[None]
 
 
@@ -740,7 +740,7 @@ def test_a_student_comes_nearer_to_its_teacher_and_resumes_exactly(squares, tmp_
     settings = settings_of(
         squares,
         loss={"box_weight": 0, "obj_weight": 0, "cls_weight": 0},  # no labels
-        teacher=str(tmp_path / "teacher"), teacher_weight=0.5, seed=1, steps=40, evaluate_every=4,
+        teacher=str(tmp_path / "teacher"), teacher_weight=0.5, seed=1, steps=80, evaluate_every=8,
     )  # fmt: skip
     student = trained(settings, tmp_path / "student")
     costs = [row["teacher"] for row in student.history]

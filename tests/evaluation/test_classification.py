@@ -100,4 +100,5 @@ def test_scores_are_the_mean_probability_of_the_views(images, ten, resize):
 def test_scores_of_shards_are_those_of_the_whole(images, size):
     whole = class_scores(Bright(), images, 16)
     shards = [class_scores(Bright(), images, 16, shard=Shard(rank, size)) for rank in range(size)]
+    shards = [scores for scores in shards if len(scores)]  # `Bright` has a class more than the set
     assert_close(torch.from_numpy(np.concatenate(shards)), torch.from_numpy(whole))
