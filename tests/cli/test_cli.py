@@ -507,8 +507,8 @@ def test_a_run_killed_before_its_first_checkpoint_is_started_again(run, tmp_path
 def test_a_config_edited_in_the_runs_folder_is_not_passed_over(run):
     config = run / "config.yaml"
     text = config.read_text()
-    config.write_text(text.replace("lr: 0.001", "lr: 0.002"))
-    told = "config.yaml: train.lr is 0.002 there and 0.001 in the run"
+    config.write_text(text.replace("lr: 1.0e-06", "lr: 0.002"))
+    told = "config.yaml: train.lr is 0.002 there and 1e-06 in the run"
     assert_one_error(detect("train", "--resume", run, "--set", "train.epochs=3"), told)
     assert_one_error(detect("train", "--resume", run, "--set", "train.lr=0.002"), "is finished after 4 steps")
     config.write_text("# a remark\n" + text)
