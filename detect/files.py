@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any
+from typing import Any, BinaryIO
 
 from detect.errors import UserError, nearest
 
@@ -92,14 +92,23 @@ def read_json(path: str | os.PathLike[str], each_object: Callable[[dict[str, Any
             gc.enable()
 
 
-def read_bounded(path: str | os.PathLike[str], limit: int, doubt: str) -> bytes:
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    return open(path, "rb")
+
+
+def read_bounded(
+    path: str | os.PathLike[str], limit: int, doubt: str, opened: Callable[[Any], BinaryIO] = _opened
+) -> bytes:
     """All bytes of a file, of which at most `limit` are taken into memory.
+
+    Args:
+        opened: opens it for reading; `detect.members.open_binary` finds it within a tar file, too.
 
     Raises:
         UserError: it cannot be read, or is larger; `doubt` says what that tells ("is this a .cfg?").
     """
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise cannot_read(path, error) from error

@@ -16,11 +16,6 @@ from detect.data.remote import is_address
 from detect.errors import UserError, nearest
 from detect.files import printable, wrong_characters
 
-# settings of earlier versions, which their weights hold too, and what says the same now
-MOVED = {
-    "loss.iou_thresh": "loss.assign: {name: best_anchor, iou_thresh: x}; write that, or for weights of an earlier "
-    "version change the config in the file (CHANGELOG.md says how)"
-}
 Wrong = Callable[[str], UserError]  # what a value must be -> the error that says so
 IN_LIST = re.compile(r"\.(\d+)(?=\.|$)")
 
@@ -77,8 +72,7 @@ def check_section(cls: type, values: Any, name: str, origins: Origins) -> Any:
     for key, value in values.items():
         dotted = f"{name}.{key}" if name else key
         if key not in fields:
-            hint = f"; now it is {MOVED[dotted]}" if dotted in MOVED else nearest(key, fields)
-            raise error_at(origins, dotted, f"unknown key '{shown(dotted)}'{hint}")
+            raise error_at(origins, dotted, f"unknown key '{shown(dotted)}'{nearest(key, fields)}")
         checked[key] = check_value(hints[key], value, dotted, origins, fields[key].metadata)
     for key, entry in fields.items():
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from detect.data.annotation_texts import Box, Item
 from detect.data.set_writers import SetWriter
 from detect.data.tar_shards import FORM, INDEX
-from detect.errors import UserError
 from detect.extras import not_installed
-from detect.files import cannot_read, printable
+from detect.files import read_bounded
 from detect.members import open_binary
 
 if TYPE_CHECKING:
@@ -50,9 +49,10 @@ class TarShardWriter(SetWriter):
         item = item._replace(id=self._free_id(split, item.id))
         stem, suffix = os.path.splitext(item.name)
         key, extension = os.path.splitext(self._free_name(split, stem.replace(".", "_") + suffix))
-        sample = {"__key__": key, extension[1:]: _bytes_of(path), "json": json.dumps(self._record(item)).encode()}
+        content = read_bounded(path, IMAGE_BYTES, "is this an image?", open_binary)
+        sample = {"__key__": key, extension[1:]: content, "json": json.dumps(self._record(item)).encode()}
         self._writer(split).write(sample)
-        self._count, self._bytes = self._count + 1, self._bytes + len(sample[extension[1:]])
+        self._count, self._bytes = self._count + 1, self._bytes + len(content)
         if self._bytes >= SHARD_BYTES:
             self._close()
         return item._replace(name=key + extension)
@@ -97,14 +97,3 @@ class TarShardWriter(SetWriter):
         about = {"file": path.name, "count": self._count, "bytes": path.stat().st_size, "sha256": digest}
         self._shards.setdefault(split, []).append(about)
         self._open, self._count, self._bytes = None, 0, 0
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        with open_binary(path) as file:
-            content = file.read(IMAGE_BYTES + 1)
-    except OSError as error:
-        raise cannot_read(path, error) from error
-    if len(content) > IMAGE_BYTES:
-        raise UserError(f"{printable(path)}: larger than {IMAGE_BYTES >> 30} GiB; is this an image?")
-    return content

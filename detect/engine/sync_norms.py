@@ -47,7 +47,7 @@ class _OverProcesses:
         with torch.no_grad():
             total = counts.sum()
             self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * total / (total - 1), self.momentum)
+            self.running_var.lerp_(variance * total / (total - 1).clamp(min=1), self.momentum)
             self.num_batches_tracked += 1
         shape = [-1] + [1] * (images.ndim - 2)
         scale = self.weight * (variance + self.eps).rsqrt()

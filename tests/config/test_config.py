@@ -66,11 +66,6 @@ def error_of(path, *overrides):
         ("trian: {lr: 1}", "5: unknown key 'trian'; did you mean 'train'?"),
         ("train:\n  epoch: 3", "6: unknown key 'train.epoch'; did you mean 'epochs'?"),
         ("augment:\n  flip: 0\n  jiter: 0.1", "7: unknown key 'augment.jiter'; did you mean 'jitter'?"),
-        (
-            "loss: {iou_thresh: 0.4}",
-            "5: unknown key 'loss.iou_thresh'; now it is loss.assign: {name: best_anchor, iou_thresh: x}; write that, "
-            "or for weights of an earlier version change the config in the file (CHANGELOG.md says how)",
-        ),
         ("train:\n  lr: 1\n  batch: 4\n  lr: 2", "8: 'lr' is written twice; remove one"),
         ("model: {}", "5: 'model' is written twice; remove one"),
         ("train: {lr: fast}", "5: train.lr must be a number, not 'fast'"),

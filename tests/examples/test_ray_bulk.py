@@ -16,7 +16,10 @@ import pytest
 
 import detect
 from detect.errors import UserError
+from detect.exporters.formats import Request, format_of
 from detect.ops.image import write_image
+from detect.weights.files import Weights
+from tests.small_detector import seeing_everything
 
 pytest.importorskip("pyarrow", reason="needs the extra ray")
 ROOT = Path(__file__).parents[2]
@@ -51,23 +54,8 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, one_thread, small_backbone):
     """An exported file of a small detector that finds something everywhere."""
-    import torch
-
-    from detect import config
-    from detect.config.build import build_model
-    from detect.exporters.formats import Request, format_of
-    from detect.weights.files import Weights
-
     folder = tmp_path_factory.mktemp("model")
-    parts = {"backbone": {"name": small_backbone}, "neck": {"name": "FPN", "widths": [8, 16, 16]}}
-    values = {"model": parts | {"head": {"name": "YOLOv3"}}, "input": {"size": 64}}
-    settings = config.from_dict(values, source="the model")
-    torch.manual_seed(0)
-    network = build_model(settings, 3).eval()
-    with torch.no_grad():
-        for last in network.head.predictions:
-            last.weight.mul_(30)
-            last.bias.zero_()
+    network, settings = seeing_everything(small_backbone, 64)
     categories = [{"id": label, "name": name} for label, name in enumerate("abc")]
     images = folder / "images"
     images.mkdir()

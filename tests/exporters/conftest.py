@@ -4,14 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from detect import config
-from detect.config.build import build_model
 from detect.exporters.formats import Request
 from detect.inference.thresholds import Thresholds
 from detect.ops.image import write_image
 from detect.weights.files import Weights
+from tests.small_detector import seeing_everything
 
 SIZE = 64
 
@@ -27,15 +25,7 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def weights(one_thread, small_backbone):
     """Of a detector of three classes that sees objects of every score everywhere."""
-    model = {"backbone": {"name": small_backbone}, "neck": {"name": "FPN", "widths": [8, 16, 16]}}
-    values = {"model": model | {"head": {"name": "YOLOv3"}}, "input": {"size": SIZE}}
-    settings = config.from_dict(values, source="the model")
-    torch.manual_seed(0)
-    network = build_model(settings, 3).eval()
-    with torch.no_grad():
-        for last in network.head.predictions:
-            last.weight.mul_(30)
-            last.bias.zero_()
+    network, settings = seeing_everything(small_backbone, SIZE)
     categories = [{"id": 10 * label, "name": name} for label, name in enumerate(["a", "b", "ü, c"])]
     weights = Weights.of(network, settings, categories, "small.pt")
     return replace(weights, thresholds=Thresholds((0.3, 0.4, 0.5), 0.5, "9 images of val.json"))
