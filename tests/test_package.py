@@ -48,9 +48,9 @@ def python(code, **environment):
 # ---- import --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("room", ["detect.config", "detect.data.yolo"])
+@pytest.mark.parametrize("room", ["detect.config", "detect.data.formats.yolo"])
 def test_settings_and_data_which_need_each_other_are_imported_in_either_order(room):
-    assert python(f"import {room}, detect.config, detect.data.yolo; print('both')") == "both\n"
+    assert python(f"import {room}, detect.config, detect.data.formats.yolo; print('both')") == "both\n"
 
 
 def test_import_is_light():

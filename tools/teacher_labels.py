@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from detect.data.coco_json import CocoReader, read_object  # noqa: E402
+from detect.data.formats.coco_json import CocoReader, read_object  # noqa: E402
 from detect.errors import UserError  # noqa: E402
 from detect.files import printable, read_json, write_text  # noqa: E402
 from detect.ops.boxes import iou, xywh_to_xyxy, xyxy_to_xywh  # noqa: E402

@@ -6,7 +6,7 @@ from typing import Any
 from detect import config
 from detect.api.load import AnyPath
 from detect.data import convert as sets
-from detect.data.writers import WRITERS
+from detect.data.writing.writers import WRITERS
 from detect.errors import UserError, nearest
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from detect.config.schema import ClassifierSettings, Origin, Part, Settings
 from detect.config.text import Origins
-from detect.data.remote import is_address
+from detect.data.formats.remote import is_address
 from detect.errors import UserError, nearest
 from detect.files import printable, wrong_characters
 

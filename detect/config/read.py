@@ -23,8 +23,8 @@ from detect.config.darknet import values_of
 from detect.config.schema import ClassifierSettings, DarknetSettings, Origin, Settings
 from detect.config.text import MAX_BYTES, Origins, check_plain, parse
 from detect.darknet.cfg import read as read_cfg
-from detect.data import yolo  # not its names: it imports `text` of this room, so either may come first
-from detect.data.remote import is_address
+from detect.data.formats import yolo  # not its names: it imports `text` of this room, so either may come first
+from detect.data.formats.remote import is_address
 from detect.errors import UserError
 from detect.files import missing, nearest_file, printable
 

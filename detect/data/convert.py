@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detect.data.formats import format_of, open_split, splits_of
+from detect.data.formats.opening import format_of, open_split, splits_of
+from detect.data.formats.reader import Reader
 from detect.data.near_duplicates import groups_of, look_at, near_duplicates
-from detect.data.reader import Reader
-from detect.data.set_writers import SetWriter, new_set
-from detect.data.writers import WRITERS
+from detect.data.writing.set_writers import SetWriter, new_set
+from detect.data.writing.writers import WRITERS
 from detect.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ FAR = 0.1  # from the share of val that was asked for: worth a word
 def convert(data: "SetSettings", to: str, out: Path, copy: bool = False) -> dict[str, Any]:
     """Write all splits of a data set in the format `to` as the new folder `out`, whole or not at all.
 
-    Boxes stay as they are, bad ones too. What the format cannot hold is left out and told (`detect.data.set_writers`).
-    Images are hard links where the disk allows it, else copies.
+    Boxes stay as they are, bad ones too. What the format cannot hold is left out and told
+    (`detect.data.writing.set_writers`). Images are hard links where the disk allows it, else copies.
 
     Args:
         to: a key of `WRITERS`.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detect.data.coco_json import CocoReader
 from detect.data.detection import DetectionData
-from detect.data.formats import open_split
+from detect.data.formats.coco_json import CocoReader
+from detect.data.formats.opening import open_split
+from detect.data.formats.reader import Reader
 from detect.data.ground_truth import GroundTruth, class_names
-from detect.data.reader import Reader
 from detect.errors import UserError
 from detect.files import printable
 from detect.ops.boxes import xywh_to_xyxy

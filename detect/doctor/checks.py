@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from detect.data.text_reader import TextReader
+from detect.data.formats.text_reader import TextReader
 from detect.doctor.description import DataSet, Split
 from detect.files import printable
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from detect.data.formats.reader import Fault, Reader
 from detect.data.near_duplicates import Looks, look_at
-from detect.data.reader import Fault, Reader
 from detect.data.records import ImageTable
 from detect.doctor.looks import Look, look_at_all
 from detect.ops.boxes import xywh_to_xyxy

@@ -3,7 +3,7 @@
 import numpy as np
 
 from detect.config.schema import DataSettings
-from detect.data.formats import open_split, splits_of
+from detect.data.formats.opening import open_split, splits_of
 from detect.doctor import boxes, classes, files, sizes, splits  # noqa: F401 - they fill the register
 from detect.doctor.checks import CHECKS, SEVERITIES, Finding
 from detect.doctor.description import TRAIN, DataSet, Split

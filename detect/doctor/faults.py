@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detect.data.reader import Fault
+from detect.data.formats.reader import Fault
 from detect.doctor.checks import SHOWN, Example, Finding, box_example, located
 from detect.doctor.description import DataSet, Split
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.data.annotation_texts import Box, Item, coco_json
-from detect.data.reader import BAD_BOXES, box_problems
+from detect.data.formats.reader import BAD_BOXES, box_problems
+from detect.data.writing.annotation_texts import Box, Item, coco_json
 from detect.doctor.boxes import are_corners, beyond_rows, twins
 from detect.doctor.checks import SHOWN
 from detect.doctor.classes import joined_classes

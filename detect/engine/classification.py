@@ -11,9 +11,9 @@ from torch.nn.functional import cross_entropy
 from detect import config
 from detect.config.schema import ClassifierSettings
 from detect.data.image_folder import ImageFolder, has_split
-from detect.data.loader import ClassificationImages, training_batches
+from detect.data.loading.loader import ClassificationImages, training_batches
+from detect.data.loading.shard import WHOLE, Shard
 from detect.data.sample import ClassifiedBatch
-from detect.data.shard import WHOLE, Shard
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.classification import VIEWS_AT_ONCE, accuracies, class_scores, ranks

@@ -15,16 +15,16 @@ from detect.config.check import located
 from detect.config.schema import DataSettings, SetSettings, Settings
 from detect.darknet.names import modern
 from detect.data.augment.pipeline import most_together
-from detect.data.cache import image_cache
 from detect.data.dataset import Dataset
 from detect.data.detection import DetectionData
-from detect.data.formats import has_split, open_split
+from detect.data.formats.opening import has_split, open_split
 from detect.data.ground_truth import GroundTruth
 from detect.data.joined import JoinedDataset
-from detect.data.loader import DetectionImages, stream_of, training_batches
+from detect.data.loading.cache import image_cache
+from detect.data.loading.loader import DetectionImages, stream_of, training_batches
+from detect.data.loading.shard import WHOLE, Shard
+from detect.data.loading.stream import Stream
 from detect.data.sample import Batch
-from detect.data.shard import WHOLE, Shard
-from detect.data.stream import Stream
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
 from detect.engine.task import Evaluated, Task, noise

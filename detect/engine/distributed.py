@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from detect.data.shard import WHOLE, Shard
+from detect.data.loading.shard import WHOLE, Shard
 from detect.engine.ending import Ending, says_lost
 from detect.engine.watch import Watch
 from detect.errors import UserError

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch.distributed as dist
 
-from detect.data.shard import Shard
+from detect.data.loading.shard import Shard
 from detect.errors import UserError
 from detect.interrupt import Interrupted
 

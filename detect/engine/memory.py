@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from detect.config.schema import ClassifierSettings, Settings
-from detect.data.memory import free_memory
+from detect.data.loading.memory import free_memory
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # glibc's malloc.h
 OUT_OF_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from detect.config.schema import ClassifierSettings, Settings
+from detect.data.loading.shard import WHOLE, Shard
+from detect.data.loading.shared_memory import check_shared_memory
 from detect.data.sample import Batch, ClassifiedBatch
-from detect.data.shard import WHOLE, Shard
-from detect.data.shared_memory import check_shared_memory
 from detect.errors import UserError
 from detect.inference.thresholds import Thresholds
 

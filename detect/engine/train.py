@@ -13,8 +13,8 @@ import torch
 
 from detect import config
 from detect.config.check import error_at, located
-from detect.data.loader import loader_failure
-from detect.data.shared_memory import check_shared_memory
+from detect.data.loading.loader import loader_failure
+from detect.data.loading.shared_memory import check_shared_memory
 from detect.engine.album import Album
 from detect.engine.distributed import ALONE, World
 from detect.engine.dry_run import DryRun

@@ -8,7 +8,7 @@ import torch
 from tqdm import tqdm
 
 from detect.data.image_folder import ImageFolder
-from detect.data.shard import WHOLE, Shard
+from detect.data.loading.shard import WHOLE, Shard
 from detect.data.views import centre_crop, ten_crops
 from detect.evaluation.class_table import class_table
 from detect.models.classifier import Classifier

@@ -11,8 +11,8 @@ from torch import nn
 
 from detect.config.schema import DataSettings
 from detect.data.check_files import check_files
-from detect.data.coco import paths_of_test_dev, read_image_list
 from detect.data.detection import DetectionData
+from detect.data.formats.coco import paths_of_test_dev, read_image_list
 from detect.data.image_folder import ImageFolder
 from detect.evaluation.bootstrap import ap_intervals
 from detect.evaluation.classification import accuracies, class_scores, per_class, ranks

@@ -5,7 +5,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from detect.data.reader import short
+from detect.data.formats.reader import short
 from detect.errors import UserError
 from detect.evaluation.detections import Detections
 from detect.files import replacing, write_text

@@ -9,8 +9,8 @@ import numpy as np
 
 from detect import config
 from detect.data.dataset import Dataset
-from detect.data.formats import has_split
-from detect.data.formats import is_data_set as is_known
+from detect.data.formats.opening import has_split
+from detect.data.formats.opening import is_data_set as is_known
 from detect.errors import UserError
 from detect.files import printable
 from detect.inference.sources import find_items

@@ -26,8 +26,8 @@ from pycocotools.coco import COCO
 import detect as package
 from detect.analysis.paper import published
 from detect.cli.main import main
-from detect.data import coco_json
 from detect.data.dataset import Dataset
+from detect.data.formats import coco_json
 from detect.evaluation.coco import METRICS
 from detect.files import new_folder
 from detect.inference.predictor import Predictor

@@ -3,7 +3,7 @@
 import pytest
 
 from detect.cli.convert import WRITTEN
-from detect.data.writers import WRITERS
+from detect.data.writing.writers import WRITERS
 from tests.cli.command_line import answer, detect
 from tests.data.exports import cvat_voc, made_up
 

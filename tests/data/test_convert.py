@@ -11,7 +11,7 @@ from PIL import Image
 from detect.config.schema import DataSettings
 from detect.data.convert import convert, divide, read
 from detect.data.dataset import Dataset
-from detect.data.formats import format_of, splits_of
+from detect.data.formats.opening import format_of, splits_of
 from detect.errors import UserError
 from tests.data.exports import coco_content, copy, made_up, write
 from tests.data.test_near_duplicates import scene

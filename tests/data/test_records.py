@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.data.coco_json import CocoReader
 from detect.data.dataset import Dataset
+from detect.data.formats.coco_json import CocoReader
 from detect.data.records import ImageTable, Paths
 from tests.data.exports import write
 from tests.data.large_coco import large_coco

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import detect.data
-from detect.data.reader import BAD_BOXES
+from detect.data.formats.reader import BAD_BOXES
 from detect.doctor.boxes import TWICE, twins
 from detect.doctor.checks import CHECKS
 from detect.doctor.classes import similar_pairs

@@ -16,8 +16,8 @@ import torch.distributed as dist
 from torch.testing import assert_close
 
 from detect.api.train import train_settings
-from detect.data.loader import plans, stream_of
-from detect.data.shard import Shard
+from detect.data.loading.loader import plans, stream_of
+from detect.data.loading.shard import Shard
 from detect.engine.detection import DetectionTask
 from detect.engine.distributed import VARIABLES, World, place
 from detect.engine.ending import LOST

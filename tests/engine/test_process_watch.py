@@ -2,7 +2,7 @@
 
 import torch.distributed as dist
 
-from detect.data.shard import Shard
+from detect.data.loading.shard import Shard
 from detect.engine import watch
 from detect.engine.ending import Ending
 from detect.engine.watch import DONE, SILENCE, Watch

@@ -6,7 +6,7 @@ import torch
 from torch.testing import assert_close
 
 from detect.data.image_folder import ImageFolder
-from detect.data.shard import Shard
+from detect.data.loading.shard import Shard
 from detect.data.views import centre_crop, ten_crops
 from detect.evaluation.classification import accuracies, class_scores, per_class, per_class_table, ranks
 from detect.ops.image import read_image, write_image

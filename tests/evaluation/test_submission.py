@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from detect.data.coco import read_image_list
+from detect.data.formats.coco import read_image_list
 from detect.errors import UserError
 from detect.evaluation.detections import Detections
 from detect.evaluation.submission import write_results, write_test_dev

@@ -21,14 +21,14 @@ from detect.config.schema import ClassifierSettings, DataSettings, Settings, Spl
 from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork, load
-from detect.data.coco import read_image_list
-from detect.data.coco_json import CocoReader, read_object
 from detect.data.dataset import Dataset
-from detect.data.formats import open_split, splits_of
-from detect.data.reader import Reader
-from detect.data.voc_reader import VocReader
-from detect.data.writers import WRITERS
-from detect.data.yolo_labels import YoloReader
+from detect.data.formats.coco import read_image_list
+from detect.data.formats.coco_json import CocoReader, read_object
+from detect.data.formats.opening import open_split, splits_of
+from detect.data.formats.reader import Reader
+from detect.data.formats.voc_reader import VocReader
+from detect.data.formats.yolo_labels import YoloReader
+from detect.data.writing.writers import WRITERS
 from detect.doctor import examine as doctor
 from detect.doctor.fix import write_copy
 from detect.doctor.page import page

@@ -1,0 +1,1 @@
+"""Data sets written anew, in each format that is written; `writers.py` lists them."""
