@@ -27,6 +27,7 @@ from detect.data.loading.stream import Stream
 from detect.data.sample import Batch
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
+from detect.engine.precision import autocast_dtype
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.detections import Detections
@@ -168,10 +169,20 @@ class DetectionTask(Task):
         outputs = [level.float() for level in outputs]
         terms = self.yolo_loss(outputs, boxes, labels, weights)
         if self.teacher_loss:
-            with torch.no_grad():
-                lessons = self.teacher.to(device)(as_input(batch.images.to(device)))
+            lessons = self._lessons(batch.images.to(device))
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
+
+    @torch.no_grad()
+    def _lessons(self, images: Tensor) -> list[Tensor]:
+        """The teacher's raw maps of a batch's images, computed in the layout and the number format of the training."""
+        train, device = self.settings.train, images.device
+        layout = torch.channels_last if train.channels_last else torch.contiguous_format
+        precision = autocast_dtype(train.precision, device)
+        teacher = self.teacher.to(device, memory_format=layout)
+        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
+            raw: list[Tensor] = teacher(as_input(images, layout))
+        return [level.float() for level in raw]
 
     def _predictor(self, network: nn.Module, device: torch.device) -> Predictor:
         names = tuple(category["name"] for category in self.categories)

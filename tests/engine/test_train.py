@@ -26,7 +26,7 @@ from detect.darknet.cfg import parse
 from detect.darknet.network import DarknetNetwork
 from detect.engine import loader_watch
 from detect.engine.detection import DetectionTask
-from detect.engine.log import TrainingLog
+from detect.engine.log import Silence, TrainingLog
 from detect.engine.optimizer import moments
 from detect.engine.train import Trainer
 from detect.errors import UserError
@@ -749,6 +749,20 @@ def test_a_student_comes_nearer_to_its_teacher_and_resumes_exactly(squares, tmp_
     resumed = trained(settings, tmp_path / "stopped", resume=True)
     assert_same(resumed.network.state_dict(), student.network.state_dict())
     assert_same(student.task.teacher.state_dict(), read(tmp_path / "teacher").network.state_dict())
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_teacher_computes_in_the_format_of_the_training(squares, tmp_path, precision, dtype):
+    trained(settings_of(squares, steps=1), tmp_path / "teacher")
+    settings = settings_of(squares, teacher=str(tmp_path / "teacher"), precision=precision, steps=1, seed=1)
+    task = DetectionTask(settings)
+    trainer = Trainer(task, tmp_path)
+    computed = []
+    task.teacher.backbone.register_forward_hook(lambda module, images, maps: computed.append(maps[-1]))
+    trainer.run(log=Silence())
+    assert {maps.dtype for maps in computed} == {dtype}
+    assert all(maps.is_contiguous(memory_format=torch.channels_last) for maps in computed)
+    assert trainer.history[-1]["teacher"] > 0
 
 
 def test_a_teacher_that_cannot_teach_is_named(squares, tmp_path):
