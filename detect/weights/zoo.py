@@ -61,8 +61,8 @@ class Files(NamedTuple):
 # the first is what `detect.load()` takes
 RELEASED = (
     Released("yolov4_tiny_coco", 416, 80, "AP 0.203, AP50 0.379 on coco3k val", "public domain"),
-    Released("csptiny_efm_coco3k", 416, 80, "AP 0.079, AP50 0.177 on coco3k val"),
-    Released("csppelee_efm_coco3k", 320, 80, "AP 0.038, AP50 0.080 on coco3k val"),
+    Released("csptiny_efm_coco3k", 416, 80, "AP 0.119, AP50 0.258 on coco3k val"),
+    Released("csppelee_efm_coco3k", 320, 80, "AP 0.055, AP50 0.110 on coco3k val"),
 )  # fmt: skip
 
 GITHUB, RAW = "https://github.com", "https://raw.githubusercontent.com"
