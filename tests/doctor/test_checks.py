@@ -317,7 +317,7 @@ def test_ids_that_are_words_and_ids_twice_are_found(made):
 
 def test_every_fault_of_a_reader_is_in_the_table(made):
     """The ids are where readers make faults; some are put together of a list's or field's name."""
-    text = "".join(path.read_text() for path in Path(detect.data.__path__[0]).glob("*.py"))
+    text = "".join(path.read_text() for path in Path(detect.data.__path__[0]).rglob("*.py"))
     written = set(re.findall(r'Fault\(\s*"([\w.]+)"', text)) | set(
         re.findall(r'\(\s*"((?:box|image|category)\.\w+)"', text)
     )
