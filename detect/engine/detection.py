@@ -27,7 +27,6 @@ from detect.data.loading.stream import Stream
 from detect.data.sample import Batch
 from detect.doctor.description import TRAIN, DataSet, Split
 from detect.doctor.start import ALL, stop_or_warn
-from detect.engine.precision import autocast_dtype
 from detect.engine.task import Evaluated, Task, noise
 from detect.errors import UserError
 from detect.evaluation.detections import Detections
@@ -38,7 +37,6 @@ from detect.inference.torch_runtime import TorchRuntime
 from detect.losses.class_weights import class_weights
 from detect.losses.teacher import TeacherLoss
 from detect.losses.yolo import YOLOLoss
-from detect.models.detector import as_input
 from detect.report.best_thresholds import best_thresholds
 from detect.report.labels import labels_figure
 from detect.report.mosaics import batch_sheet, val_drawings
@@ -161,28 +159,22 @@ class DetectionTask(Task):
         images = partial(DetectionImages, cache=self.cache)
         return training_batches(self.train_set, self.settings, total_steps, stride, start, images, shard)
 
-    def loss(self, outputs: list[Tensor], batch: Batch) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def lessons(self, images: Tensor) -> list[Tensor] | None:
+        """The teacher's raw maps."""
+        return self.teacher.to(images.device)(images) if self.teacher else None
+
+    def loss(self, outputs: list[Tensor], batch: Batch, lessons: list[Tensor] | None) -> dict[str, Tensor]:
         device = outputs[0].device
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
         weights = [w.to(device) for w in batch.weights]
         outputs = [level.float() for level in outputs]
         terms = self.yolo_loss(outputs, boxes, labels, weights)
-        if self.teacher_loss:
-            lessons = self._lessons(batch.images.to(device))
+        if lessons is not None:
+            lessons = [level.float() for level in lessons]
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
         return terms
-
-    @torch.no_grad()
-    def _lessons(self, images: Tensor) -> list[Tensor]:
-        """The teacher's raw maps of a batch's images, computed in the layout and the number format of the training."""
-        train, device = self.settings.train, images.device
-        layout = torch.channels_last if train.channels_last else torch.contiguous_format
-        precision = autocast_dtype(train.precision, device)
-        teacher = self.teacher.to(device, memory_format=layout)
-        with torch.autocast(device.type, precision, enabled=precision is not torch.float32):
-            raw: list[Tensor] = teacher(as_input(images, layout))
-        return [level.float() for level in raw]
 
     def _predictor(self, network: nn.Module, device: torch.device) -> Predictor:
         names = tuple(category["name"] for category in self.categories)

@@ -47,7 +47,7 @@ def test_it_is_as_large_as_any_step_and_evaluation(squares, tmp_path):  # noqa: 
     )
     trainer, seen = Trainer(DetectionTask(settings), tmp_path), []
     loss = trainer.task.loss
-    trainer.task.loss = lambda outputs, batch: seen.append(batch) or loss(outputs, batch)
+    trainer.task.loss = lambda outputs, batch, lessons: seen.append(batch) or loss(outputs, batch, lessons)
     trainer.task.evaluate_batch = lambda *_: seen.append("evaluated")
     trainer.dry_run.run(trainer.learner.scaler)
     *_, largest, evaluated = seen
@@ -207,9 +207,9 @@ def test_a_loss_that_16_bits_make_another_is_refused(squares, tmp_path, factor):
     trainer = Trainer(DetectionTask(settings_of(squares, precision="bf16")), tmp_path)
     loss = trainer.task.loss
 
-    def spoilt(outputs, batch):
+    def spoilt(outputs, batch, lessons):
         wrong = torch.is_autocast_enabled("cpu") or outputs[0].dtype == torch.bfloat16
-        return {name: value * (factor if wrong else 1) for name, value in loss(outputs, batch).items()}
+        return {name: value * (factor if wrong else 1) for name, value in loss(outputs, batch, lessons).items()}
 
     trainer.task.loss = spoilt
     with pytest.raises(

@@ -760,7 +760,9 @@ def test_a_teacher_computes_in_the_format_of_the_training(squares, tmp_path, pre
     computed = []
     task.teacher.backbone.register_forward_hook(lambda module, images, maps: computed.append(maps[-1]))
     trainer.run(log=Silence())
-    assert {maps.dtype for maps in computed} == {dtype}
+    assert computed[-1].dtype == dtype
+    exactly = [maps for maps in computed if maps.dtype != dtype]  # the dry run's comparison with 32 bits
+    assert [maps.dtype for maps in exactly] == [torch.float32] * (precision == "bf16")
     assert all(maps.is_contiguous(memory_format=torch.channels_last) for maps in computed)
     assert trainer.history[-1]["teacher"] > 0
 
