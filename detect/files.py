@@ -18,6 +18,7 @@ from detect.errors import UserError, nearest
 
 TEMPORARY = ".writing-"  # how the names of files in the making begin; theirs are short, as the final ones may be long
 MAX_NAME_BYTES = 255  # of a file or folder; more is refused by the file systems in use
+MAX_PATH_BYTES = 4096  # Linux takes no more
 DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")  # how Unicode turns the order of letters
 CACHE = "CSP_DETECT_CACHE"  # environment variable: the folder for what can be fetched or made again
 OFFLINE = "CSP_DETECT_OFFLINE"  # environment variable: 1 fetches nothing
@@ -117,6 +118,11 @@ def read_bounded(
     return content
 
 
+def leads_out(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bool:
+    """Whether `path`, its links followed, is neither `folder` nor in it."""
+    return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # Path.resolve fails at link loops
+
+
 def name_problem(name: object) -> str:
     """What makes `name` unfit to be a file's path, to follow "it"; nothing if it is fit.
 
@@ -128,6 +134,8 @@ def name_problem(name: object) -> str:
         return "is empty"
     if problem := wrong_characters(name):
         return problem
+    if len(os.fsencode(name)) > MAX_PATH_BYTES:
+        return f"is longer than {MAX_PATH_BYTES} bytes"
     if max(map(len, os.fsencode(name).replace(b"\\", b"/").split(b"/"))) > MAX_NAME_BYTES:
         return f"has a part of more than {MAX_NAME_BYTES} bytes"
     return ""

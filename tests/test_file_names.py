@@ -94,3 +94,8 @@ def test_a_mistyped_address_is_told_without_its_password(address, shown):
     assert hidden(address) == shown
     assert str(missing(address)).startswith(f"{shown}: no such file or folder (tried ")
     assert "S3c" not in str(missing(address)) and "S/3" not in str(missing(address))
+
+
+def test_a_path_longer_than_any_system_takes_is_wrong():
+    assert name_problem("a/" * 2047 + "ab") == ""
+    assert name_problem("a/" * 2048 + "ab") == "is longer than 4096 bytes"

@@ -24,6 +24,7 @@ from detect.engine.train import Trainer
 from detect.errors import UserError
 from detect.files import new_folder, write_text
 from detect.inference.torch_runtime import pick_device, use_threads
+from detect.weights.checkpoint import read_checkpoint
 from detect.weights.files import Weights
 
 
@@ -112,6 +113,8 @@ def train_settings(
     name = Path(configuration or "run").stem
     with run_folder(stopped, out, name, world) as folder:
         trainer = Trainer(task, folder, on, stopped.training if stopped else None, world)
+        if stopped and world.is_first and read_checkpoint(stopped.path).get("step") != trainer.step:
+            raise UserError(f"{folder}: another training went on with the run meanwhile; resume it again")
         if trainer.is_finished:
             length = "patience" if trainer.stopped_early else "epochs" if settings.train.epochs else "steps"
             raise UserError(f"{folder} is finished after {trainer.step} steps; to go on, set a greater train.{length}")

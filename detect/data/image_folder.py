@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detect.errors import UserError, nearest
-from detect.files import cannot_read, printable
+from detect.files import cannot_read, leads_out, printable
 from detect.ops.image import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ImageFolder:
         return float(np.bincount(self.labels).max() / len(self))
 
     def _class_folders(self) -> list[str]:
-        names = sorted(entry.name for entry in self._entries(self.folder) if entry.is_dir())
+        names = sorted(entry.name for entry in self._entries(self.folder) if os.path.isdir(entry))
         if not names:
             raise UserError(f"{self.folder}: holds no class folders; images lie in {self.folder.name}/CLASS/")
         return names
@@ -91,7 +91,7 @@ class ImageFolder:
     def _images_of(self, name: str) -> tuple[list[str], int]:
         """Names of the images of a class, and the number of entries that are none."""
         entries = self._entries(self.folder / name)
-        images = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and e.is_file()]
+        images = [e.name for e in entries if Path(e.name).suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(e)]
         if not images:
             raise UserError(f"{printable(self.folder / name)}: holds no images; add some or remove the class")
         return [f"{name}/{image}" for image in sorted(images)], len(entries) - len(images)
@@ -103,9 +103,8 @@ class ImageFolder:
                 entries = [entry for entry in entries if not entry.name.startswith(".")]
         except OSError as error:
             raise cannot_read(folder, error) from error
-        root = self.folder.resolve()
         for entry in entries:
-            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root):
+            if entry.is_symlink() and leads_out(entry.path, self.folder):
                 raise UserError(f"{printable(entry.path)}: leads out of {self.folder}; put the files themselves there")
         return entries
 

@@ -17,7 +17,7 @@ from detect.ops.thumbnail import read_thumbnail
 SIDE, FREQUENCIES = 32, 8  # px of the thumbnail, and rows and columns of its cosine transform that are looked at
 NEAR = 6  # bits
 BANDS = NEAR + 1  # parts of a hash: of two that differ in `NEAR` bits, one part is equal
-BITS = -(-64 // BANDS)  # of a part
+BITS = 63 // BANDS  # of a part; the last of a hash's 64 is always 0
 SHARE, LEVELS = 0.3, 2.0  # of the contrast, and grey levels, by which the px of near-duplicates may differ (RMS)
 FADED = 2.0  # factor between the contrasts of near-duplicates
 BLOCK = 2048  # hashes compared with those of their part at once
@@ -72,7 +72,7 @@ def near_duplicates(looks: Looks) -> np.ndarray:
 def _near(hashes: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     """Pairs of `rows` [n] whose `hashes` [n], all of them different, differ in few bits; some more than once."""
     for band in range(BANDS):
-        part = hashes >> np.uint64(band * BITS) & np.uint64((1 << BITS) - 1)
+        part = hashes >> np.uint64(1 + band * BITS) & np.uint64((1 << BITS) - 1)
         order = np.argsort(part, kind="stable")
         for members in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
             for start in range(0, len(members), BLOCK):

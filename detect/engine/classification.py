@@ -47,7 +47,7 @@ class ClassificationTask(Task):
     def batches(self, total_steps: int, stride: int, start: int, shard: Shard = WHOLE) -> Iterator[ClassifiedBatch]:
         return training_batches(self.train_set, self.settings, total_steps, stride, start, ClassificationImages, shard)
 
-    def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch, lessons: None) -> dict[str, torch.Tensor]:
+    def loss(self, outputs: torch.Tensor, batch: ClassifiedBatch, teacher_outputs: None) -> dict[str, torch.Tensor]:
         return {"cls": cross_entropy(outputs.float(), batch.labels.to(outputs.device))}
 
     def found(self, network: Classifier, device: torch.device, shard: Shard) -> np.ndarray:

@@ -160,20 +160,20 @@ class DetectionTask(Task):
         return training_batches(self.train_set, self.settings, total_steps, stride, start, images, shard)
 
     @torch.no_grad()
-    def lessons(self, images: Tensor) -> list[Tensor] | None:
+    def teacher_outputs(self, images: Tensor) -> list[Tensor] | None:
         """The teacher's raw maps."""
         return self.teacher.to(images.device)(images) if self.teacher else None
 
-    def loss(self, outputs: list[Tensor], batch: Batch, lessons: list[Tensor] | None) -> dict[str, Tensor]:
+    def loss(self, outputs: list[Tensor], batch: Batch, teacher_outputs: list[Tensor] | None) -> dict[str, Tensor]:
         device = outputs[0].device
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
         weights = [w.to(device) for w in batch.weights]
         outputs = [level.float() for level in outputs]
         terms = self.yolo_loss(outputs, boxes, labels, weights)
-        if lessons is not None:
-            lessons = [level.float() for level in lessons]
-            terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, lessons)
+        if teacher_outputs is not None:
+            teacher_outputs = [level.float() for level in teacher_outputs]
+            terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, teacher_outputs)
         return terms
 
     def _predictor(self, network: nn.Module, device: torch.device) -> Predictor:

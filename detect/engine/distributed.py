@@ -4,8 +4,13 @@ torchrun starts them. Each computes its shard of every batch, and after every st
 any of them can write a checkpoint. The first writes all files. A training that is one process meets nobody, and all
 of this does nothing in it.
 
-Numbers go through PyTorch's collectives, which fail at once when a process at the other end is gone. Why it went is in
-the store that torchrun keeps: the first that ends tells, and all others say the same.
+Numbers go through PyTorch's collectives, which on CPUs fail at once when a process at the other end is gone; on GPUs
+they wait, and `Watch` ends them. Why it went is in the store that torchrun keeps: the first that ends tells, and all
+others say the same.
+
+gloo's threads live until the process ends, and let go of a tensor a little after its collective is over. Were they the
+last to, they would need the interpreter; where that has just ended, the process aborts. So the last collective of a
+training is one that gives them no tensor.
 """
 
 import os
@@ -21,7 +26,7 @@ from torch import Tensor, nn
 
 from detect.data.loading.shard import WHOLE, Shard
 from detect.engine.ending import Ending, says_lost
-from detect.engine.watch import Watch
+from detect.engine.watch import BEAT, Watch
 from detect.errors import UserError
 from detect.inference.exported_runtime import cores
 from detect.interrupt import held
@@ -134,12 +139,15 @@ class World:
     def watched(self) -> Iterator[None]:
         """A block in which this process ends even where it waits in vain; see `Watch`."""
         if self.size > 1:
+            self.total([0])  # until all are here: who watches takes silence for death
             self.watch = Watch(Ending(self.ending.store.clone(), self.shard, self.machine))
             self.watch.start()
         try:
             yield
         finally:
             self.stop_watching()
+            if self.watch:
+                self.watch.join(BEAT)  # a thread that is in the store when Python ends would crash it
 
     def stop_watching(self) -> None:
         """Call it where this process is about to end by itself."""
@@ -192,7 +200,7 @@ def joined() -> Iterator[World]:
     world._meet()
     try:
         yield world
-        world.total([0])  # until the first has written everything
+        dist.barrier()  # until the first has written everything; and without a tensor of Python's, see the module
     except BaseException as error:
         with held():  # torchrun sends a signal as soon as one has gone
             ending = world.ending.leave(error)

@@ -61,14 +61,14 @@ class DryRun:
         if there is None:
             raise UserError(f"train.batch: auto does not know the memory of {self.device}; give a number")
         each = self.bytes_per_image()
-        most = min(LARGEST_BATCH // size, len(self.task.train_set) // size, int(SHARE * there / each))
-        most = self.world.least(most)
-        if most < 2:
+        room = self.world.least(int(SHARE * there / each))
+        if room < 2:
             raise UserError(
                 f"train.batch: auto finds no room for two images of {self.size} px: one takes about {each / 1e9:.2f} "
                 f"of {there / 1e9:.2f} GB; make input.size or input.train_sizes smaller"
             )
-        return size << int(math.log2(most))
+        most = min(room, LARGEST_BATCH // size, len(self.task.train_set) // size)
+        return size << int(math.log2(max(most, 1)))
 
     def bytes_per_image(self) -> float:
         """About what an image takes at the peak of a step, measured with two of the largest."""

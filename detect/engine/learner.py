@@ -108,8 +108,8 @@ class Learner:
         amp = self.precision is not torch.float32 and not exactly
         with torch.autocast(self.device.type, self.precision if amp else torch.bfloat16, enabled=amp):
             outputs = (network or self.network)(images)
-            lessons = self.task.lessons(images)
-        return self.task.loss(outputs, batch, lessons)
+            teacher_outputs = self.task.teacher_outputs(images)
+        return self.task.loss(outputs, batch, teacher_outputs)
 
     def step(self, number: int, lr: float, parts: Iterable[Any]) -> dict[str, float]:
         """Do optimizer step `number`, from 1, on the parts of its batch.  Returns the terms of the loss.

@@ -19,7 +19,7 @@ class Schedule:
         self.train = train
         self.steps_per_epoch = images / train.batch
         unit = self.steps_per_epoch if train.epochs is not None else 1
-        self.total_steps = max(math.ceil((train.epochs or train.steps) * unit), 1)
+        self.total_steps = max(math.ceil((train.epochs or train.steps) * unit - 1e-9), 1)
         self.burn_in = train.burn_in * unit
         self.milestones = [milestone * unit for milestone in train.milestones]
 

@@ -106,12 +106,12 @@ class Task:
         """Iterate over shards of the batches from step `start` on, of sizes that are multiples of `stride`."""
         raise NotImplementedError
 
-    def lessons(self, images: torch.Tensor) -> Any:
+    def teacher_outputs(self, images: torch.Tensor) -> Any:
         """What a teacher says of a batch's images, as networks take them; None where there is no teacher."""
         return None
 
-    def loss(self, outputs: Any, batch: Batch | ClassifiedBatch, lessons: Any) -> dict[str, torch.Tensor]:
-        """Named terms whose sum is the loss, from the model's outputs for the batch and its `lessons`."""
+    def loss(self, outputs: Any, batch: Batch | ClassifiedBatch, teacher_outputs: Any) -> dict[str, torch.Tensor]:
+        """Named terms whose sum is the loss, from the model's outputs for the batch and its `teacher_outputs`."""
         raise NotImplementedError
 
     def found(self, network: nn.Module, device: torch.device, shard: Shard) -> Any:

@@ -33,6 +33,7 @@ from detect.report.progress import results_figure
 from detect.weights.checkpoint import write_checkpoint
 
 BATCHES_SHOWN = 3
+OF_A_MACHINE = ("init", "teacher", "workers")  # settings of train that machines of one training may have of their own
 CLIPPED_OFTEN = 0.5  # share of the steps from which on it is said
 
 
@@ -96,7 +97,22 @@ class Trainer:
         self.loader_watch = LoaderWatch(self.settings)
         if state is not None:
             self._restore(state)
+        if world.size > 1:
+            self._check_alike()
         self.events = Events(self.folder, self.step) if train.tensorboard and world.is_first else None
+
+    def _check_alike(self) -> None:
+        """Raises UserError: this process starts from another step, or with other data or settings, than the first."""
+        settings = config.to_dict(self.settings)
+        train = {name: value for name, value in settings["train"].items() if name not in OF_A_MACHINE}
+        learned = [settings[section] for section in ("input", "augment", "loss") if section in settings]
+        ours = {"last.pt": self.step, "data": self.task.fingerprints, "settings": [train, *learned]}
+        first = self.world.shared(ours)
+        if different := [name for name, value in ours.items() if value != first[name]]:
+            raise UserError(
+                f"process {self.world.shard.rank} has {' and '.join(f'other {name}' for name in different)} than the "
+                "first; give all machines the same files and options"
+            )
 
     def summary(self) -> Iterator[str]:
         """Lines that say what is going to be trained, on what and how."""

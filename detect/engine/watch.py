@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 
-from detect.engine.ending import LOST, End, Ending
+from detect.engine.ending import End, Ending
 
 BEAT = 3  # s between two signs of life
 SILENCE = 30  # s without one, after which a process is taken for gone
@@ -53,7 +53,7 @@ class Watch(threading.Thread):
             with suppress(RuntimeError):
                 self.store.set(f"beat {self.shard.rank}", DONE)
         if not self.done.wait(GRACE):
-            print(f"error: {LOST}", file=sys.stderr)
+            print(f"error: {(self.ending.told() or End()).sentence}", file=sys.stderr)
             os._exit(1)
 
     def is_silent(self, rank: int) -> bool:

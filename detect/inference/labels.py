@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from detect.errors import UserError
-from detect.files import made_folder, name_problem, printable, read_json, write_text
+from detect.files import leads_out, made_folder, name_problem, printable, read_json, write_text
 from detect.inference.pipeline import FramePredictor
 from detect.inference.progress import ProgressSink, above_bars
 from detect.inference.reading import read_frames
@@ -127,7 +127,6 @@ def find_photos(source: Photos, on_error: OnError, on_note: OnNote) -> tuple[lis
         folder = Path(os.path.commonpath([str(_folder_of(entry)) for entry in sources]))
     except ValueError as fault:  # no sources, or of several drives
         raise UserError("the photos have no folder in common; label those of each folder on their own") from fault
-    root = folder.resolve()
     photos, refused = [], []
     for item in dict.fromkeys(find_items(source, on_error, on_note)):
         name = printable(item.name)
@@ -137,7 +136,7 @@ def find_photos(source: Photos, on_error: OnError, on_note: OnNote) -> tuple[lis
             refused.append(UserError(f"{name}: is no image; videos cannot be labelled, save their frames as images"))
         elif name_problem(_name_within(folder, item.value)):
             refused.append(UserError(f"{name}: such a file name cannot stand in a label file; rename it"))
-        elif not Path(item.value).resolve().is_relative_to(root):
+        elif leads_out(item.value, folder):
             refused.append(UserError(f"{name}: is a link to a file outside {printable(folder)}; copy the file there"))
         else:
             photos.append(item)

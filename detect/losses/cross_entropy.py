@@ -11,6 +11,7 @@ from detect.errors import OptionError
 from detect.models.registry import Registry
 
 CROSS_ENTROPIES = Registry("loss")
+TINY = 1e-8
 
 
 @CROSS_ENTROPIES.register_as("bce")
@@ -34,7 +35,7 @@ class Focal:
         probabilities = logits.sigmoid()
         wrong = probabilities + targets - 2 * probabilities * targets  # 1 - p_t
         balance = self.alpha * targets + (1 - self.alpha) * (1 - targets)
-        return balance * wrong**self.gamma * CrossEntropy()(logits, targets)
+        return balance * _power(wrong, self.gamma) * CrossEntropy()(logits, targets)
 
 
 @CROSS_ENTROPIES.register_as("quality_focal")
@@ -45,7 +46,7 @@ class QualityFocal:
         self.beta = _from_zero("beta", beta)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return (targets - logits.sigmoid()).abs() ** self.beta * CrossEntropy()(logits, targets)
+        return _power((targets - logits.sigmoid()).abs(), self.beta) * CrossEntropy()(logits, targets)
 
 
 @CROSS_ENTROPIES.register_as("varifocal")
@@ -57,8 +58,13 @@ class Varifocal:
         self.gamma, self.alpha = _from_zero("gamma", gamma), _share("alpha", alpha)
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
-        weight = torch.where(targets > 0, targets, self.alpha * logits.sigmoid() ** self.gamma)
+        weight = torch.where(targets > 0, targets, self.alpha * _power(logits.sigmoid(), self.gamma))
         return weight * CrossEntropy()(logits, targets)
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """base^exponent, with a finite gradient at 0 where the exponent is below 1."""
+    return base.clamp(min=TINY) ** exponent
 
 
 def _from_zero(option: str, value: float) -> float:

@@ -1,4 +1,4 @@
-"""Learning from a teacher's predictions: every cell of the scales that two heads have in common is a lesson."""
+"""Learning from a teacher's predictions: cell by cell of the scales that two heads have in common."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 
 def misfit(tensors: object, network: nn.Module) -> str:
     """The first thing that keeps `tensors` from being the state of `network`, in words; nothing if they fit.
@@ -34,4 +36,4 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _same_kind(kind: torch.dtype, expected: torch.dtype) -> bool:
-    return kind == expected or (kind.is_floating_point and expected.is_floating_point)
+    return kind == expected or (kind in FLOATS and expected in FLOATS)

@@ -152,6 +152,12 @@ def test_nothing_is_written_over_and_nothing_half(source, tmp_path):
     assert left == ["out", "photos", "source"] and os.listdir(tmp_path / "out") == ["mine.txt"]
 
 
+def test_a_full_disk_is_said_of_the_new_folder(source, tmp_path, small_disk):
+    with small_disk(500), pytest.raises(UserError, match=r"/out: cannot be written \(File too large\)"):
+        convert(source, "yolo", tmp_path / "out", copy=True)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("name", [" RBC", "R\nBC"])
 def test_a_name_that_no_line_holds_is_refused(tmp_path, name):
     photos = made_up(tmp_path / "photos")[:1]

@@ -86,6 +86,13 @@ def test_links_stay_inside(root, tmp_path, kind):
     assert f"leads out of {root / 'train'}" in error_of(root, "train")
 
 
+def test_a_link_to_itself_is_no_image_and_no_class(root):
+    (root / "train" / "cat" / "3.png").symlink_to("3.png")
+    (root / "train" / "cow").symlink_to("cow")
+    images = split_of(root, "train")
+    assert len(images) == 5 and images.classes == ["cat", "dog"]
+
+
 def test_links_inside_and_a_linked_root_are_fine(root, tmp_path):
     (root / "train" / "hound").symlink_to(root / "train" / "dog")
     (tmp_path / "link").symlink_to(root)

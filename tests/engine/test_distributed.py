@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 import torch.distributed as dist
 from torch.testing import assert_close
 
-from detect.api.train import train_settings
+from detect.api.train import train_settings, training_settings
 from detect.data.loading.loader import plans, stream_of
 from detect.data.loading.shard import Shard
 from detect.engine.detection import DetectionTask
@@ -137,7 +138,7 @@ def test_each_process_has_a_share_of_the_memory(squares, tmp_path, monkeypatch):
     """80% of a third of the memory: room for 4 of 16 images, and for 2 of 9; together no more than there are, 8."""
     world = World(Shard(0, 2), Shard(0, 3))
     world.parallel = lambda network: network
-    world.least = lambda value: value
+    world.least = world.shared = lambda value: value
     trainer = Trainer(DetectionTask(settings_of(squares, batch=5)), tmp_path, world=world)
     assert trainer.dry_run.part == 2
     each = trainer.dry_run.bytes_per_image()
@@ -161,6 +162,31 @@ def test_each_process_computes_with_its_own(monkeypatch):
     assert (second.threads(None), second.threads(2)) == (4, 2)
     with pytest.raises(UserError, match="cuda:0: each process takes a GPU of its own; give cuda"):
         second.device_name("cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"last.pt": 7}, "other last.pt"),
+        ({"data": {}}, "other data"),
+        ({"data": {}, "settings": []}, "other data and other settings"),
+    ],
+)
+def test_a_machine_with_another_run_data_or_settings_is_refused(squares, tmp_path, change, said):  # noqa: F811
+    world = World(Shard(1, 2), Shard(0, 1))
+    world.parallel = lambda network: network
+    world.shared = lambda value: value | change
+    with pytest.raises(UserError, match=rf"^process 1 has {said} than the first; give all machines the same files"):
+        Trainer(DetectionTask(settings_of(squares)), tmp_path, world=world)
+
+
+def test_a_run_that_went_on_meanwhile_is_refused(squares, tmp_path):  # noqa: F811
+    run = Path(train_settings(settings_of(squares, steps=1), out=tmp_path, device="cpu")["run"])
+    settings, stopped = training_settings(None, run, ["train.steps=2"])
+    assert stopped.training["step"] == 1
+    train_settings(settings, stopped=stopped, device="cpu")
+    with pytest.raises(UserError, match=r"run-1: another training went on with the run meanwhile; resume it again"):
+        train_settings(settings, stopped=stopped, device="cpu")
 
 
 # ---- two processes ---------------------------------------------------------------------------------------------------
@@ -206,6 +232,7 @@ def started(arguments, event="none", rank=0, step=0):
     finally:
         for process in processes:
             process.kill()
+            process.wait()
     return [process.returncode for process in processes], [err for _, err in outputs], [out for out, _ in outputs]
 
 
@@ -283,21 +310,35 @@ def test_an_error_of_one_process_is_said_once_and_ends_both(options, tmp_path):
     assert read_checkpoint(tmp_path / "net-1" / "last.pt")["step"] == 1
 
 
+def statuses_of(processes, patience):
+    """The exit statuses of processes, all of which end when one fails, or after `patience` s."""
+    until = time.monotonic() + patience
+    try:
+        while any(process.poll() is None for process in processes) and time.monotonic() < until:
+            if any(process.poll() for process in processes):
+                break
+            time.sleep(0.1)
+        return [process.poll() for process in processes]
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait()
+
+
 def test_torchrun_on_two_machines(options, by_two, tmp_path):
     """Two nodes, which meet at an address, with one process each."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
-    command += ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    script = [str(ROOT / "tools" / "train.py"), *map(str, options[1:]), "--out", str(tmp_path)]
-    nodes = [
-        subprocess.Popen([*command, f"--node-rank={n}", *script], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        for n in range(2)
-    ]
-    try:
-        errors = [node.communicate(timeout=PATIENCE)[1] for node in nodes]
-    finally:
-        for node in nodes:
-            node.terminate()
-    assert [node.returncode for node in nodes] == [0, 0], errors
+    with socket.socket() as held:  # bound and not listening, so that nobody else is given the port
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+        command += ["--master-addr=127.0.0.1", f"--master-port={held.getsockname()[1]}"]
+        script = [str(ROOT / "tools" / "train.py"), *map(str, options[1:]), "--out", str(tmp_path)]
+        logs = [tmp_path / f"node-{n}.txt" for n in range(2)]
+        nodes = [
+            subprocess.Popen([*command, f"--node-rank={n}", *script], cwd=ROOT, stderr=log.open("w"))
+            for n, log in enumerate(logs)
+        ]
+        statuses = statuses_of(nodes, 2 * PATIENCE)  # the agents import PyTorch, then the trainings do
+    assert statuses == [0, 0], [log.read_text() for log in logs]
     assert_same(*(read_checkpoint(run / "last.pt") for run in (tmp_path / "net-1", by_two)))

@@ -47,7 +47,9 @@ def test_it_is_as_large_as_any_step_and_evaluation(squares, tmp_path):  # noqa: 
     )
     trainer, seen = Trainer(DetectionTask(settings), tmp_path), []
     loss = trainer.task.loss
-    trainer.task.loss = lambda outputs, batch, lessons: seen.append(batch) or loss(outputs, batch, lessons)
+    trainer.task.loss = lambda outputs, batch, teacher_outputs: (
+        seen.append(batch) or loss(outputs, batch, teacher_outputs)
+    )
     trainer.task.evaluate_batch = lambda *_: seen.append("evaluated")
     trainer.dry_run.run(trainer.learner.scaler)
     *_, largest, evaluated = seen
@@ -141,6 +143,12 @@ def test_batch_auto_takes_the_power_of_two_that_fits(squares, tmp_path, monkeypa
     assert_same(trainer.network.state_dict(), same.network.state_dict())
 
 
+def test_batch_auto_of_a_single_image_is_one(squares, tmp_path, monkeypatch):  # noqa: F811
+    trainer = Trainer(DetectionTask(settings_of(squares)), tmp_path)
+    monkeypatch.setattr(type(trainer.task.train_set), "__len__", lambda _: 1)
+    assert trainer.dry_run.fitting_batch() == 1
+
+
 def test_batch_auto_without_room_is_a_sentence(squares, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(dry_run, "available", lambda _: 1000)
     with pytest.raises(UserError, match=r"train.batch: auto finds no room for two images of 64 px: one takes about"):
@@ -207,9 +215,9 @@ def test_a_loss_that_16_bits_make_another_is_refused(squares, tmp_path, factor):
     trainer = Trainer(DetectionTask(settings_of(squares, precision="bf16")), tmp_path)
     loss = trainer.task.loss
 
-    def spoilt(outputs, batch, lessons):
+    def spoilt(outputs, batch, teacher_outputs):
         wrong = torch.is_autocast_enabled("cpu") or outputs[0].dtype == torch.bfloat16
-        return {name: value * (factor if wrong else 1) for name, value in loss(outputs, batch, lessons).items()}
+        return {name: value * (factor if wrong else 1) for name, value in loss(outputs, batch, teacher_outputs).items()}
 
     trainer.task.loss = spoilt
     with pytest.raises(

@@ -18,6 +18,7 @@ def test_length_in_steps_and_in_epochs():
     assert schedule_of(epochs=0.5, batch=10).total_steps == 5
     assert schedule_of(epochs=0.001, batch=10).total_steps == 1
     assert schedule_of(epochs=2, batch=64, images=8).total_steps == 1
+    assert schedule_of(epochs=30, batch=6).total_steps == 500  # 30 * (100 / 6) is a little more
 
 
 def test_epochs_are_whole_passes_over_the_images():

@@ -41,10 +41,13 @@ def test_focal_equals_torchvisions_between_0_and_1_too():
     assert_close(CROSS_ENTROPIES.build({"name": "focal"})(logits, targets), sigmoid_focal_loss(logits, targets))
 
 
-@pytest.mark.parametrize("name", CROSS_ENTROPIES.names())
-def test_wild_logits_stay_finite(name):
+@pytest.mark.parametrize("spec", [
+    *({"name": name} for name in CROSS_ENTROPIES.names()),
+    {"name": "focal", "gamma": 0.5}, {"name": "quality_focal", "beta": 0.5}, {"name": "varifocal", "gamma": 0.5},
+])  # fmt: skip
+def test_wild_logits_stay_finite(spec):
     logits = torch.tensor([-100.0, -100.0, 100.0, 100.0, 0.0], requires_grad=True)
-    cost = CROSS_ENTROPIES.build({"name": name})(logits, torch.tensor([0.0, 1.0, 0.0, 1.0, 0.3]))
+    cost = CROSS_ENTROPIES.build(spec)(logits, torch.tensor([0.0, 1.0, 0.0, 1.0, 0.3]))
     cost.sum().backward()
     assert cost.isfinite().all() and (cost >= 0).all() and logits.grad.isfinite().all()
 

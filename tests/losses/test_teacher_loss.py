@@ -47,8 +47,8 @@ def test_only_the_scales_in_common_are_taught():
 
 def test_the_cost_is_that_of_every_prediction_by_the_teachers_objectness():
     student, teacher = head_of((16,), [MIDDLE], 1.1), head_of((16,), [MIDDLE])
-    raw, lessons = random_raw(student), random_raw(teacher, seed=1)
-    ours, theirs = (h.flatten(maps).detach().double() for h, maps in ((student, raw), (teacher, lessons)))
+    raw, teacher_outputs = random_raw(student), random_raw(teacher, seed=1)
+    ours, theirs = (h.flatten(maps).detach().double() for h, maps in ((student, raw), (teacher, teacher_outputs)))
     boxes = [h.decode_boxes(x[..., :4], h.cells(maps)) for h, x, maps in ((student, ours, raw), (teacher, theirs, raw))]
     total = 0.0
     for image in range(2):
@@ -57,14 +57,14 @@ def test_the_cost_is_that_of_every_prediction_by_the_teachers_objectness():
             divergence = torch.nn.functional.binary_cross_entropy(mine, goal, reduction="none") - entropy(goal)
             box = complete_box_iou_loss(boxes[0][image, number, None], boxes[1][image, number, None]).sum()
             total += divergence[4] + goal[4] * (divergence[5:].sum() + box)
-    found = TeacherLoss(student, teacher)(raw, lessons)
+    found = TeacherLoss(student, teacher)(raw, teacher_outputs)
     assert_close(found.double(), torch.as_tensor(total / 2), rtol=1e-5, atol=1e-5)
 
 
 def test_the_teacher_gets_no_gradient():
-    lessons = random_raw(TEACHER, seed=1)
-    TeacherLoss(STUDENT, TEACHER)(random_raw(STUDENT), lessons).backward()
-    assert all(level.grad is None for level in lessons)
+    teacher_outputs = random_raw(TEACHER, seed=1)
+    TeacherLoss(STUDENT, TEACHER)(random_raw(STUDENT), teacher_outputs).backward()
+    assert all(level.grad is None for level in teacher_outputs)
 
 
 def test_heads_without_a_scale_in_common_are_refused():

@@ -28,6 +28,7 @@ SHAPE = (4, 3, 1, 1)
         ("0.weight", torch.zeros((1,) * 20), "has the shape [1, 1, 1, 1, 1, 1, 1, 1], not"),
         ("0.weight", torch.zeros(SHAPE, dtype=torch.complex64), "holds complex64 numbers"),
         ("0.weight", torch.zeros(SHAPE, dtype=torch.int8), "holds int8 numbers"),
+        ("0.weight", torch.zeros(SHAPE, dtype=torch.float8_e4m3fn), "holds float8_e4m3fn numbers"),
         ("0.weight", torch.zeros(SHAPE, device="meta"), "holds float32 numbers"),
         ("0.weight", torch.zeros(SHAPE).to_sparse(), "holds float32 numbers"),
         ("0.weight", [0.0], "is no tensor"),

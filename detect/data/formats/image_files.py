@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
 from detect.errors import nearest
-from detect.files import name_problem, printable
+from detect.files import leads_out, name_problem, printable
 
 HASH = re.compile(r"^[0-9a-f]{8}-")  # before the name of a file that was uploaded to Label Studio
 
@@ -52,7 +52,7 @@ class ImageFiles:
             path = self._other_spelling(name)
         if path is None or not os.path.isfile(path):
             path = self._end_of(name) or path
-        if path is None or not path.resolve().is_relative_to(self._root):
+        if path is None or leads_out(path, self._root):
             return None
         within = path.relative_to(self._root)
         if within != Path(name) and os.path.isfile(path):
@@ -67,7 +67,7 @@ class ImageFiles:
             folder = self._root / head
             if not any(part in ("", ".", "..") for part in parts) and not name_problem(head or "."):
                 with suppress(OSError):
-                    if folder.resolve().is_relative_to(self._root):
+                    if not leads_out(folder, self._root):
                         with os.scandir(folder) as entries:
                             names = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
             self._plain[head] = frozenset(name for name in names if not name_problem(name))
@@ -113,7 +113,7 @@ class ImageFiles:
     def _other_spelling(self, name: str) -> Path | None:
         path = PurePosixPath(name.replace("\\", "/"))
         if PureWindowsPath(name).anchor:  # absolute, or on a drive
-            resolved = Path(path).resolve()
+            resolved = Path(os.path.realpath(path))
             if not path.is_absolute() or not resolved.is_relative_to(self._root):
                 return None
             path = PurePosixPath(resolved.relative_to(self._root))

@@ -84,9 +84,11 @@ class TextReader(Reader):
         self.categories = [{"id": number, "name": name} for number, name in enumerate(names, first_id)]
         if not names:
             yield Fault("categories.empty", where, "names no classes")
-        for number, name in enumerate(names):
-            if name in names[:number]:
+        seen: set[str] = set()
+        for name in names:
+            if name in seen:
                 yield Fault("category.name_twice", where, f"names the class '{name}' twice; join or rename them")
+            seen.add(name)
 
 
 def sizes_of(paths: Sequence[str]) -> Iterator[tuple[int, int] | str]:

@@ -9,6 +9,7 @@ from detect.data.formats.reader import MAX_NUMBER, Fault, short
 from detect.data.formats.text_reader import TextReader, parse_number, parse_size, sizes_of
 from detect.data.formats.voc_xml import SIDES, VocFile, VocObject, read_voc
 from detect.errors import UserError, nearest
+from detect.files import cannot_read, leads_out
 from detect.ops.image import IMAGE_SUFFIXES
 
 
@@ -43,11 +44,12 @@ class VocReader(TextReader):
         if not self._xmls:
             yield Fault("images.empty", str(self.source), "names no images")
         contents: dict[Path, VocFile] = {}
+        own = set(self._xmls)
         for path in dict.fromkeys([*self._xmls, *(self._all_files if self._names is None else ())]):
             try:
                 contents[path] = read_voc(path)
             except UserError as error:
-                if path in set(self._xmls):
+                if path in own:
                     where, _, sentence = str(error).partition(": ")
                     yield Fault("xml.form", where, sentence)
         found = {name for file in contents.values() for one in file.objects if (name := one.fields.get("name"))}
@@ -121,7 +123,7 @@ class _StemFinder:
         for folder, files in zip(self._folders, self._files, strict=True):
             inner = self._inner(folder, xml)
             for stem in dict.fromkeys(stems):
-                names = [] if "/" in stem or "\\" in stem else self._images(inner).get(stem, [])
+                names = [] if "/" in stem or "\\" in stem else self._images(inner, folder).get(stem, [])
                 if names:
                     return str(inner / (filename if filename in names else names[0]))
             path = files.find(filename) if filename else None
@@ -138,15 +140,22 @@ class _StemFinder:
         at = max((i for i, part in enumerate(parts) if part == "Annotations"), default=None)
         return folder if at is None else folder.joinpath(*parts[at + 1 :])
 
-    def _images(self, folder: Path) -> dict[str, list[str]]:
-        """{name without suffix: names} of the images in a folder; links that lead out of it are none."""
+    def _images(self, folder: Path, root: Path) -> dict[str, list[str]]:
+        """{name without suffix: names} of images in a folder; none of what leads out of `root`.  Raises UserError."""
         if folder not in self._stems:
             stems: dict[str, list[str]] = {}
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name) if os.path.isdir(folder) else []
-            for entry in entries:
+            for entry in _entries(folder) if os.path.isdir(folder) and not leads_out(folder, root) else ():
                 stem, suffix = os.path.splitext(entry.name)
-                leads_out = entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(folder.resolve())
-                if suffix.lower() in IMAGE_SUFFIXES and not leads_out:
+                if suffix.lower() in IMAGE_SUFFIXES and not (entry.is_symlink() and leads_out(entry.path, root)):
                     stems.setdefault(stem, []).append(entry.name)
             self._stems[folder] = stems
         return self._stems[folder]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name.  Raises UserError: it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise cannot_read(folder, error) from error

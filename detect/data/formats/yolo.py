@@ -15,7 +15,7 @@ from detect.data.formats.splits import named
 from detect.data.formats.text_reader import MAX_LABEL_BYTES, read_lines, read_names
 from detect.data.formats.yolo_labels import YoloReader
 from detect.errors import UserError
-from detect.files import cannot_read, printable
+from detect.files import cannot_read, leads_out, printable
 from detect.ops.image import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _located(described: Description, entry: str) -> Path:
     for folder in dict.fromkeys((described.root, described.source.parent)):
         for start in range(len(parts) or 1):
             path = folder.joinpath(*parts[start:])
-            if os.path.exists(path) and path.resolve().is_relative_to(folder.resolve()):
+            if os.path.exists(path) and not leads_out(path, folder):
                 return path
     raise UserError(
         f"{printable(described.source)}: {printable(entry)} is not in {printable(described.root)}; name it as it lies "
@@ -272,19 +272,19 @@ def _images_in(folder: Path, root: Path) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
+        if entry.is_symlink() and leads_out(entry.path, root):
             raise UserError(f"{printable(entry.path)}: leads out of {root}; put the files themselves there")
         if entry.is_dir(follow_symlinks=False):
             yield from _images_in(Path(entry.path), root)
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and os.path.isfile(entry):
             yield entry.path
 
 
 def _listed(path: Path, files: ImageFiles) -> Iterator[tuple[str, str, str | None]]:
     """(file and line, name, path or None) of each image that a list names."""
     lines: Sequence[str] = read_lines(path)
-    beside = path.parent.resolve()
-    within = beside.relative_to(files.folder.resolve()).as_posix() if path.parent != files.folder else "."
+    beside, folder = path.parent.resolve(), files.folder.resolve()
+    within = beside.relative_to(folder).as_posix() if beside.is_relative_to(folder) else "."
     for number, line in enumerate(lines, 1):
         name = line.strip().removeprefix("./")
         if not name:

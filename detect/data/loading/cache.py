@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from detect.config.schema import Settings
 
 MOST = 0.8  # of what is free may be taken: the training needs memory too, and its checkpoints need disk
-STAMP = struct.Struct("<QQ")  # before the px of a file: size and time of the image's own file
+STAMP = struct.Struct("<Qq")  # before the px of a file: size and time of the image's own file
 
 
 class ImageCache(ABC):

@@ -6,7 +6,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from detect.data.writing import annotation_texts as texts
 from detect.data.writing.annotation_texts import Box, Item
 from detect.errors import UserError
 from detect.files import TEMPORARY, cannot_read, cannot_write, printable
-from detect.members import is_file, open_binary
+from detect.members import open_binary
 
 COPIED = 1 << 20  # bytes at a time
 
@@ -139,17 +139,16 @@ class SetWriter(ABC):
 
     def _put_image(self, folder: str, source: Path, name: str) -> None:
         target = self._made(folder) / name
+        if not self.copy and os.path.exists(source):  # not within a tar file
+            with suppress(OSError):  # another disk, or one without links
+                os.link(source.resolve(), target)
+                return
         try:
-            if not self.copy and os.path.exists(source):  # not within a tar file
-                try:
-                    os.link(source.resolve(), target)
-                    return
-                except OSError:  # another disk, or one without links
-                    pass
-            with open_binary(source) as file, open(target, "wb") as copied:
-                shutil.copyfileobj(file, copied, COPIED)
+            file = open_binary(source)
         except OSError as error:
-            raise (cannot_write if is_file(source) else cannot_read)(source, error) from error
+            raise cannot_read(source, error) from error
+        with file, open(target, "wb") as copied:
+            shutil.copyfileobj(file, copied, COPIED)
 
     def _write(self, path: str, text: str) -> None:
         (self._made(os.path.dirname(path)) / os.path.basename(path)).write_text(text, encoding="utf-8", newline="\n")

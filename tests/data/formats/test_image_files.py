@@ -142,3 +142,11 @@ def test_no_end_of_a_path_leads_out(folder, tmp_path):
     for name in ("/x/../secret.png", "https://host/../secret.png", str(tmp_path / "secret.png")):
         path = ImageFiles(folder, by_end=True).find(name)
         assert path is None or path == folder / "secret.png"
+
+
+@pytest.mark.parametrize("name", ["loop.png", "loop/a.png", "{folder}/loop/a.png"])
+def test_a_link_to_itself_is_no_file(folder, name):
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "loop").symlink_to("loop")
+    path = ImageFiles(folder, by_end=True).find(name.format(folder=folder))
+    assert path is None or not os.path.isfile(path) or path == folder / "a.png"

@@ -208,6 +208,8 @@ def replace_shard(folder, files):
         (lambda index: index.pop("splits"), "is no list of shards"),
         (lambda index: index.update(splits=[]), "is no list of shards"),
         (lambda index: index["splits"].update(train=[7]), "is no list of shards"),
+        (lambda index: index["splits"].update({"../x": index["splits"].pop("val")}), "'../x' is no name of a split"),
+        (lambda index: index["splits"].update({"..": index["splits"].pop("val")}), r"'\.\.' is no name of a split"),
         (lambda index: index["splits"]["train"][0].update(file="../train-000000.tar"), "no name of a tar file"),
         (lambda index: index["splits"]["train"][0].update(file="/etc/passwd"), "no name of a tar file"),
         (lambda index: index["splits"]["train"][0].update(count=0), "whole numbers from 1 on"),

@@ -196,3 +196,16 @@ def test_an_empty_file_beside_the_others_is_said_itself(tmp_path):
         write(tmp_path / f"{name}.xml", text)
     with pytest.raises(UserError, match=r"a\.xml:1: is no XML \(no element found\); was the file cut off\?"):
         Dataset(open_split(DataSettings(root=str(tmp_path)), "train"))
+
+
+def test_images_behind_links_that_lead_out_of_the_set_are_not_taken(load, tmp_path):
+    load(xml_of(one()))
+    outside = tmp_path.parent / "outside"
+    outside.mkdir()
+    (tmp_path / "JPEGImages" / "a.jpg").rename(outside / "a.jpg")
+    (tmp_path / "JPEGImages" / "sub").symlink_to(outside)
+    (tmp_path / "JPEGImages" / "a.jpg").symlink_to("a.jpg")
+    write(tmp_path / "Annotations" / "sub" / "a.xml", xml_of(one()))
+    (tmp_path / "Annotations" / "a.xml").unlink()
+    with pytest.raises(UserError, match=r"sub/a\.xml: there is no image a\.\* for it"):
+        Dataset(open_split(DataSettings(root=str(tmp_path)), "train"))

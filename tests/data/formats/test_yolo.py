@@ -131,6 +131,29 @@ def test_a_link_that_leads_out_of_the_data_is_refused(load, tmp_path):
     assert "images/b.png: leads out of" in error_of(load, "")
 
 
+def test_a_list_beside_the_description_of_a_set_elsewhere_is_found(load, tmp_path):
+    load("0 .5 .5 .25 .5")
+    write(tmp_path / "notes" / "train.txt", "images/a.jpg\n")
+    write(tmp_path / "notes" / "data.yaml", f"path: {tmp_path}\ntrain: train.txt\nnames: [cup]\n")
+    dataset = Dataset(open_split(DataSettings(root=str(tmp_path / "notes" / "data.yaml")), "train"))
+    assert [image.path.name for image in dataset.images] == ["a.jpg"]
+
+
+def test_a_list_beside_a_description_whose_set_is_below_it_is_found(load, tmp_path):
+    load("0 .5 .5 .25 .5")
+    (tmp_path / "labels").rename(tmp_path / "images" / "labels")
+    write(tmp_path / "train.txt", "a.jpg\n")
+    write(tmp_path / "data.yaml", "path: images\ntrain: train.txt\nnames: [cup]\n")
+    dataset = Dataset(open_split(DataSettings(root=str(tmp_path / "data.yaml")), "train"))
+    assert [image.path.name for image in dataset.images] == ["a.jpg"]
+
+
+def test_a_link_to_itself_is_no_image(load, tmp_path):
+    load("0 .5 .5 .25 .5")
+    (tmp_path / "images" / "b.jpg").symlink_to("b.jpg")
+    assert len(load("0 .5 .5 .25 .5")) == 1
+
+
 def test_darknets_description_is_checked(tmp_path):
     write(tmp_path / "obj.data", "classes = 2\ntrain = train.txt\nvalid = val.txt\nnames = obj.names\n")
     write(tmp_path / "obj.names", "cup\nplate\n")

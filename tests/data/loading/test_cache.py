@@ -158,6 +158,13 @@ def _write_often(cache):
             cache.keep(index, image)
 
 
+def test_an_image_from_before_1970_is_kept_too(dataset, folder):
+    os.utime(dataset.images[0].path, (-9e8, -9e8))
+    first = DiskCache(dataset, 64).sample(0)
+    assert len(list(folder.glob("*/*"))) == 1
+    assert_same(DiskCache(dataset, 64).sample(0), first)
+
+
 def test_a_disk_that_is_full_costs_the_cache_not_the_training(dataset, folder, small_disk):
     cache = DiskCache(dataset, 64)
     with small_disk(1000):
