@@ -160,6 +160,11 @@ def wrong_characters(text: str) -> str:
     return ""
 
 
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: JSON can hold halves of characters, which cannot."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def is_text(path: str | os.PathLike[str]) -> bool:
     """Whether the file `path` begins like a text."""
     try:

@@ -43,7 +43,10 @@ def to_compare(data: Any) -> list[Path]:
     if not data:
         return sample_photos()
     if not is_data_set(data):
-        return [Path(str(item.value)) for item in find_items(str(data)) if item.medium == "image"]
+        paths = [Path(str(item.value)) for item in find_items(str(data)) if item.medium == "image"]
+        if not paths:
+            raise UserError(f"{printable(data)}: holds no images to compare with; give photos", argument="data")
+        return paths
     described = config.read_data(data)
     split = "val" if has_split(described, "val") else "train"
     return list(map(Path, labelled(data, split).images.paths))

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from detect.errors import UserError
-from detect.files import printable
+from detect.files import is_unicode, printable
 from detect.inference.thresholds import Thresholds
 from detect.ops.decode import Decoder
 from detect.ops.letterbox import GREY
@@ -90,6 +90,8 @@ class Exported:
         for category in self.categories:
             if not isinstance(category["id"], int) or not isinstance(category["name"], str):
                 raise ValueError("a class without id and name")
+            if not is_unicode(category["name"]):
+                raise ValueError("a class whose name is broken Unicode")
         if not _is_whole(self.size, 1, 16_384) or not (self.batch is None or _is_whole(self.batch, 1, 1024)):
             raise ValueError("a size that cannot be")
         if not isinstance(self.config, dict) or not isinstance(self.predict, dict):

@@ -82,7 +82,7 @@ def label_files(
     labels, limited = Labels(folder, categories), 0
     progress = ProgressSink(say, tell, len(items))
     frames = read_frames(items, note)
-    with progress, closing(frames), closing(predictor.predict_frames(frames)) as results:
+    with progress, closing(frames), closing(predictor.predict_frames(frames, note)) as results:
         try:
             for result in results:
                 with held():

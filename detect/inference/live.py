@@ -55,12 +55,20 @@ def open_patiently(open_captures: Sequence[OpenCapture]) -> list[cv2.VideoCaptur
     def run(open_capture: OpenCapture, future: Future[cv2.VideoCapture]) -> None:
         try:
             future.set_result(open_capture())
-        except UserError as error:
+        except BaseException as error:
             future.set_exception(error)
 
     for open_capture, future in zip(open_captures, opened, strict=True):
         threading.Thread(target=run, args=(open_capture, future), name="open", daemon=True).start()
-    return [future.exception() or future.result() for future in opened]  # type: ignore[misc]  # only UserErrors
+    return [_result_or_sentence(future) for future in opened]
+
+
+def _result_or_sentence(future: Future[cv2.VideoCapture]) -> cv2.VideoCapture | UserError:
+    """What the future gives, or the UserError that it raises."""
+    try:
+        return future.result()
+    except UserError as error:
+        return error
 
 
 class Cameras:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from detect.errors import UserError
 from detect.files import printable
 from detect.inference.ahead import Ahead
 from detect.inference.annotate import Annotator
@@ -47,7 +48,9 @@ class FramePredictor(Protocol):
     @property
     def max_detections(self) -> int: ...
 
-    def predict_frames(self, frames: Iterable[Frame]) -> Generator[Result, None, None]: ...
+    def predict_frames(
+        self, frames: Iterable[Frame], on_error: Callable[[UserError], object]
+    ) -> Generator[Result, None, None]: ...
 
 
 def detect_files(
@@ -57,7 +60,6 @@ def detect_files(
     options: Options = ALL_DEFAULT,
     log: Callable[[str], object] = print,
     warn: Callable[[str], object] | None = None,
-    monitor: Monitor | None = None,
 ) -> Summary:
     """Detect in `source` and write what `options` ask for to `out_folder`.
 
@@ -72,7 +74,6 @@ def detect_files(
         log: called with each line.
         warn: called with each sentence on what could not be read or written, was left out, chosen or interrupted, and
             on a live source that is lost or back; `log` by default. It may be called from a thread beside the caller's.
-        monitor: what other threads may ask how it goes.
 
     Raises:
         UserError: there is nothing to read, a class is unknown, JSON or the video of a live source cannot be written.
@@ -80,7 +81,7 @@ def detect_files(
         KeyboardInterrupt: Ctrl-C, or another signal that asks to stop; the files are finished.
     """
     say, tell = above_bars(log), above_bars(warn or log)
-    tally, monitor = Tally(tell), monitor or Monitor()
+    tally, monitor = Tally(tell), Monitor()
     chosen = options.chosen(predictor.names)
     items = find_items(source, tally.note, tell)
     is_live = any(item.medium == "live" for item in items)
@@ -95,7 +96,7 @@ def detect_files(
 
     def detected() -> Generator[Result, None, None]:
         frames = read_frames(items, tally.note, tell, options.watching, stop)
-        with closing(frames), closing(predictor.predict_frames(frames)) as results:
+        with closing(frames), closing(predictor.predict_frames(frames, tally.note)) as results:
             yield from map(follower.follow, results)
 
     start = time.perf_counter()

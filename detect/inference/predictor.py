@@ -138,10 +138,12 @@ class Predictor:
     ) -> Generator[Result, None, None]:
         """`stream` for sources that `find_items` has found."""
         with closing(read_frames(items, on_error, on_note)) as frames:
-            yield from self.predict_frames(frames)
+            yield from self.predict_frames(frames, on_error)
 
-    def predict_frames(self, frames: Iterable[Frame]) -> Generator[Result, None, None]:
-        """The `Result` of each frame, in order.
+    def predict_frames(
+        self, frames: Iterable[Frame], on_error: Callable[[UserError], Any] = raise_error
+    ) -> Generator[Result, None, None]:
+        """The `Result` of each frame, in order; an image that makes too many tiles is given to `on_error`.
 
         While the network computes some, the next ones are made ready and the last ones looked through, in threads; a
         frame of a live source is waited for before the next one is asked for, which is the newest then.
@@ -149,12 +151,23 @@ class Predictor:
         at_once = getattr(self.runtime, "calls", 1)
         running: deque[tuple[list[Frame], Future[list[Candidates]]]] = deque()
         with ThreadPoolExecutor(at_once, thread_name_prefix="detect") as pool:
-            for batch in self._batches(frames):
+            for batch in self._batches(self._tileable(frames, on_error)):
                 running.append((batch, pool.submit(self.detect_batch, [frame.image for frame in batch])))
                 while len(running) > (0 if batch[-1].medium == "live" else at_once):
                     yield from self._results(*running.popleft())
             while running:
                 yield from self._results(*running.popleft())
+
+    def _tileable(self, frames: Iterable[Frame], on_error: Callable[[UserError], Any]) -> Iterator[Frame]:
+        """The frames without the images that make too many tiles."""
+        for frame in frames:
+            try:
+                if frame.medium == "image":
+                    self._views(frame.image)
+            except UserError as error:
+                on_error(UserError(f"{printable(frame.source)}: {error}", argument="tile"))
+            else:
+                yield frame
 
     def _batches(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         """The frames that go through the network together."""

@@ -22,6 +22,7 @@ VIDEO_SUFFIXES = frozenset(
     + (".flv", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".mjpeg", ".mjpg")
 )
 PHOTO_SUFFIXES = IMAGE_SUFFIXES | {".heic", ".heif", ".hif"}  # these cannot be read, and that is said of each
+LAST_WEBCAM = 99_999
 PLAYLISTS = (".m3u8", ".sdp")  # texts that FFmpeg opens as a video
 
 Medium = Literal["image", "video", "live"]
@@ -127,6 +128,8 @@ def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
     if isinstance(source, (np.ndarray, Image.Image)):
         return [Item("image", f"image{number}", source)]
     if isinstance(source, (int, np.integer)) and not isinstance(source, bool):
+        if abs(source) > LAST_WEBCAM:
+            raise UserError(f"source is {source}; the numbers of webcams go up to {LAST_WEBCAM}")
         return [Item("live", f"webcam{source}", int(source))]
     if not isinstance(source, (str, os.PathLike)) or not str(source):
         raise UserError(
@@ -135,7 +138,7 @@ def _items_of(source: Source, number: int, on_note: OnNote) -> list[Item]:
         )
     text = os.fspath(source)
     webcam = text.removeprefix("/dev/video")
-    if webcam.isascii() and webcam.isdigit():
+    if webcam.isascii() and webcam.isdigit() and len(webcam) <= len(str(LAST_WEBCAM)):
         if webcam != text or not os.path.exists(text):
             return [Item("live", f"webcam{int(webcam)}", int(webcam))]
         on_note(f"{text}: is taken for the file or folder of this name; the webcam is /dev/video{text}")

@@ -31,6 +31,7 @@ MAX_TILES = 1000  # of an image
 AT_ONCE = 8  # tiles that go through the network together at least: enough for engines that compute side by side
 TOUCH = 0.02  # share of a tile's side within which a box touches its border
 FIT = 0.5  # least overlap of two views of the same object
+PAIRS = 1_000_000  # of boxes that are compared at once: some 100 MB
 
 
 class View(NamedTuple):
@@ -77,8 +78,8 @@ class Tiling:
         count = self._count(width) * self._count(height)
         if count > MAX_TILES:
             raise UserError(
-                f"{self.tile}: an image of {width}x{height} px makes {count:,} tiles of this size, and {MAX_TILES:,} "
-                "are the limit; take larger tiles or less overlap",
+                f"an image of {width}x{height} px makes {count:,} tiles of {self.tile} px, and {MAX_TILES:,} are the "
+                "limit; take larger tiles or less overlap",
                 argument="tile",
             )
         columns, rows = self._spans(width), self._spans(height)
@@ -141,14 +142,17 @@ def _mended(of: _Boxes, whole: View, touch: float) -> _Boxes:
 def _explained(wholes: _Boxes, pieces: _Boxes) -> tuple[_Boxes, _Boxes]:
     """(wholes, the pieces that are of none of them). A whole takes a piece's score if that is the higher one."""
     wholes = wholes.take(np.argsort(-wholes.scores, kind="stable"))
-    rows, columns = np.indices((len(pieces.scores), len(wholes.scores))).reshape(2, -1)
-    low, high = np.split(pieces.views[rows], 2, axis=1)
-    shown = np.clip(wholes.boxes[columns], np.tile(low, 2), np.tile(high, 2))
-    fits = iou(shown, pieces.boxes[rows]) >= FIT
-    found, first = np.unique(rows[fits], return_index=True)  # the surest of those that fit
-    scores = wholes.scores.copy()
-    np.maximum.at(scores, columns[fits][first], pieces.scores[found])
-    return wholes._replace(scores=scores), pieces.take(np.setdiff1d(np.arange(len(pieces.scores)), found))
+    scores, count = wholes.scores.copy(), len(wholes.scores)
+    is_left = np.ones(len(pieces.scores), dtype=bool)
+    at_once = max(PAIRS // max(count, 1), 1)
+    for start in range(0, len(pieces.scores) if count else 0, at_once):
+        part = pieces.take(np.arange(start, min(start + at_once, len(pieces.scores))))
+        low, high = part.views[:, None, [0, 1, 0, 1]], part.views[:, None, [2, 3, 2, 3]]
+        fits = iou(np.clip(wholes.boxes, low, high), part.boxes[:, None]) >= FIT  # [part, wholes]
+        found = np.flatnonzero(fits.any(axis=1))
+        np.maximum.at(scores, fits[found].argmax(axis=1), part.scores[found])  # the surest of those that fit
+        is_left[start + found] = False
+    return wholes._replace(scores=scores), pieces.take(np.flatnonzero(is_left))
 
 
 def _joined(pieces: _Boxes, whole: View, touch: float) -> tuple[_Boxes, _Boxes]:

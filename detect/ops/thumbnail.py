@@ -1,6 +1,7 @@
 """Small grey copies of image files, decoded no larger than they need to be."""
 
 import os
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -21,6 +22,8 @@ def read_thumbnail(path: str | os.PathLike[str], side: int) -> np.ndarray:
         if image.mode not in ("L", "RGB"):
             image = Image.fromarray(to_rgb(image, path)[0])
         image.draft("L", (2 * side, 2 * side))  # a JPEG is decoded at an eighth of its size
-        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         small = image.convert("L").resize((side, side), Image.Resampling.BOX)
+        turn = None
+        with suppress(Exception):  # damaged EXIF data; asked for now, as Pillow turns a TIFF while it decodes it
+            turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
         return np.asarray(small if turn is None else small.transpose(turn))

@@ -50,7 +50,7 @@ class Access:
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[-1]
         status, problem = self._problem(scope["path"], headers, given)
         if not problem:
-            await self.app(scope, receive, self._with_headers(send, bool(given)))
+            await self.app(scope, receive, self._with_headers(send, bool(given) and self._is_token(given)))
         elif scope["type"] == "websocket":
             await WebSocketClose(code=1008, reason=problem)(scope, receive, send)
         else:
@@ -73,7 +73,7 @@ class Access:
         return hmac.compare_digest(text.encode(), (self.token or "").encode())
 
     def _with_headers(self, send: Send, remember: bool) -> Send:
-        """`send` that adds `HEADERS`, and the cookie after a token came with the address."""
+        """`send` that adds `HEADERS`, and the cookie after the token came with the address."""
 
         async def send_with_headers(message: dict) -> None:
             if message["type"] == "http.response.start":

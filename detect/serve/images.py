@@ -53,9 +53,12 @@ class Images:
             answer = refusal(503, str(error), {"Retry-After": "1"})
         except ClientDisconnect:
             answer = refusal(400, "the connection broke off")
-        except UserError as error:  # the detector's, about its weights
-            self.log(str(error))
-            answer = refusal(500, str(error))
+        except UserError as error:  # the detector's, about too many tiles or its weights
+            if error.argument == "tile":
+                answer = refusal(413, str(error))
+            else:
+                self.log(str(error))
+                answer = refusal(500, str(error))
         except Exception as error:  # goes on with the next image; what it says may hold paths
             self.log(f"the detector failed: {printable(repr(error))}")
             answer = refusal(500, "the detector failed on this image")

@@ -25,6 +25,7 @@ class Web(uvicorn.Server):
             http=Connection,
             ws="websockets-sansio",
             ws_max_size=1 << 16,  # viewers say nothing
+            ws_per_message_deflate=False,  # JPEGs get no smaller
             log_level="critical",  # what goes wrong is answered; uvicorn would print tracebacks of broken connections
             access_log=False,
             server_header=False,

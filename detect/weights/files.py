@@ -25,7 +25,7 @@ from detect.darknet.cfg import read as read_cfg
 from detect.darknet.names import read_names
 from detect.darknet.network import DarknetNetwork
 from detect.errors import UserError
-from detect.files import cannot_write, missing, printable, replacing
+from detect.files import cannot_write, is_unicode, missing, printable, replacing
 from detect.inference.engines import is_exported
 from detect.inference.thresholds import Thresholds
 from detect.ops.letterbox import GREY
@@ -236,7 +236,9 @@ def _checked_categories(path: Path, categories: Any) -> list[Category]:
 
 
 def _is_category(value: Any) -> bool:
-    return isinstance(value, dict) and type(value.get("id")) is int and isinstance(value.get("name"), str)
+    if not isinstance(value, dict) or type(value.get("id")) is not int:
+        return False
+    return isinstance(value.get("name"), str) and is_unicode(value["name"])
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------

@@ -44,11 +44,12 @@ def test_different_images_are_none(save):
     assert looks.is_read.all() and len(near_duplicates(looks)) == 0
 
 
-def test_an_image_turned_by_exif_is_the_same_as_it_stands_upright(save):
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.tif"])
+def test_an_image_turned_by_exif_is_the_same_as_it_stands_upright(save, name):
     image = scene(3)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown turned to the right
-    turned = save("turned.jpg", np.rot90(image).copy(), exif=exif, quality=95)
+    turned = save(name, np.rot90(image).copy(), exif=exif, quality=95)
     assert near_duplicates(look_at([save("a.png", image), turned])).tolist() == [[0, 1]]
 
 

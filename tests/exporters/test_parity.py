@@ -6,6 +6,7 @@ import torch
 from detect.errors import UserError
 from detect.exporters.graph import description, reference, write_onnx
 from detect.exporters.parity import TOLERANCES, Agreement, agreeing, require
+from detect.exporters.photos import to_compare
 from detect.inference.engines import open_exported
 from detect.weights.files import Weights
 
@@ -95,3 +96,9 @@ def test_sure_detections_must_be_found_again(weights, request_on, tmp_path, prec
     else:
         with pytest.raises(UserError, match=f"finds {found} of PyTorch's {sure} detections"):
             require(agreement, TOLERANCES[precision], tested)
+
+
+def test_what_holds_no_images_to_compare_with_is_one_sentence(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(b"0")
+    with pytest.raises(UserError, match=r"clip\.mp4: holds no images to compare with; give photos"):
+        to_compare(tmp_path / "clip.mp4")

@@ -17,7 +17,7 @@ class StandIn:
         """Boxes, scores and labels in an image."""
         raise NotImplementedError
 
-    def predict_frames(self, frames):
+    def predict_frames(self, frames, on_error=None):
         for number, frame in enumerate(frames):
             if number == self.interrupt_at:
                 raise KeyboardInterrupt

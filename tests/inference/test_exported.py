@@ -67,6 +67,7 @@ def test_a_file_of_a_later_form_names_its_version():
 
 CHANGES = {
     "no classes": {"categories": []},
+    "a class of half a letter": {"categories": [{"id": 1, "name": "\ud800"}, {"id": 2, "name": "b"}]},
     "a class without a name": {"categories": [{"id": 1}, {"id": 2, "name": "b"}]},
     "more classes than the head": {"categories": [{"id": i, "name": "x"} for i in range(3)]},
     "a size of no stride": {"size": 72},

@@ -15,7 +15,7 @@ import pytest
 
 from detect.errors import UserError
 from detect.inference import reading
-from detect.inference.live import Cameras, Shot, Watching
+from detect.inference.live import Cameras, Shot, Watching, open_patiently
 from detect.inference.monitor import Monitor
 from detect.inference.options import Options
 from detect.inference.pipeline import detect_files
@@ -229,7 +229,7 @@ def test_a_stream_is_written_until_ctrl_c(tmp_path):
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) >= len(rows)
 
 
-def test_the_delay_does_not_grow_when_the_detector_does_not_keep_up(tmp_path):
+def test_the_delay_does_not_grow_when_the_detector_does_not_keep_up(tmp_path, monkeypatch):
     late = []
 
     def after(count):  # how many images have come since this one, and the 5 that come while it is looked at
@@ -237,8 +237,9 @@ def test_the_delay_does_not_grow_when_the_detector_does_not_keep_up(tmp_path):
         interrupt_at(25)(count)
 
     predictor, monitor = Slow(0.1, after), Monitor()
+    monkeypatch.setattr("detect.inference.pipeline.Monitor", lambda: monitor)
     with running(CameraServer(jpegs(), fps=50)) as server, pytest.raises(KeyboardInterrupt):
-        detect_files(predictor, server.url, tmp_path, log=lambda _: None, monitor=monitor)
+        detect_files(predictor, server.url, tmp_path, log=lambda _: None)
     assert monitor.pace(0).dropped >= 15  # 50 come in a second and 10 are taken
     assert sorted(late)[len(late) // 2] <= 10 and sorted(late[-9:])[4] <= 10  # a queue of images would make it hundreds
 
@@ -274,3 +275,17 @@ def test_a_second_run_of_a_live_source_replaces_nothing(tmp_path):
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == [
         "127.0.0.1_live.mjpg-2.mp4", "127.0.0.1_live.mjpg.mp4", "detections-2.jsonl", "detections.jsonl",
     ]  # fmt: skip
+
+
+def test_whatever_an_opening_raises_comes_out():
+    def fails():
+        raise cv2.error("no such number")
+
+    with pytest.raises(cv2.error, match="no such number"):
+        open_patiently([lambda: None, fails])
+    refused = UserError("not there")
+
+    def refuses():
+        raise refused
+
+    assert open_patiently([refuses, lambda: 7]) == [refused, 7]

@@ -15,6 +15,7 @@ from detect.errors import UserError
 from detect.inference.predictor import Predictor
 from detect.inference.result import Result
 from detect.inference.sources import Frame
+from detect.inference.tiling import Tiling
 from detect.ops.image import write_image
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import Candidates
@@ -282,6 +283,20 @@ def test_what_is_computed_at_once_comes_in_order_and_is_the_same(batch):
             np.testing.assert_array_equal(result.boxes, one_by_one.detect_batch([result.image])[0].boxes)
             assert result.labels.tolist() == [result.frame.index % 3]
     assert 2 <= at_once.runtime.most <= 4
+
+
+def test_an_image_of_too_many_tiles_goes_to_on_error_and_the_others_go_on():
+    shapes = [(64, 64), (40_000, 64), (64, 96)]
+    images = [Frame(np.zeros((*shape, 3), np.uint8), f"{place}.png") for place, shape in enumerate(shapes)]
+    tiling, errors = Predictor(Busy(), tiling=Tiling(32)), []
+    found = list(tiling.predict_frames(images, errors.append))
+    assert [result.source for result in found] == ["0.png", "2.png"]
+    assert [str(error) for error in errors] == [
+        "1.png: an image of 64x40000 px makes 4,800 tiles of 32 px, and 1,000 are the limit; take larger tiles or "
+        "less overlap"
+    ]
+    with pytest.raises(UserError, match=r"^1\.png: an image of 64x40000 px"):
+        list(tiling.predict_frames(images))
 
 
 def test_a_live_frame_is_waited_for_before_the_next_is_asked_for():

@@ -204,6 +204,12 @@ def test_live_sources_have_names_of_their_own():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("source", ["20240131120000", "9" * 5000, 20240131120000, -100_000])
+def test_a_long_number_is_no_webcam(source):
+    with pytest.raises(UserError, match=r"check the path|no such file or folder|the numbers of webcams go up to 99999"):
+        find_items(source)
+
+
 @pytest.mark.parametrize("source", [0, "0", "/dev/video0", np.int64(0)])
 def test_webcam_is_named_by_its_number(source):
     assert find_items(source) == [("live", "webcam0", 0)]

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from detect.errors import UserError
+from detect.inference import tiling
 from detect.inference.predictor import Predictor
 from detect.inference.tiling import MAX_TILES, Tiling, View
 from detect.ops.nms import Candidates
@@ -171,9 +172,26 @@ def test_wrong_numbers_are_one_sentence(tile, overlap, words):
         Tiling(tile, overlap)
 
 
+def test_few_pairs_at_a_time_give_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    views = TILING.views(200, 150)
+    found = []
+    for view in views:
+        corners = np.sort(rng.integers(0, 64, (40, 2, 2)), axis=1).reshape(-1, 4).astype(np.float32)
+        low, high = np.float32([*view[:2]] * 2), np.float32([*view[2:]] * 2)
+        boxes = np.minimum(corners + low, high)
+        found.append(Candidates(boxes, rng.random(40).astype(np.float32), rng.integers(0, 2, 40)))
+    expected = TILING.merged(found, views)
+    for pairs in (1, 100, 1000):
+        monkeypatch.setattr(tiling, "PAIRS", pairs)
+        for ours, theirs in zip(TILING.merged(found, views), expected, strict=True):
+            assert_array_equal(ours, theirs)
+    assert 0 < len(expected.scores) < sum(len(one.scores) for one in found)
+
+
 def test_too_many_tiles_are_refused_before_memory_is_taken():
     assert len(Tiling(100, 0).views(100 * MAX_TILES, 100)) == 1 + MAX_TILES
-    with pytest.raises(UserError, match="100000000x1 px makes 3,125,000 tiles of this size, and 1,000 are the limit"):
+    with pytest.raises(UserError, match="100000000x1 px makes 3,125,000 tiles of 32 px, and 1,000 are the limit"):
         Tiling(32, 0).views(100_000_000, 1)
 
 

@@ -56,7 +56,9 @@ def test_no_page_of_another_site_watches(tmp_path):
 def test_with_a_token_only_who_has_it_may_ask():
     with TestClient(server(token=TOKEN).app, base_url="http://camera.example") as client:
         assert client.get("/state").status_code == 401
-        assert client.get("/health").status_code == 200
+        for open_to_all in ("/health", "/health?token=wrong", "/health?token="):
+            answer = client.get(open_to_all)
+            assert answer.status_code == 200 and TOKEN not in str(answer.headers)
         assert client.get("/state", headers={"Authorization": "Bearer wrong"}).status_code == 401
         assert client.get("/state", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
         assert client.get("/state").status_code == 401  # it is not remembered

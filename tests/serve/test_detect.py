@@ -14,6 +14,7 @@ from served import Finder, jpeg, running, server
 from starlette.testclient import TestClient
 
 from detect.errors import UserError
+from detect.inference.tiling import Tiling
 from detect.serve import upload
 from detect.serve.app import Server
 from detect.serve.engine import Busy, SharedEngine
@@ -183,6 +184,15 @@ def test_few_images_are_decoded_at_a_time_and_all_are_answered(monkeypatch):
         for thread in threads:
             thread.join()
     assert answers == [200] * 20 and 1 < max(most) <= DECODED
+
+
+def test_an_image_of_too_many_tiles_is_the_askers_fault():
+    lines, finder = [], Finder()
+    made = Server(SharedEngine(finder), "a test", 0.25, 0.05, log=lines.append)
+    with TestClient(made.app, base_url="http://localhost") as client:
+        finder.detect_batch = lambda images: [Tiling(32, 0).views(10_000, 10_000)]
+        answer = client.post("/detect", content=jpeg())
+    assert answer.status_code == 413 and "makes 97,969 tiles of 32 px" in answer.json()["error"] and not lines
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,7 @@ def without(mapping, *names):
         (lambda s: s | {"config": {"model": without(MODEL, "neck")}}, "'model.neck' is missing"),
         (lambda s: s | {"categories": 5}, "its list of classes is damaged"),
         (lambda s: s | {"categories": [{"id": "x", "name": "y"}]}, "its list of classes is damaged"),
+        (lambda s: s | {"categories": [{"id": 1, "name": "\ud800"}]}, "its list of classes is damaged"),
         (lambda s: s | {"categories": []}, "lists 0 classes"),
         (lambda s: s | {"categories": CATEGORIES[:1]}, "its weights do not fit the model its config describes"),
         (lambda s: s | {"model": 5}, "its weights do not fit the model its config describes"),

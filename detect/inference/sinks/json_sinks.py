@@ -12,8 +12,9 @@ from typing import IO, Any, Self, TextIO
 from detect.files import cannot_write, check_space, replacing
 from detect.inference.result import Result
 from detect.inference.sinks.line_file import LineFile
-from detect.inference.sinks.output_names import FrameNames, OutputNames
+from detect.inference.sinks.output_names import FRAME_NUMBER, FrameNames, OutputNames
 from detect.inference.sinks.segments import Segments
+from detect.inference.sources import Frame
 
 RESERVE = 256 << 10  # bytes of the disk that are left free to finish a JSON file
 
@@ -98,7 +99,8 @@ class JsonLinesSink:
 class CocoSink:
     """Writes all detections to one COCO JSON file, with scores; use it in a `with` block.
 
-    An image of a video is called by its source and number, `clip-000012.jpg`. The file takes its place when the block
+    A file is called by its name, or by its path where that name is taken; an image of a video by its source and number,
+    `clip-000012.jpg`. The file takes its place when the block
     ends, however it ends; until then all is on the disk, whatever the number of frames.
 
     Args:
@@ -110,6 +112,7 @@ class CocoSink:
         self._names = names
         self._categories = list(categories)
         self._frame_names = FrameNames()
+        self._taken: set[str] = set()  # names of images
         self._stack = ExitStack()
         self.path = names.folder
         self._images: TextIO | None = None
@@ -138,8 +141,7 @@ class CocoSink:
             check_space(self.path, RESERVE + size, f"{self._frames} frames")
             height, width = result.image.shape[:2]
             frame, self._frames = result.frame, self._frames + 1
-            suffix = (Path(frame.source).suffix if frame.medium == "image" else "") or ".jpg"
-            image = {"id": self._frames, "file_name": self._frame_names.of(frame) + suffix}
+            image = {"id": self._frames, "file_name": self._file_name(frame)}
             images.write(",\n" * (self._frames > 1) + json.dumps(image | {"width": width, "height": height}))
             found = zip(result.boxes.tolist(), result.scores.tolist(), result.labels.tolist(), strict=True)
             for box, score, label in found:
@@ -147,6 +149,16 @@ class CocoSink:
                 self._annotations.write(",\n" * (self._boxes > 1) + json.dumps(self._annotation(box, score, label)))
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def _file_name(self, frame: Frame) -> str:
+        path, stem = Path(frame.source), self._frame_names.of(frame)
+        is_file = frame.medium == "image" and path.suffix
+        if is_file and (stem == path.stem or not FRAME_NUMBER.search(path.stem)):  # else a video's frame has its name
+            for name in (path.name, path.as_posix()):
+                if name not in self._taken:
+                    self._taken.add(name)
+                    return name
+        return stem + (path.suffix if is_file else ".jpg")
 
     def _annotation(self, box: list[float], score: float, label: int) -> dict[str, Any]:
         left, top, right, bottom = (round(side, 3) for side in box)

@@ -14,6 +14,8 @@ from detect.inference.sources import Frame
 from detect.ops.image import WRITE_FORMATS
 
 RESERVED = ("CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)))  # Windows
+FRAME_NUMBER = re.compile(r"-\d{6,}$")  # at the end of a frame's name
+LONGEST_REST = "-0000000000-00000.jpeg"  # what may follow a stem: number of a frame, of a crop, suffix
 JSON_START, JSON_END = b'{"frames": [', b'\n], "'  # what stands around the frames of a JSON file of ours
 
 
@@ -95,17 +97,31 @@ class FrameNames:
 
     def __init__(self) -> None:
         self._stems: dict[int, str] = {}  # of the sources, by their place among those of the run
-        self._lower_case: set[str] = set()
+        self._taken: set[str] = set()  # stems, in small letters
+        self._moving: set[str] = set()  # those of videos and live sources
+        self._like_frames: set[str] = set()  # what stands before the number in those of images called like a frame
 
     def of(self, frame: Frame) -> str:
         """`photo` for an image, `clip-000012` for frame 12 of a video."""
+        is_image = frame.medium == "image"
         if frame.item not in self._stems:
-            plain = stem_of(frame.source)
-            numbered = (f"{plain}-{n}" if n > 1 else plain for n in itertools.count(1))
-            self._stems[frame.item] = stem = next(s for s in numbered if s.lower() not in self._lower_case)
-            self._lower_case.add(stem.lower())
-        rest = "" if frame.medium == "image" else f"-{frame.index:06d}"
-        return shortened(self._stems[frame.item], f"{rest}-00000.jpeg") + rest
+            self._stems[frame.item] = self._free_stem(stem_of(frame.source), is_image)
+        return self._stems[frame.item] + ("" if is_image else f"-{frame.index:06d}")
+
+    def _free_stem(self, plain: str, is_image: bool) -> str:
+        for number in itertools.count(1):
+            rest = f"-{number}" if number > 1 else ""
+            stem = shortened(plain, rest + LONGEST_REST) + rest
+            name, clip = stem.lower(), FRAME_NUMBER.sub("", stem.lower())
+            if name in self._taken or (clip in self._moving if is_image else name in self._like_frames):
+                continue
+            self._taken.add(name)
+            if not is_image:
+                self._moving.add(name)
+            elif clip != name:
+                self._like_frames.add(clip)
+            return stem
+        raise AssertionError("there is always one more number")
 
 
 def stem_of(source: str) -> str:

@@ -84,6 +84,16 @@ def test_coco_json_is_what_pycocotools_reads(tmp_path):
     assert coco.getAnnIds([2]) == [] and len(coco.getAnnIds([3])) == 1
 
 
+def test_images_are_called_as_their_files_are(tmp_path):
+    sources = ["x/a.jpg", "x/a.png", "y/a.jpg", "y/clip.avi", "clip-000000.jpg", "clip-000000.png", "image0"]
+    with CocoSink(OutputNames(tmp_path), [{"id": 7, "name": "cat"}, {"id": 9, "name": "dog"}]) as sink:
+        for item, source in enumerate(sources):
+            sink.write(result(source=source, item=item, medium="video" if source.endswith("avi") else "image"))
+    names = [image["file_name"] for image in coco_of(tmp_path)["images"]]
+    assert names[:4] == ["a.jpg", "a.png", "y/a.jpg", "clip-000000.jpg"]
+    assert len(set(names)) == len(names) and names[4:] == ["clip-000000-2.jpg", "clip-000000-3.png", "image0.jpg"]
+
+
 @pytest.mark.parametrize("boxes", [(), [[1, 2, 3, 4]]])
 def test_interrupted_coco_json_is_whole(tmp_path, boxes):
     with pytest.raises(KeyboardInterrupt), CocoSink(OutputNames(tmp_path), [{"id": 1}, {"id": 2}]) as sink:

@@ -8,7 +8,7 @@ import pytest
 from detect.errors import UserError
 from detect.inference.result import Result
 from detect.inference.sinks.json_sinks import JsonSink
-from detect.inference.sinks.output_names import OutputNames, outputs_beside
+from detect.inference.sinks.output_names import FrameNames, OutputNames, outputs_beside
 from detect.inference.sources import Frame
 
 
@@ -19,6 +19,32 @@ def test_outputs_of_one_name_do_not_replace_each_other(tmp_path):
         "a.jpg", "a.png", "a-2.jpg", "A-3.jpg", "a-2-2.jpg", "b.png",
     ]  # fmt: skip
     assert names.take("x/clip.avi", ".mp4") != names.take("x/clip.mov", ".mp4")
+
+
+LONG = "x" * 248
+
+
+@pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["a.jpg", "a.png", "b.jpg"], ["a", "a-2", "b"]),
+        (["clip.mp4", "clip-000001.jpg", "clip.avi"], ["clip-000001", "clip-000001-2", "clip-2-000001"]),
+        (["clip-000001.jpg", "Clip.mp4", "clip-000001.png"], ["clip-000001", "Clip-2-000001", "clip-000001-2"]),
+        (["clip-2-000001.jpg", "clip.mp4", "CLIP.mp4"], ["clip-2-000001", "clip-000001", "CLIP-3-000001"]),
+        (["day-20240131.jpg", "day-20240201.jpg"], ["day-20240131", "day-20240201"]),
+    ],
+)
+def test_no_two_frames_have_one_name(sources, names):
+    of_a_run = FrameNames()
+    media = ["image" if source[-3:] in ("jpg", "png") else "video" for source in sources]
+    frames = [Frame(None, s, 1, medium=m, item=k) for k, (s, m) in enumerate(zip(sources, media, strict=True))]
+    assert [of_a_run.of(frame) for frame in frames] == names == [of_a_run.of(frame) for frame in frames]
+
+
+def test_long_names_that_differ_at_their_end_stay_apart():
+    of_a_run = FrameNames()
+    names = [of_a_run.of(Frame(None, f"{LONG}{end}.jpg", item=k)) for k, end in enumerate("ab")]
+    assert len(set(names)) == 2 and all(len(name) + len("-00000.jpeg") <= 255 for name in names)
 
 
 def test_a_source_is_never_replaced(tmp_path):
