@@ -198,7 +198,7 @@ def nearest_file(path: str | os.PathLike[str]) -> str:
     """`"; did you mean 'x'?"` for a file or folder beside the missing `path` with nearly its name, else nothing."""
     try:
         hint = nearest(Path(path).name, sorted(os.listdir(Path(path).parent)))
-    except OSError:
+    except (OSError, ValueError):  # ValueError: characters that no path has
         return ""
     return printable(hint) if "did you mean" in hint else ""
 

@@ -40,7 +40,7 @@ def _of_zoo() -> dict[str, str]:
 
 def _head(path: Path) -> str:
     """The comment at the top of a configuration, in one line."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return " ".join(line.strip("# ") for line in itertools.takewhile(lambda line: line.startswith("#"), lines))
 
 

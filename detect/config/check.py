@@ -119,7 +119,7 @@ def check_value(hint: Any, value: Any, name: str, origins: Origins, limits: Mapp
     value = as_type(hint, value, wrong)
     _check_limits(value, limits or {}, name, origins, wrong)
     if limits and limits.get("path") and not is_address(value):
-        return str(Path(origin_of(origins, name).folder, value).resolve())
+        return os.path.realpath(Path(origin_of(origins, name).folder, value))  # no error at a link to itself
     return value
 
 

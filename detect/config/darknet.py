@@ -11,7 +11,7 @@ from typing import Any
 from detect.config.schema import ClassifierSettings, Origin, Settings
 from detect.config.text import Origins
 from detect.darknet.cfg import Cfg, Section
-from detect.darknet.network import NMS_OVERLAPS, NMS_THRESHOLD
+from detect.darknet.network import NMS_THRESHOLD, nms_of
 from detect.darknet.options import options_of
 from detect.darknet.place import DETECTIONS
 from detect.data.augment import pipeline
@@ -228,15 +228,15 @@ def _loss(head: Section) -> dict[str, Any]:
 
 
 def _predict(head: Section) -> dict[str, Any]:
-    if head.type == "region":
-        return {"nms": "iou", "nms_threshold": NMS_THRESHOLD}
-    return {"nms": NMS_OVERLAPS[head["nms_kind"]], "nms_threshold": NMS_THRESHOLD, "nms_beta": head["beta_nms"]}
+    overlap, beta = nms_of(head)
+    options: dict[str, Any] = {"nms": overlap, "nms_threshold": NMS_THRESHOLD}
+    return options if beta is None else options | {"nms_beta": beta}
 
 
 def _sizes(size: int, random: float) -> list[int]:
     """[smallest, largest] side in multi-scale training, as Darknet draws it."""
     reach = MULTI_SCALE if random == 1 else max(random, 1 / random)
-    smallest, largest = (round(r * size / 32 + 1) * 32 for r in (1 / reach, reach))
+    smallest, largest = (int(r * size / 32 + 1.5) * 32 for r in (1 / reach, reach))  # halves go up, as with roundl
     return [min(smallest, size), largest]
 
 
@@ -286,6 +286,7 @@ def yolo_options(settings: Settings | ClassifierSettings) -> dict[str, Any]:
         del options[OPTIONS["box"]]
     if settings.loss.assign["name"] == BEST_ANCHOR:
         options[OPTIONS["assign"]] = settings.loss.assign.get("iou_thresh", 1.0)
-    darknets = {overlap: name for name, overlap in NMS_OVERLAPS.items()}
-    options |= {"nms_kind": darknets[settings.predict.nms], "beta_nms": settings.predict.nms_beta}
+    if settings.predict.nms != "iou":
+        beta = settings.predict.nms_beta if settings.predict.nms == "diou_beta" else 1.0
+        options |= {"nms_kind": "diounms", "beta_nms": beta}
     return {name: value if isinstance(value, str) else f"{value:g}" for name, value in options.items()}

@@ -129,13 +129,18 @@ def _lines(values: dict[str, Any], name: str, origins: Origins | None) -> Iterat
     indent = "  " * (name.count(".") + 1 if name else 0)
     for key, value in values.items():
         dotted = f"{name}.{key}" if name else key
+        written = in_one_line(key)
         if isinstance(value, dict) and value:
-            yield f"{indent}{key}:"
+            yield f"{indent}{written}:"
             yield from _lines(value, dotted, origins)
             continue
-        text = yaml.safe_dump(value, default_flow_style=True, width=float("inf")).splitlines()[0]
         where = "" if origins is None else f"  # {origins[dotted].text if dotted in origins else 'default'}"
-        yield f"{indent}{key}: {text}{where}"
+        yield f"{indent}{written}: {in_one_line(value)}{where}"
+
+
+def in_one_line(value: Any) -> str:
+    """A value as YAML, however long."""
+    return str(yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf")).splitlines()[0])
 
 
 def read_data(source: str | os.PathLike[str], settings_type: type = Settings) -> Any:
@@ -170,8 +175,8 @@ def _with_recipe(
         recipe_values, recipe_origins = _read(recipe)
         for name in recipe_values.keys() - set(RECIPE_SECTIONS):
             raise UserError(f"{recipe_origins[name].text}: {name}: a recipe holds {', '.join(RECIPE_SECTIONS)} only")
-        _merge(base, recipe_values, base_origins, recipe_origins, "")
-    _merge(base, values, base_origins, origins, "")
+        _lay_over(base, recipe_values, base_origins, recipe_origins)
+    _lay_over(base, values, base_origins, origins)
     return base, base_origins
 
 
@@ -204,19 +209,34 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Origins]:
     return values, origins
 
 
-def _merge(base: Any, child: dict[str, Any], base_origins: Origins, child_origins: Origins, name: str) -> None:
+def _lay_over(base: dict[str, Any], child: dict[str, Any], base_origins: Origins, child_origins: Origins) -> None:
+    """Put the values of `child` in their places in `base`; a part of another name replaces all of the one before."""
+    merged: set[str] = set()
+    replaced: set[str] = set()
+    _merge(base, child, "", merged, replaced)
+    for name in [name for name in base_origins if _is_below(name, replaced)]:
+        del base_origins[name]
+    base_origins.update({name: child_origins[name] for name in merged | replaced})
+    base_origins.update({name: origin for name, origin in child_origins.items() if _is_below(name, replaced)})
+
+
+def _merge(base: dict[str, Any], child: dict[str, Any], name: str, merged: set[str], replaced: set[str]) -> None:
+    """`_lay_over` of values; `merged` and `replaced` get their dotted names."""
     for key, value in child.items():
         dotted = f"{name}.{key}" if name else key
         old = base.get(key)
-        same_part = isinstance(value, dict) and isinstance(old, dict) and value.get("name") in (None, old.get("name"))
-        base_origins[dotted] = child_origins[dotted]
-        if same_part:
-            _merge(old, value, base_origins, child_origins, dotted)
-            continue
-        for other in [o for o in base_origins if o.startswith(dotted + ".")]:
-            del base_origins[other]
-        base[key] = value
-        base_origins.update({o: child_origins[o] for o in child_origins if o.startswith(dotted + ".")})
+        if isinstance(value, dict) and isinstance(old, dict) and value.get("name") in (None, old.get("name")):
+            merged.add(dotted)
+            _merge(old, value, dotted, merged, replaced)
+        else:
+            replaced.add(dotted)
+            base[key] = value
+
+
+def _is_below(name: str, sections: set[str]) -> bool:
+    """Whether a dotted name is that of something in one of the sections."""
+    ends = (i for i, letter in enumerate(name) if letter == ".")
+    return any(name[:end] in sections for end in ends)
 
 
 def _expand_data(values: dict[str, Any], origins: Origins) -> None:
@@ -232,9 +252,9 @@ def _expand_data(values: dict[str, Any], origins: Origins) -> None:
     if is_address(source):
         values["data"], origins["data.root"] = {"root": source}, origin
     elif os.path.isdir(path):
-        values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin
+        values["data"], origins["data.root"] = {"root": os.path.realpath(path)}, origin
     elif os.path.isfile(path) and (path.suffix not in yolo.YAML_SUFFIXES or yolo.is_description(path)):
-        values["data"], origins["data.root"] = {"root": str(path.resolve())}, origin  # annotations, in their own format
+        values["data"], origins["data.root"] = {"root": os.path.realpath(path)}, origin  # in a format of its own
     elif os.path.isfile(path):
         values["data"], data_origins = _read(path)
         origins.update({f"data.{name}": o for name, o in data_origins.items()})

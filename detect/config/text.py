@@ -16,6 +16,7 @@ from detect.files import printable
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32  # of sections and lists in each other; our settings need 6
+MAX_NAME = 300  # letters of a dotted name
 MAX_TOKENS = 60_000  # a second; the run of a .cfg, whose lines its config.yaml lists, has 10,000 of them at the most
 
 OPENING = (
@@ -100,6 +101,8 @@ def _values(node: yaml.Node, origin_of: Callable[[int], Origin], name: str, orig
             if key in values:
                 raise UserError(f"{origin.text}: '{printable(key)}' is written twice; remove one")
             dotted = f"{name}.{key}" if name else key
+            if len(dotted) > MAX_NAME:
+                raise UserError(f"{origin.text}: the name '{printable(dotted[:40])}...' is too long")
             origins[dotted] = origin
             values[key] = _values(value_node, origin_of, dotted, origins, words)
         return values

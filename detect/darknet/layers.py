@@ -82,7 +82,7 @@ class Pool(nn.Module):
             inside = F.pad(torch.ones_like(x[:1, :1]), (*columns, *rows))
             counts = F.avg_pool2d(inside, self.size, self.strides)
             return F.avg_pool2d(F.pad(x, (*columns, *rows)), self.size, self.strides) / counts
-        if rows == columns and rows[0] == rows[1]:  # true of SPP's windows and of even ones: nothing to copy
+        if rows == columns and rows[0] == rows[1] <= self.size // 2:  # SPP's windows and even ones: nothing to copy
             return F.max_pool2d(x, self.size, self.strides, padding=rows[0])
         # what hangs over repeats the border, which is in the window anyway (int8 knows no -inf)
         return F.max_pool2d(F.pad(x, (*columns, *rows), mode="replicate"), self.size, self.strides)
@@ -152,7 +152,7 @@ class Shortcut(nn.Module):
         if self.normalization == "none":
             return weight
         if self.normalization == "relu":
-            positive = F.relu(weight)
+            positive = weight.clamp(min=1e-3)  # Darknet's lrelu (blas_kernels.cu, and where it fuses norms)
         else:
             positive = (weight - weight.amax(0)).exp()
         return positive / (positive.sum(0) + 1e-4)

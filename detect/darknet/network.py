@@ -23,14 +23,22 @@ from torch import nn
 
 from detect.darknet import cfg as cfg_file
 from detect.darknet import weights as weights_file
+from detect.darknet.cfg import Section
 from detect.darknet.head import DarknetHead
 from detect.darknet.place import DETECTIONS, IMAGES, Layer
 from detect.darknet.plan import plan
 from detect.darknet.weights import Header
 from detect.models.detector import check_size
 
-NMS_OVERLAPS = {"default": "iou", "greedynms": "diou", "diounms": "diou_beta"}
+GREEDY_BETA = 0.6  # written into Darknet's box_diou, which greedynms compares by; beta_nms is diounms's alone
 NMS_THRESHOLD = 0.45  # Darknet's own, whatever the cfg says
+
+
+def nms_of(head: Section) -> tuple[str, float | None]:
+    """(overlap, its exponent) of a head's NMS: Darknet's do_nms_sort, or its diounms_sort of either kind (box.c)."""
+    if head.type == "region" or head["nms_kind"] == "default":
+        return "iou", None
+    return "diou_beta", GREEDY_BETA if head["nms_kind"] == "greedynms" else head["beta_nms"]
 
 
 def load(
@@ -132,10 +140,9 @@ class DarknetNetwork(nn.Module):
 
         OpenCV's layers have none; its `NMSBoxes` is `overlap="iou"`.
         """
-        last = self.head.sections[-1]
-        overlap = NMS_OVERLAPS[last["nms_kind"]] if last.type != "region" else "iou"
+        overlap, beta = nms_of(self.head.sections[-1])
         options: dict[str, str | float] = {"overlap": overlap, "threshold": NMS_THRESHOLD}
-        return options | {"beta": last["beta_nms"]} if overlap == "diou_beta" else options
+        return options if beta is None else options | {"beta": beta}
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor] | torch.Tensor:
         self._check(images)

@@ -53,11 +53,11 @@ def write(
     if isinstance(settings, DarknetSettings):
         raise UserError(f"{printable(configuration)}: has its anchors in its [yolo] layers; change anchors= there")
     folder = Path(path).absolute().parent
-    place = yaml.safe_dump(os.path.relpath(data, folder), allow_unicode=True).splitlines()[0]
+    place = config.in_one_line(os.path.relpath(data, folder))
     if _has_parent(configuration):
         text = _whole(settings, anchors, size, place)
     else:
-        base = yaml.safe_dump(os.path.relpath(configuration, folder), allow_unicode=True).splitlines()[0]
+        base = config.in_one_line(os.path.relpath(configuration, folder))
         rows = "\n".join(f"      - {row}" for row in anchors)
         text = f"base: {base}\nmodel:\n  head:\n    anchors:\n{rows}\ninput: {{size: {size}}}\ndata: {place}\n"
     write_text(path, f"# {comment}\n{text}")

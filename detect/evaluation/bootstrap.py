@@ -27,7 +27,8 @@ def ap_intervals(matches: Matches, resamples: int = 1000, seed: int = 0) -> dict
     """{"AP": (low, high), "AP50": (low, high)}: 95% of the APs of as many images, drawn with replacement, lie between.
 
     Detections and matches stay those of the evaluation (all areas, 100 detections an image); only how often an image
-    counts is drawn. A class without objects in a resample is left out of its mean, as COCOeval does.
+    counts is drawn. A class without objects in a resample is left out of its mean, as COCOeval does, and a resample
+    without any object is left out; where all are, the interval is (-1, -1).
 
     Args:
         matches: of `detect.evaluation.fast.evaluate`.
@@ -36,9 +37,10 @@ def ap_intervals(matches: Matches, resamples: int = 1000, seed: int = 0) -> dict
     """
     classes, count = list(_classes(matches)), len(matches.truth.image_ids)
     rng = np.random.default_rng(seed)
-    drawn = [np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples)]
+    drawn = (np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples))
     found = np.array([mean_ap(classes, times) for times in drawn])
-    low, high = np.percentile(found, INTERVAL, axis=0)
+    annotated = found[found[:, 0] >= 0]
+    low, high = np.percentile(annotated if len(annotated) else found, INTERVAL, axis=0)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(("AP", "AP50"))}
 
 

@@ -72,6 +72,7 @@ def report_split(
     intervals = {}
     if resamples:
         intervals = {"intervals": ap_intervals(evaluation.matches, resamples)}
+    if resamples and report.metrics["AP"] >= 0:
         told = (f"{name} {low:.3f} to {high:.3f}" for name, (low, high) in intervals["intervals"].items())
         log(f"on other images of this kind, by a bootstrap of {resamples} (95%): {', '.join(told)}")
     if report.metrics["AP"] < 0:

@@ -35,8 +35,8 @@ def nms(
 
     Args:
         overlap: overlap that suppresses a lower-scored box when it exceeds `threshold`: `iou` (greedy, Darknet's
-            default), `diou` (Darknet's greedynms: IoU - d/c) or `diou_beta` (its diounms: IoU - (d/c)^beta), see
-            `detect.ops.boxes.diou`.
+            default), `diou` (IoU - d/c) or `diou_beta` (IoU - (d/c)^beta; Darknet's greedynms has 0.6, its diounms
+            beta_nms), see `detect.ops.boxes.diou`.
         per_class: suppress within a class only.
         limit: candidates kept at the most.
     """

@@ -154,7 +154,8 @@ def image_costs(evaluation: Evaluation, errors: Errors, above: Sequence[float]) 
         before, at = average_precision(right, one.count), images[one.index[wrong]]
         for image in np.union1d(at, lost).tolist():
             gone, more = wrong[at == image], np.count_nonzero(lost == image)
-            places = right - np.searchsorted(gone, right)  # where they come without the false ones
+            kept = right[(right < shown) | (images[one.index[right]] != image)]  # the others found what was missed
+            places = kept - np.searchsorted(gone, kept)  # where they come without the false ones
             last = shown - len(gone)  # where what was missed is put
             behind = np.searchsorted(places, last)
             places = np.concatenate([places[:behind], last + np.arange(more), places[behind:] + more])

@@ -13,7 +13,7 @@ from detect.files import printable
 from detect.report import svg
 from detect.report.best_thresholds import LEAST_OBJECTS
 from detect.report.breakdown import Bucket, by_aspect, by_size
-from detect.report.confusion import confusion_matrix, top_confusions
+from detect.report.confusion import confusions_of, top_confusions
 from detect.report.errors import KINDS, Errors, costs
 from detect.report.ranking import Ranking, best_threshold, pooled
 from detect.report.worst import Worst, worst_html
@@ -184,19 +184,17 @@ def errors_table(evaluation: Evaluation, errors: Errors) -> str:
 
 def confusion(evaluation: Evaluation, above: Sequence[float]) -> str:
     """The matrix, and the most frequent confusions in words."""
-    matrix = confusion_matrix(evaluation, above)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    shares[-1] = matrix[-1] / np.maximum(matrix.sum(axis=0), 1)
+    found = confusions_of(evaluation, above)
     names = [short(name, 20) for name in evaluation.truth.names]
     rows = [
         f"<tr><td>{escape(names[own])}</td><td>{escape(names[taken])}</td><td>{count}</td><td>{share:.0%}</td></tr>"
-        for own, taken, count, share in top_confusions(matrix)
+        for own, taken, count, share in top_confusions(found)
     ]
     listed = "<p>No class is taken for another.</p>"
     if rows:
         heads = ("object", "found as", "times", "of its objects")
         listed = f"<h3>Most often confused</h3>{table(heads, rows, 'narrow')}"
-    drawn = svg.matrix(matrix, shares, [*names, "background"])
+    drawn = svg.matrix(found, found.shares(), [*names, "background"])
     return (
         "<p>Objects (rows) and what they were found as (columns), at IoU 0.5 and scores above each class's threshold. "
         "Last column: missed. Last row: found where nothing is annotated. Colour: share of the row; in the last row, "

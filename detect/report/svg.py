@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detect.report.confusion import Confusions
+
 WIDTH, HEIGHT = 460, 300  # of a chart's drawing area and rim, in the units of its text
 LEFT, BOTTOM, TOP, RIGHT = 40, 34, 10, 14
 SPARK = (64, 24)
@@ -58,8 +60,8 @@ def spark(line: Line) -> str:
     )
 
 
-def matrix(counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> str:
-    """A table of counts [n, n] whose cells are as strong as the shares 0..1; numbers stand in it where there is room.
+def matrix(found: Confusions, shares: np.ndarray, names: Sequence[str]) -> str:
+    """A table of counts whose cells are as strong as the shares 0..1; numbers stand in it where there is room.
 
     Rows are named at the left, columns on top.
     """
@@ -72,8 +74,8 @@ def matrix(counts: np.ndarray, shares: np.ndarray, names: Sequence[str]) -> str:
         middle = rim + cell * (place + 0.5) + size * 0.35
         parts += [_text(rim - 4, middle, name, "end"), _rotated(middle, rim - 4, name, "start")]
     parts.append(f'<rect class="frame" x="{rim:.1f}" y="{rim:.1f}" width="{inner}" height="{inner}"/>')
-    for row, column in np.argwhere(counts).tolist():
-        count, share = int(counts[row, column]), float(shares[row, column])
+    columns = (found.rows, found.columns, found.counts, shares)
+    for row, column, count, share in zip(*(one.tolist() for one in columns), strict=True):
         x, y = rim + cell * column, rim + cell * row
         title = f"<title>{escape(names[row])} found as {escape(names[column])}: {count}</title>"
         place = f'x="{x:.1f}" y="{y:.1f}" width="{cell - 1}" height="{cell - 1}"'

@@ -32,6 +32,12 @@ def test_a_configuration_says_it_in_its_head(head, expected, tmp_path):
     assert card(path) == expected
 
 
+def test_a_cfg_with_a_comment_in_another_encoding_is_read(tmp_path):
+    path = tmp_path / "net.cfg"
+    path.write_bytes(b"# gr\xfc\xdfe, AP 26.8 on COCO test-dev\n[net]\n")
+    assert card(path) == (26.8, "COCO test-dev")
+
+
 def test_the_papers_configurations_say_it():
     assert card(CONFIGS / "csppelee_efm.yaml") == (26.8, "COCO test-dev")
     assert card(CONFIGS / "cspdense_ref_prn.yaml") == (16.8, "COCO test-dev")

@@ -450,6 +450,25 @@ def test_impossible_paths_are_a_sentence(write, text):
     error_of(write(MODEL + text))
 
 
+@pytest.mark.parametrize("key", ["base", "recipe", "data"])
+@pytest.mark.parametrize("path", ["a\\0/b.yaml", "\\ud800/b.yaml"])
+def test_impossible_names_of_files_are_a_sentence(write, key, path):
+    assert f"{key}: no such file" in error_of(write(f'{key}: "{path}"\n' + MODEL))
+
+
+@pytest.mark.parametrize("text", ["train: {init: loop}", "data: {root: loop}"])
+def test_a_link_to_itself_is_like_any_other_path_at_first(write, tmp_path, text):
+    (tmp_path / "loop").symlink_to("loop")
+    settings = config.load(write(MODEL + text), needs_data=False)
+    assert str(tmp_path / "loop") in (settings.train.init, settings.data and settings.data.root)
+
+
+def test_names_that_are_long_are_refused(write):
+    assert "the name 'aaaa" in error_of(write("a" * 301 + ": 1\n" + MODEL))
+    deep = "data: {splits: {" + "b." * 140 + ": {images: i, annotations: a}}}"
+    assert "is too long" in error_of(write(MODEL + deep))
+
+
 @pytest.mark.parametrize("text", ["input: {size: 0x%s}" % ("f" * 5000), "train: {lr: !!binary aaa}"])
 def test_strange_values_are_a_sentence(write, text):
     error_of(write(MODEL + text))
@@ -465,6 +484,13 @@ def test_dumped_settings_load_as_the_same(write, tmp_path):
     assert config.load(write(config.dump(settings), "elsewhere/dumped.yaml")) == settings
     assert config.from_dict(config.to_dict(settings)) == settings
     assert config.from_dict(yaml.safe_load(config.dump(settings))) == settings
+
+
+@pytest.mark.parametrize("name", ["*.norm", "[a-c]*", "!x", "a: b", "&x", "1", "yes", "größe"])
+def test_dumped_names_of_parts_load_as_the_same(write, name):
+    settings = config.load(write(MODEL + f'train: {{lr_scale: {{"{name}": 0.5}}}}'))
+    assert settings.train.lr_scale == {name: 0.5}
+    assert config.load(write(config.dump(settings), "dumped.yaml")) == settings
 
 
 def test_dump_says_where_each_value_was_written(write):

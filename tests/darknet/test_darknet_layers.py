@@ -113,7 +113,8 @@ def pool(x, size, strides, padding, average):
 @pytest.mark.parametrize(
     "options",
     [{"size": 2, "stride": 2}, {"size": 2, "stride": 1}, {"size": 3, "stride": 2}, {"size": 5, "stride": 1},
-     {"stride": 3}, {"size": 3, "stride_x": 2, "stride_y": 1}, {"size": 4, "stride": 3, "padding": 2}],
+     {"stride": 3}, {"size": 3, "stride_x": 2, "stride_y": 1}, {"size": 4, "stride": 3, "padding": 2},
+     {"size": 3, "stride": 1, "padding": 4}],
     ids=str,
 )  # fmt: skip
 def test_pools(tmp_path, kind, options):
@@ -157,7 +158,7 @@ def test_weighted_shortcut(tmp_path, kind, normalization, seed):
     for channel in range(8):
         w = weights[:, channel]
         if normalization == "relu":
-            w = w.clip(min=0) / (w.clip(min=0).sum() + 1e-4)
+            w = w.clip(min=1e-3) / (w.clip(min=1e-3).sum() + 1e-4)
         elif normalization == "softmax":
             w = np.exp(w - w.max()) / (np.exp(w - w.max()).sum() + 1e-4)
         expected[channel] = w[0] * maps[3][channel] + w[1] * maps[2][channel]

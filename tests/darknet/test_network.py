@@ -47,7 +47,7 @@ def test_what_a_detector_shows(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "nms"),
-    [({"nms_kind": "greedynms"}, {"overlap": "diou", "threshold": 0.45}),
+    [({"nms_kind": "greedynms", "beta_nms": 0.7}, {"overlap": "diou_beta", "threshold": 0.45, "beta": 0.6}),
      ({"nms_kind": "diounms", "beta_nms": 0.7}, {"overlap": "diou_beta", "threshold": 0.45, "beta": 0.7})],
     ids=str,
 )  # fmt: skip

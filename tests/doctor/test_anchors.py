@@ -100,6 +100,16 @@ def test_anchors_are_written_on_top_of_a_configuration_and_are_its_own(made, bas
     assert settings.model.neck["widths"] == [64, 128, 256]
 
 
+def test_long_paths_with_spaces_stay_whole(made, base, tmp_path):
+    place = (
+        tmp_path / "a folder with a long name of many words" / "another folder with many words in its name" / "set 3"
+    )
+    place.parent.mkdir(parents=True)
+    made.write().rename(place)
+    anchors(place, configuration=base, count=6, size=64, write=tmp_path / "mine.yaml")
+    assert config.load(tmp_path / "mine.yaml").data.root == str(place)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

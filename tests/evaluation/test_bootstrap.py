@@ -63,6 +63,14 @@ def test_the_interval_surrounds_the_ap_and_narrows_with_more_images():
     assert ap_intervals(evaluation.matches, 5) == ap_intervals(evaluation.matches, 5)
 
 
+def test_resamples_without_any_object_do_not_count():
+    dataset = dataset_of(count=3)
+    dataset["annotations"] = [row for row in dataset["annotations"] if row["image_id"] == dataset["images"][0]["id"]]
+    assert dataset["annotations"]
+    for low, high in ap_intervals(evaluated(dataset, detections_of(dataset)).matches, 100).values():
+        assert 0 <= low <= high <= 1
+
+
 def test_nothing_annotated_gives_no_ap():
     dataset = dataset_of(count=3) | {"annotations": []}
     assert ap_intervals(evaluated(dataset, []).matches, 5) == {"AP": (-1, -1), "AP50": (-1, -1)}

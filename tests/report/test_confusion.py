@@ -4,13 +4,27 @@ import numpy as np
 import pytest
 
 from detect.report.breakdown import by_aspect, by_size
-from detect.report.confusion import confusion_matrix, top_confusions
+from detect.report.confusion import Confusions, confusions_of, top_confusions
 from detect.report.ranking import rankings
 from tests.report.made import made_evaluation, random_evaluation
 
 CAT, DOG, FAR = [100, 100, 100, 100], [300, 100, 100, 100], [500, 300, 50, 50]
 OBJECTS = [(0, "cat", CAT), (0, "dog", DOG), (1, "cat", CAT)]
 FOUND = [(0, "cat", CAT, 0.9), (0, "cat", DOG, 0.8), (0, "bird", FAR, 0.7), (1, "cat", CAT, 0.3)]
+
+
+def confusion_matrix(evaluation, above):
+    """With its zeros, [K + 1, K + 1]."""
+    found = confusions_of(evaluation, above)
+    matrix = np.zeros((found.background + 1, found.background + 1), dtype=int)
+    matrix[found.rows, found.columns] = found.counts
+    assert (found.counts > 0).all() and matrix.sum() == found.counts.sum()
+    return matrix
+
+
+def of_matrix(matrix):
+    rows, columns = np.nonzero(matrix)
+    return Confusions(rows, columns, matrix[rows, columns], len(matrix) - 1)
 
 
 def test_the_matrix_by_hand():
@@ -51,9 +65,20 @@ def test_every_object_is_told_once_and_every_detection(seed, above):
 
 def test_the_most_frequent_confusions_come_first():
     matrix = np.array([[5, 3, 0, 2], [4, 1, 0, 0], [0, 1, 0, 0], [9, 9, 9, 0]])
-    assert top_confusions(matrix) == [(1, 0, 4, 0.8), (0, 1, 3, 0.3), (2, 1, 1, 1.0)]
-    assert top_confusions(matrix, 1) == [(1, 0, 4, 0.8)]
-    assert top_confusions(np.diag([3, 4, 0])) == []
+    assert top_confusions(of_matrix(matrix)) == [(1, 0, 4, 0.8), (0, 1, 3, 0.3), (2, 1, 1, 1.0)]
+    assert top_confusions(of_matrix(matrix), 1) == [(1, 0, 4, 0.8)]
+    assert top_confusions(of_matrix(np.diag([3, 4, 0]))) == []
+
+
+def test_shares_are_of_the_row_and_in_the_last_of_the_column():
+    found = of_matrix(np.array([[5, 3, 2], [4, 1, 0], [1, 4, 0]]))
+    assert found.shares().tolist() == [0.5, 0.3, 0.2, 0.8, 0.2, 0.1, 0.5]
+
+
+def test_thousands_of_classes_take_little_memory():
+    objects = [(0, f"class{k}", [10, 10, 50, 50]) for k in range(30_000)][:3]
+    evaluation = made_evaluation(objects, [(0, "class1", [10, 10, 50, 50], 0.9)], [f"class{k}" for k in range(30_000)])
+    assert confusions_of(evaluation, [0.5] * 30_000).counts.tolist() == [1, 1, 1]
 
 
 def test_sizes_and_shapes_by_hand():

@@ -128,6 +128,14 @@ def test_images_are_charged_with_their_own_errors():
     assert image_costs(evaluation, errors, [0.85] * 3)[1] == pytest.approx(50 / 101)
 
 
+def test_an_object_found_below_the_threshold_counts_once():
+    objects = [(0, "cat", CAT), (1, "cat", CAT)]
+    found = [(0, "cat", FAR, 0.95), (0, "cat", CAT, 0.9), (1, "cat", CAT, 0.3)]
+    evaluation = made_evaluation(objects, found)
+    costs_at = image_costs(evaluation, find_errors(evaluation), [0.5] * 3)
+    assert costs_at == pytest.approx([1 - 2 / 3, 0])  # the third comes third, wherever it is found
+
+
 def test_without_objects_or_detections_nothing_fails():
     for objects, found in (([], []), ([], [(0, "cat", CAT, 0.5)]), (OBJECTS, [])):
         evaluation = made_evaluation(objects, found)

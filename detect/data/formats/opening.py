@@ -10,7 +10,7 @@ from detect.data.formats import coco, csv_boxes, tar_shards, voc, yolo
 from detect.data.formats.reader import Reader
 from detect.data.formats.remote import is_address
 from detect.errors import UserError
-from detect.files import cannot_read, hidden, nearest_file, printable
+from detect.files import cannot_read, hidden, name_problem, nearest_file, printable
 
 if TYPE_CHECKING:
     from detect.config.schema import SetSettings
@@ -97,7 +97,12 @@ def open_split(data: "SetSettings", split: str) -> Reader:
 def _places(data: "SetSettings", name: str) -> dict[str, Any]:
     """{split: where it lies, as the format `name` knows it}.  Raises UserError."""
     with _told_by_name(Path(data.root)):
-        return dict(FORMATS[name].places(data))
+        places = dict(FORMATS[name].places(data))
+    for split in places:  # which become names of folders where a set is written anew
+        if name_problem(split) or split in (".", "..") or "\\" in split or Path(split).name != split:
+            where = printable(hidden(data.root))
+            raise UserError(f"{where}: '{printable(split)}' can be no split's name, as it is no name of a folder")
+    return places
 
 
 @contextmanager

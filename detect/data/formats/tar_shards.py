@@ -39,7 +39,6 @@ NEEDED = ("id", "width", "height", "annotations")  # of an image's annotations
 LOCK = ".lock"  # in the cache of shards: who holds it fetches
 AT_ONCE = 4  # shards that are fetched at once
 SHA256 = re.compile(r"[0-9a-f]{64}")
-SPLIT = re.compile(r"\w[\w.-]*")
 
 
 class TarShard(NamedTuple):
@@ -72,7 +71,7 @@ def places(data: "SetSettings") -> dict[str, Place]:
         if content["form"] != FORM:
             form = short(content["form"])
             raise UserError(f"{shown}: is of form {form}, this version reads {FORM}; write the shards anew")
-        splits = {_split(name): [_shard(record) for record in records] for name, records in content["splits"].items()}
+        splits = {split: [_shard(record) for record in records] for split, records in content["splits"].items()}
         return named({split: Place(source, content["categories"], shards) for split, shards in splits.items()})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{shown}: is no list of shards ({printable(error)}); write the shards anew") from error
@@ -104,13 +103,6 @@ def _fetched_index(address: str) -> str:
         path = Path(folder, INDEX)
         fetch(address, path, MAX_INDEX)
         return path.read_text(encoding="utf-8")
-
-
-def _split(name: str) -> str:
-    """The name of a split, which becomes a folder's where the set is written anew.  Raises ValueError: it cannot."""
-    if not SPLIT.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a split, which letters, digits, '_', '.' and '-' make up")
-    return name
 
 
 def _shard(record: dict[str, Any]) -> TarShard:

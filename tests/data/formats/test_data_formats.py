@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detect import config
-from detect.config.schema import DataSettings
+from detect.config.schema import DataSettings, SplitSettings
 from detect.data.check_files import check_files
 from detect.data.dataset import Dataset
 from detect.data.formats import coco
@@ -135,3 +135,10 @@ def test_a_folder_that_lets_nobody_in_is_a_sentence(tmp_path, monkeypatch, ask):
     monkeypatch.setattr(coco, "found", refuse)  # tests may run as a user whom nothing is refused
     with pytest.raises(UserError, match=r"train: cannot be read \(Permission denied\); check the file and its perm"):
         ask(DataSettings(root=str(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", "..", "a\\b", "a\nb"])
+def test_a_split_whose_name_is_that_of_no_folder_is_refused(tmp_path, name):
+    data = DataSettings(root=str(tmp_path), splits={name: SplitSettings("images", "a.json")})
+    with pytest.raises(UserError, match="can be no split's name, as it is no name of a folder"):
+        splits_of(data)
