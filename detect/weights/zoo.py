@@ -61,7 +61,7 @@ class Files(NamedTuple):
 # the first is what `detect.load()` takes
 RELEASED = (
     Released("yolov4_tiny_coco", 416, 80, "AP 0.203, AP50 0.379 on coco3k val", "public domain"),
-    Released("csptiny_efm_coco3k", 416, 80, "AP 0.119, AP50 0.258 on coco3k val"),
+    Released("csptiny_efm_coco3k", 416, 80, "AP 0.139, AP50 0.280 on coco3k val"),
     Released("csppelee_efm_coco3k", 320, 80, "AP 0.055, AP50 0.110 on coco3k val"),
 )  # fmt: skip
 
