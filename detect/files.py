@@ -123,6 +123,15 @@ def leads_out(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> b
     return not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))  # Path.resolve fails at link loops
 
 
+def entries_of(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name.  Raises UserError: it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise cannot_read(folder, error) from error
+
+
 def name_problem(name: object) -> str:
     """What makes `name` unfit to be a file's path, to follow "it"; nothing if it is fit.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detect.errors import UserError, nearest
-from detect.files import cannot_read, leads_out, printable
+from detect.files import entries_of, leads_out, printable
 from detect.ops.image import IMAGE_SUFFIXES, read_image
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ class ImageFolder:
 
     def _entries(self, folder: Path) -> list[os.DirEntry]:
         """What lies in a folder, hidden files apart; UserError for a link that leads out of the data's root."""
-        try:
-            with os.scandir(folder) as entries:
-                entries = [entry for entry in entries if not entry.name.startswith(".")]
-        except OSError as error:
-            raise cannot_read(folder, error) from error
+        entries = [entry for entry in entries_of(folder) if not entry.name.startswith(".")]
         for entry in entries:
             if entry.is_symlink() and leads_out(entry.path, self.folder):
                 raise UserError(f"{printable(entry.path)}: leads out of {self.folder}; put the files themselves there")

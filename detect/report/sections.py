@@ -194,7 +194,7 @@ def confusion(evaluation: Evaluation, above: Sequence[float]) -> str:
     if rows:
         heads = ("object", "found as", "times", "of its objects")
         listed = f"<h3>Most often confused</h3>{table(heads, rows, 'narrow')}"
-    drawn = svg.matrix(found, found.shares(), [*names, "background"])
+    drawn = svg.matrix(found, [*names, "background"])
     return (
         "<p>Objects (rows) and what they were found as (columns), at IoU 0.5 and scores above each class's threshold. "
         "Last column: missed. Last row: found where nothing is annotated. Colour: share of the row; in the last row, "

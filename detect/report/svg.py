@@ -60,8 +60,8 @@ def spark(line: Line) -> str:
     )
 
 
-def matrix(found: Confusions, shares: np.ndarray, names: Sequence[str]) -> str:
-    """A table of counts whose cells are as strong as the shares 0..1; numbers stand in it where there is room.
+def matrix(found: Confusions, names: Sequence[str]) -> str:
+    """A table of counts whose cells are as strong as their shares; numbers stand in it where there is room.
 
     Rows are named at the left, columns on top.
     """
@@ -74,7 +74,7 @@ def matrix(found: Confusions, shares: np.ndarray, names: Sequence[str]) -> str:
         middle = rim + cell * (place + 0.5) + size * 0.35
         parts += [_text(rim - 4, middle, name, "end"), _rotated(middle, rim - 4, name, "start")]
     parts.append(f'<rect class="frame" x="{rim:.1f}" y="{rim:.1f}" width="{inner}" height="{inner}"/>')
-    columns = (found.rows, found.columns, found.counts, shares)
+    columns = (found.rows, found.columns, found.counts, found.shares())
     for row, column, count, share in zip(*(one.tolist() for one in columns), strict=True):
         x, y = rim + cell * column, rim + cell * row
         title = f"<title>{escape(names[row])} found as {escape(names[column])}: {count}</title>"

@@ -9,7 +9,7 @@ from detect.data.formats.reader import MAX_NUMBER, Fault, short
 from detect.data.formats.text_reader import TextReader, parse_number, parse_size, sizes_of
 from detect.data.formats.voc_xml import SIDES, VocFile, VocObject, read_voc
 from detect.errors import UserError, nearest
-from detect.files import cannot_read, leads_out
+from detect.files import entries_of, leads_out
 from detect.ops.image import IMAGE_SUFFIXES
 
 
@@ -144,18 +144,9 @@ class _StemFinder:
         """{name without suffix: names} of images in a folder; none of what leads out of `root`.  Raises UserError."""
         if folder not in self._stems:
             stems: dict[str, list[str]] = {}
-            for entry in _entries(folder) if os.path.isdir(folder) and not leads_out(folder, root) else ():
+            for entry in entries_of(folder) if os.path.isdir(folder) and not leads_out(folder, root) else ():
                 stem, suffix = os.path.splitext(entry.name)
                 if suffix.lower() in IMAGE_SUFFIXES and not (entry.is_symlink() and leads_out(entry.path, root)):
                     stems.setdefault(stem, []).append(entry.name)
             self._stems[folder] = stems
         return self._stems[folder]
-
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name.  Raises UserError: it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise cannot_read(folder, error) from error

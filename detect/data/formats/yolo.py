@@ -15,7 +15,7 @@ from detect.data.formats.splits import named
 from detect.data.formats.text_reader import MAX_LABEL_BYTES, read_lines, read_names
 from detect.data.formats.yolo_labels import YoloReader
 from detect.errors import UserError
-from detect.files import cannot_read, leads_out, printable
+from detect.files import cannot_read, entries_of, leads_out, printable
 from detect.ops.image import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -264,12 +264,7 @@ def _located(described: Description, entry: str) -> Path:
 
 def _images_in(folder: Path, root: Path) -> Iterator[str]:
     """Paths of the images in a folder and those below it, by name.  Raises UserError for a link that leads out."""
-    try:
-        with os.scandir(folder) as found_entries:
-            entries = sorted(found_entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise cannot_read(folder, error) from error
-    for entry in entries:
+    for entry in entries_of(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_symlink() and leads_out(entry.path, root):

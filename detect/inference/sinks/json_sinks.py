@@ -100,8 +100,8 @@ class CocoSink:
     """Writes all detections to one COCO JSON file, with scores; use it in a `with` block.
 
     A file is called by its name, or by its path where that name is taken; an image of a video by its source and number,
-    `clip-000012.jpg`. The file takes its place when the block
-    ends, however it ends; until then all is on the disk, whatever the number of frames.
+    `clip-000012.jpg`. The file takes its place when the block ends, however it ends; until then all is on the disk,
+    whatever the number of frames.
 
     Args:
         names: what the file is called: detections.coco.json.
