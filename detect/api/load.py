@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from detect.weights.files import Weights
 
 # arguments of `load`, as in the section `predict` of a configuration -> of `detect.ops.nms.nms`
-NMS_ARGUMENTS = {"nms": "overlap", "nms_threshold": "threshold", "nms_beta": "beta", "per_class": "per_class"}
+NMS_ARGUMENTS = {
+    "nms": "overlap",
+    "nms_threshold": "threshold",
+    "nms_beta": "beta",
+    "nms_vote": "vote",
+    "per_class": "per_class",
+}
 RELEASED = zoo.RELEASED[0].path  # what is loaded where no weights are named
 AnyPath = str | PathLike[str]
 
@@ -71,8 +77,8 @@ def load(
         tile: images larger than so many px are also looked at in square tiles of this side, each as large for the
             network as a whole image is, to find small objects; None for never.
         overlap: of neighbouring tiles, at the least, as a share of their side.
-        nms: `nms`, `nms_threshold`, `nms_beta`, `per_class` as in the section `predict` of a configuration, instead of
-            what the weights' says.
+        nms: `nms`, `nms_threshold`, `nms_beta`, `nms_vote`, `per_class` as in the section `predict` of a configuration,
+            instead of what the weights' says.
 
     Raises:
         UserError: the weights cannot be used or fetched, or an argument is out of range.

@@ -146,6 +146,11 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument("--size", type=whole(32, 8192), help="side of the network's input, px (what it was trained for)")
     sub.add_argument("--nms", choices=["iou", "diou", "diou_beta"], help="overlap measure of the NMS")
     sub.add_argument("--nms-threshold", type=number(-1, 1), help="overlap above which a detection is left out")
+    sub.add_argument(
+        "--nms-vote",
+        action=argparse.BooleanOptionalAction,
+        help="whether boxes that are left out count for the box that stays (as the weights say)",
+    )
     sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"images at once ({default_batch})")
     sub.add_argument(
         "--tile",
@@ -169,7 +174,7 @@ def predictor_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """What `predictor_options` and `darknet_options` were given, as arguments of `detect.load`."""
     if args.overlap is not None and args.tile is None:
         raise UserError("--overlap is of tiles; give --tile PX with it")
-    optional = ("nms", "nms_threshold", "tile", "overlap")
+    optional = ("nms", "nms_threshold", "nms_vote", "tile", "overlap")
     given = {name: getattr(args, name) for name in optional if getattr(args, name) is not None}
     same = ("size", "device", "batch", "cfg", "names", "engine", "precision", "threads")
     return {name: getattr(args, name) for name in same} | given

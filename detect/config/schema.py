@@ -312,7 +312,7 @@ class TrainSettings:
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
     teacher: str | None = setting(
         "weights of a detector of the same classes; its predictions are learned beside the labels, at scales of the "
-        "same stride and anchors",
+        "same stride and anchors, or of half of both, for which it sees the images twice as large",
         None,
         path=True,
     )
@@ -328,13 +328,14 @@ class PredictSettings:
     nms: str = setting("overlap measure of the NMS", "iou", choices=("iou", "diou", "diou_beta"))
     nms_threshold: float = setting("overlap above which a lower-scored detection goes", 0.45, low=-1, high=1)
     nms_beta: float = setting("exponent of the distance term of diou_beta", 0.6, above=0)
+    nms_vote: bool = setting("each detection's box is the mean, by score, of its own and those that go for it", False)
     per_class: bool = setting("NMS within a class only", True)
     max_detections: int = setting("detections kept of an image at the most", 100, low=1, high=10_000)
 
     def nms_options(self) -> dict[str, Any]:
         """Keyword arguments for `detect.ops.nms.nms`."""
         options = {"overlap": self.nms, "threshold": self.nms_threshold, "beta": self.nms_beta}
-        return options | {"per_class": self.per_class}
+        return options | {"per_class": self.per_class, "vote": self.nms_vote}
 
 
 @dataclass

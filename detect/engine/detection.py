@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detect import config
@@ -87,6 +88,11 @@ def _told_of_rare(stream: Stream, threshold: float) -> Iterator[str]:
     )
 
 
+def enlarged(images: Tensor, factor: int) -> Tensor:
+    """Images [B, 3, H, W] as [B, 3, factor * H, factor * W], with bilinear interpolation."""
+    return F.interpolate(images, scale_factor=factor, mode="bilinear")
+
+
 class DetectionTask(Task):
     """`Settings` -> all that training and evaluating a detector needs; see `Task`."""
 
@@ -160,11 +166,16 @@ class DetectionTask(Task):
         return training_batches(self.train_set, self.settings, total_steps, stride, start, images, shard)
 
     @torch.no_grad()
-    def teacher_outputs(self, images: Tensor) -> list[Tensor] | None:
-        """The teacher's raw maps."""
-        return self.teacher.to(images.device)(images) if self.teacher else None
+    def teacher_outputs(self, images: Tensor) -> list[list[Tensor]] | None:
+        """The teacher's raw maps of the images at each size that its loss asks for."""
+        if not self.teacher:
+            return None
+        teacher = self.teacher.to(images.device)
+        return [teacher(images if zoom == 1 else enlarged(images, zoom)) for zoom in self.teacher_loss.zooms]
 
-    def loss(self, outputs: list[Tensor], batch: Batch, teacher_outputs: list[Tensor] | None) -> dict[str, Tensor]:
+    def loss(
+        self, outputs: list[Tensor], batch: Batch, teacher_outputs: list[list[Tensor]] | None
+    ) -> dict[str, Tensor]:
         device = outputs[0].device
         boxes = [b.to(device) for b in batch.boxes]
         labels = [x.to(device) for x in batch.labels]
@@ -172,7 +183,7 @@ class DetectionTask(Task):
         outputs = [level.float() for level in outputs]
         terms = self.yolo_loss(outputs, boxes, labels, weights)
         if teacher_outputs is not None:
-            teacher_outputs = [level.float() for level in teacher_outputs]
+            teacher_outputs = [[level.float() for level in maps] for maps in teacher_outputs]
             terms["teacher"] = self.settings.train.teacher_weight * self.teacher_loss(outputs, teacher_outputs)
         return terms
 

@@ -24,7 +24,7 @@ from detect.inference.tiling import AT_ONCE, Tiling, View
 from detect.ops.letterbox import Letterbox
 from detect.ops.nms import OVERLAPS, Candidates, nms
 
-NMS_OPTIONS = ("overlap", "threshold", "beta", "per_class")
+NMS_OPTIONS = ("overlap", "threshold", "beta", "per_class", "vote")
 
 OneImage = str | os.PathLike[str] | np.ndarray | Image.Image
 
@@ -35,7 +35,7 @@ class Predictor:
     Args:
         runtime: the network, see `detect.inference.runtime.Runtime`.
         min_score: detections at or below it are left out (0.001 for evaluation); one number, or one for each class.
-        nms: keyword arguments for `detect.ops.nms.nms`: overlap, threshold, beta, per_class.
+        nms: keyword arguments for `detect.ops.nms.nms`: overlap, threshold, beta, per_class, vote.
         max_detections: per image.
         batch: images that are read and go through the network together; live sources always go one by one.
         tiling: larger images go through the network in these tiles too, each at the network's size; None for never.
@@ -250,6 +250,8 @@ class Predictor:
         beta = self.nms.get("beta", 1)
         if not _is_number(self.nms.get("threshold", 0), -1, 1) or not (_is_number(beta, 0, math.inf) and beta):
             raise UserError("nms threshold must be a number from -1 to 1 and nms beta above 0")
+        if not all(isinstance(self.nms.get(name, True), bool) for name in ("per_class", "vote")):
+            raise UserError("nms per_class and nms vote must be true or false")
         overlap = self.nms.get("overlap", OVERLAPS[0])
         if overlap not in OVERLAPS:
             raise UserError(f"nms overlap is '{overlap}'{nearest(overlap, OVERLAPS)}")

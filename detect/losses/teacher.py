@@ -9,16 +9,24 @@ from torch import Tensor
 
 from detect.losses.iou import aligned_iou
 
+ZOOMS = (1, 2)  # how many times larger than the student's a teacher's images may be
+
 
 class TeacherLoss:
     """Raw maps of a student and of its teacher for the same images -> what their difference costs, per image.
 
-    Scales that both heads have, of the same stride and the same anchors, are compared prediction by prediction:
+    Scales of the two heads that look at the same cells with the same anchors are compared prediction by prediction:
     objectness everywhere, classes and box (1 - CIoU) in proportion to the teacher's objectness (the objectness-scaled
     distillation of arXiv 1807.00256). A student that predicts the same as its teacher costs 0.
 
+    A teacher that has no scale as fine as the student's is shown the images enlarged: twice as large, its cells of
+    stride 16 are the student's of stride 8, and its anchors of 23x27 px the student's of 11.5x13.5.
+
     Args:
         head, teacher: the two heads, of the same classes.
+
+    Attributes:
+        zooms: how many times larger than the student's the images have to be for each of the teacher's looks.
 
     Raises:
         ValueError: the heads have no scale in common, or the teacher's classes exclude each other.
@@ -26,31 +34,47 @@ class TeacherLoss:
 
     def __init__(self, head: Any, teacher: Any) -> None:
         self.head, self.teacher = head, teacher
-        ours, theirs = (
-            [(stride, tuple(anchors)) for stride, anchors in zip(h.strides, h.anchors, strict=True)]
-            for h in (head, teacher)
-        )
-        self.pairs = [(ours.index(scale), j) for j, scale in enumerate(theirs) if scale in ours]
-        if not self.pairs:
-            raise ValueError("has no scale of the same stride and anchors as this model")
+        ours, theirs = _scales(head, 1), {zoom: _scales(teacher, zoom) for zoom in ZOOMS}
+        shared = [
+            (zoom, i, theirs[zoom].index(scale))
+            for i, scale in enumerate(ours)
+            for zoom in [zoom for zoom in ZOOMS if scale in theirs[zoom]][:1]
+        ]
+        if not shared:
+            raise ValueError("has no scale of the same stride and anchors as this model, nor of twice both")
         if getattr(teacher, "exclusive_classes", False):
             raise ValueError("has one softmax over its classes, which are independent here")
+        self.zooms = sorted({zoom for zoom, _, _ in shared})
+        self.pairs = {zoom: [(i, j) for z, i, j in shared if z == zoom] for zoom in self.zooms}  # (ours, theirs)
 
-    def __call__(self, raw: Sequence[Tensor], teacher_raw: Sequence[Tensor]) -> Tensor:
-        """The cost, a scalar tensor; the maps are those of one batch, [B, A*(5+K), H, W] each."""
+    def __call__(self, raw: Sequence[Tensor], teacher_raw: Sequence[Sequence[Tensor]]) -> Tensor:
+        """The cost, a scalar tensor; of one batch, the student's maps and for each of `zooms` the teacher's.
+
+        Maps are [B, A*(5+K), H, W].
+        """
         ours, our_boxes, our_parts = _predictions(self.head, raw)
-        with torch.no_grad():
-            theirs, their_boxes, their_parts = _predictions(self.teacher, teacher_raw)
         total = ours.sum() * 0
-        for i, j in self.pairs:
-            a, b = our_parts[i], their_parts[j]
-            student, teacher = ours[:, a], theirs[:, b].sigmoid()
-            certain = teacher[..., 4]
-            overlap = aligned_iou(our_boxes[:, a].flatten(0, 1), their_boxes[:, b].flatten(0, 1), "ciou")
-            total = total + _divergence(student[..., 4], certain).sum()
-            total = total + (certain * _divergence(student[..., 5:], teacher[..., 5:]).sum(-1)).sum()
-            total = total + (certain.flatten() * (1 - overlap)).sum()
+        for zoom, maps in zip(self.zooms, teacher_raw, strict=True):
+            with torch.no_grad():
+                theirs, their_boxes, their_parts = _predictions(self.teacher, maps)
+            for i, j in self.pairs[zoom]:
+                a, b = our_parts[i], their_parts[j]
+                student, teacher = ours[:, a], theirs[:, b].sigmoid()
+                certain = teacher[..., 4]
+                boxes = their_boxes[:, b] / zoom  # in the student's px
+                overlap = aligned_iou(our_boxes[:, a].flatten(0, 1), boxes.flatten(0, 1), "ciou")
+                total = total + _divergence(student[..., 4], certain).sum()
+                total = total + (certain * _divergence(student[..., 5:], teacher[..., 5:]).sum(-1)).sum()
+                total = total + (certain.flatten() * (1 - overlap)).sum()
         return total / len(ours)
+
+
+def _scales(head: Any, zoom: int) -> list[tuple[float, tuple]]:
+    """Stride and anchors of each scale of a head, in px of images that are enlarged for it by `zoom`."""
+    return [
+        (stride / zoom, tuple((w / zoom, h / zoom) for w, h in anchors))
+        for stride, anchors in zip(head.strides, head.anchors, strict=True)
+    ]
 
 
 def _predictions(head: Any, raw: Sequence[Tensor]) -> tuple[Tensor, Tensor, list[slice]]:

@@ -29,6 +29,7 @@ def nms(
     threshold: float = 0.45,
     beta: float = 0.6,
     per_class: bool = True,
+    vote: bool = False,
     limit: int = 100,
 ) -> Candidates:
     """The candidates that no better one overlaps too much, best first; of equal scores the first counts as better.
@@ -38,6 +39,8 @@ def nms(
             default), `diou` (IoU - d/c) or `diou_beta` (IoU - (d/c)^beta; Darknet's greedynms has 0.6, its diounms
             beta_nms), see `detect.ops.boxes.diou`.
         per_class: suppress within a class only.
+        vote: the box of each candidate kept becomes the mean of the boxes that overlap it too much and its own,
+            weighted by their scores (box voting, arXiv 1505.01749, section 4). Scores stay.
         limit: candidates kept at the most.
     """
     if overlap not in OVERLAPS:
@@ -64,8 +67,19 @@ def nms(
         if len(kept):
             block = block[~suppresses(kept, block).any(axis=0)]
         kept = np.concatenate([kept, block[_greedy(suppresses(block, block))]])
-    chosen = order[kept[:limit]]
-    return Candidates(candidates.boxes[chosen], candidates.scores[chosen], candidates.labels[chosen])
+    kept = kept[:limit]
+    chosen = order[kept]
+    found = Candidates(candidates.boxes[chosen], candidates.scores[chosen], candidates.labels[chosen])
+    if not vote:
+        return found
+    sums, total = np.zeros((len(kept), 4)), np.zeros((len(kept), 1))
+    for start in range(0, len(order), BLOCK):
+        block = np.arange(start, min(start + BLOCK, len(order)))
+        votes = suppresses(kept, block) * candidates.scores.take(order[block])
+        sums += votes @ boxes.take(block, axis=1).T
+        total += votes.sum(axis=1, keepdims=True)
+    means = np.divide(sums, total, out=found.boxes.astype(np.float64), where=total > 0)
+    return found._replace(boxes=means.astype(np.float32))
 
 
 def _best_first(scores: np.ndarray) -> np.ndarray:

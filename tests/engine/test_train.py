@@ -767,6 +767,25 @@ def test_a_teacher_computes_in_the_format_of_the_training(squares, tmp_path, pre
     assert trainer.history[-1]["teacher"] > 0
 
 
+def test_a_teacher_is_shown_the_images_enlarged_for_scales_finer_than_its_own(squares, tmp_path):
+    values = config.to_dict(settings_of(squares, steps=1))
+    fine, middle, coarse = [[8, 8], [10, 14]], [[20, 16], [24, 24]], [[40, 36], [60, 60]]
+    values["model"]["head"]["anchors"] = [fine, middle, coarse]
+    trained(config.from_dict(values), tmp_path / "teacher")
+    halved = [[[w / 2, h / 2] for w, h in anchors] for anchors in (middle, coarse)]
+    values["model"]["head"]["anchors"] = [*halved, [[90, 90], [95, 99]]]
+    values["train"] |= {"teacher": str(tmp_path / "teacher"), "seed": 1}
+    student = trained(config.from_dict(values), tmp_path / "student")
+    assert student.history[-1]["teacher"] > 0
+    images = torch.rand(1, 3, 64, 64)
+    task = student.task
+    (maps,) = task.teacher_outputs(images)
+    assert [level.shape[-1] for level in maps] == [128 // stride for stride in task.teacher.head.strides]
+    twice = torch.nn.functional.interpolate(images, size=(128, 128), mode="bilinear")
+    for ours, expected in zip(maps, task.teacher(twice), strict=True):
+        assert_close(ours, expected)
+
+
 def test_a_teacher_that_cannot_teach_is_named(squares, tmp_path):
     values = config.to_dict(settings_of(squares, steps=1))
     values["model"]["head"]["anchors"] = [[7 * i, 9 * i] for i in range(1, 10)]

@@ -32,7 +32,7 @@ TEACHER = head_of((16, 32), [MIDDLE, COARSE])
 
 def test_a_student_that_agrees_costs_nothing_and_learns_nothing():
     raw = random_raw(STUDENT)
-    loss = TeacherLoss(STUDENT, TEACHER)(raw, [level.detach().clone() for level in raw[1:]])
+    loss = TeacherLoss(STUDENT, TEACHER)(raw, [[level.detach().clone() for level in raw[1:]]])
     loss.backward()
     assert abs(loss.item()) < 1e-3
     assert all(level.grad is None or level.grad.abs().max() < 1e-5 for level in raw)
@@ -40,7 +40,7 @@ def test_a_student_that_agrees_costs_nothing_and_learns_nothing():
 
 def test_only_the_scales_in_common_are_taught():
     raw = random_raw(STUDENT)
-    TeacherLoss(STUDENT, TEACHER)(raw, random_raw(TEACHER, seed=1)).backward()
+    TeacherLoss(STUDENT, TEACHER)(raw, [random_raw(TEACHER, seed=1)]).backward()
     assert raw[0].grad.abs().max() == 0
     assert raw[1].grad.abs().min() > 0 and raw[2].grad.abs().min() > 0
 
@@ -57,14 +57,33 @@ def test_the_cost_is_that_of_every_prediction_by_the_teachers_objectness():
             divergence = torch.nn.functional.binary_cross_entropy(mine, goal, reduction="none") - entropy(goal)
             box = complete_box_iou_loss(boxes[0][image, number, None], boxes[1][image, number, None]).sum()
             total += divergence[4] + goal[4] * (divergence[5:].sum() + box)
-    found = TeacherLoss(student, teacher)(raw, teacher_outputs)
+    found = TeacherLoss(student, teacher)(raw, [teacher_outputs])
     assert_close(found.double(), torch.as_tensor(total / 2), rtol=1e-5, atol=1e-5)
 
 
 def test_the_teacher_gets_no_gradient():
     teacher_outputs = random_raw(TEACHER, seed=1)
-    TeacherLoss(STUDENT, TEACHER)(random_raw(STUDENT), teacher_outputs).backward()
+    TeacherLoss(STUDENT, TEACHER)(random_raw(STUDENT), [teacher_outputs]).backward()
     assert all(level.grad is None for level in teacher_outputs)
+
+
+def test_a_scale_finer_than_the_teachers_learns_from_it_on_images_twice_as_large():
+    """What the teacher says of them, halved, is what a student says that has half its strides and anchors."""
+    halved = [[(w / 2, h / 2) for w, h in anchors] for anchors in (MIDDLE, COARSE)]
+    student = head_of((8, 16, 32), [halved[0], MIDDLE, COARSE])
+    teach = TeacherLoss(student, TEACHER)
+    assert teach.zooms == [1, 2]
+    small, large = random_raw(TEACHER, seed=1), random_raw(TEACHER, seed=2, size=128)
+    agreeing = [level.detach().clone().requires_grad_() for level in (large[0], *small)]
+    assert abs(teach(agreeing, [small, large]).item()) < 1e-3
+    raw = random_raw(student)
+    teach(raw, [small, large]).backward()
+    assert all(level.grad.abs().min() > 0 for level in raw)
+
+    finer = head_of((8, 16), halved)
+    alone = TeacherLoss(finer, TEACHER)
+    assert alone.zooms == [2]
+    assert abs(alone([level.detach().clone() for level in large], [large]).item()) < 1e-3
 
 
 def test_heads_without_a_scale_in_common_are_refused():

@@ -86,6 +86,34 @@ def test_nms_of_many_boxes_equals_its_definition():
     assert_are(nms(candidates), candidates, naive_nms(candidates))
 
 
+@pytest.mark.parametrize("per_class", [True, False])
+@pytest.mark.parametrize("overlap", OVERLAPS)
+@pytest.mark.parametrize("limit", [5, 1000])
+def test_a_voted_box_is_the_mean_by_score_of_those_that_overlap_it_too_much(overlap, per_class, limit):
+    moved = []
+    for count in (1, BLOCK, BLOCK + 1, 300):
+        candidates = random_candidates(count, seed=count)
+        options = {"overlap": overlap, "threshold": 0.5, "per_class": per_class, "limit": limit}
+        plain, found = nms(candidates, **options), nms(candidates, vote=True, **options)
+        np.testing.assert_array_equal(found.scores, plain.scores)
+        np.testing.assert_array_equal(found.labels, plain.labels)
+        assert found.boxes.dtype == np.float32
+        for box, own, label in zip(found.boxes, plain.boxes, plain.labels, strict=True):
+            rivals = (candidates.labels == label) | (not per_class)
+            votes = rivals & [overlap_of(own.tolist(), other, overlap) > 0.5 for other in candidates.boxes.tolist()]
+            mean = np.average(candidates.boxes[votes].astype(float), axis=0, weights=candidates.scores[votes])
+            np.testing.assert_allclose(box, mean, rtol=1e-5)
+        moved.append(not np.allclose(found.boxes, plain.boxes))
+    assert not moved[0] and any(moved)
+
+
+@pytest.mark.parametrize("box", [[0, 0, 10, 10], [3, 3, 3, 3]])
+def test_a_box_for_which_none_votes_stays(box):
+    """Not even its own does: its overlap with itself is not above 1, that of a point is not defined."""
+    candidates = Candidates(np.array([box], np.float32), np.array([0.5], np.float32), np.zeros(1, np.int64))
+    assert_are(nms(candidates, threshold=1, vote=True), candidates, [0])
+
+
 @pytest.mark.parametrize("make", [random_candidates, coarse_candidates])
 @pytest.mark.parametrize(("count", "size"), [(10, 40), (300, 40), (900, 300), (4500, 300), (9000, 2000)])
 def test_nms_equals_torchvisions(make, count, size):
