@@ -184,6 +184,7 @@ def test_arguments_of_load_are_heard(weights, image):
         ({"tile": 8}, "8: a tile's side is a whole number of px from 32 on"),
         ({"tile": 64, "overlap": 0.9}, "from 0 to below 0.9"),
         ({"nms_threshold": None}, "threshold"),
+        ({"nms_vote": 1}, "nms vote must be true or false"),
         ({"batch": True}, "batch"),
         ({"max_detections": 0}, "max_detections"),
         ({"nms_treshold": 0.5}, "did you mean 'nms_threshold'"),

@@ -1,5 +1,6 @@
 """A trained model as a file to hand on: `export`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from detect.config.schema import DarknetModelSettings
 from detect.errors import UserError
 from detect.exporters.formats import Format, Request, format_of
 from detect.files import made_folder
+from detect.weights.mix import mixed
 
 
 def export(
@@ -22,6 +24,7 @@ def export(
     batch: int | None = 1,
     data: AnyPath | None = None,
     check: int = 0,
+    mix: Mapping[AnyPath, float] | None = None,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
     log: Say = quiet,
@@ -42,6 +45,8 @@ def export(
             is none) of a data folder or data YAML; scikit-image's sample photos by default. int8 needs 100 or more, and
             is calibrated on the split train.
         check: number of images of `data`'s val split to tell AP on, before and after.
+        mix: files of weights of the same model that make up a share each of every number, {"yolov4_tiny_coco": 0.5}; a
+            fine-tuning mixed with its start forgets less.
         log, warn: as in `evaluate`.
         overrides: settings to change, as in `train`; the model itself cannot be changed.
 
@@ -52,7 +57,8 @@ def export(
         UserError: the weights cannot be used, the file does not agree with PyTorch, or it cannot be written.
     """
     request = Request(half=half, size=size, batch=batch, data=data, check=check, log=log)
-    return export_weights(weights, out, as_overrides(overrides), format, request, cfg=cfg, names=names, warn=warn)
+    overridden = as_overrides(overrides)
+    return export_weights(weights, out, overridden, format, request, mix=mix, cfg=cfg, names=names, warn=warn)
 
 
 def export_weights(
@@ -63,6 +69,7 @@ def export_weights(
     request: Request,
     *,
     override_name: str = "override",
+    mix: Mapping[AnyPath, float] | None = None,
     cfg: AnyPath | None = None,
     names: AnyPath | None = None,
     warn: Say = quiet,
@@ -75,6 +82,8 @@ def export_weights(
     loaded = load_weights(weights, cfg, names, settings_type=None, overrides=overrides, override_name=override_name)
     for note in loaded.notes:
         warn(note)
+    if mix:
+        loaded = mixed(loaded, mix)
     if overrides and chosen.name == "darknet" and isinstance(loaded.settings.model, DarknetModelSettings):
         raise UserError("a .cfg is written as it was read; change the file itself", argument="set")
     made_folder(Path(out).parent)

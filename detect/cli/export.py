@@ -2,7 +2,7 @@
 
 import argparse
 
-from detect.cli.common import TRAINED, answer, complain, darknet_options, say_of, set_option, whole
+from detect.cli.common import TRAINED, answer, complain, darknet_options, number, say_of, set_option, whole
 
 HELP = "write a trained model for others: released weights, ONNX, OpenVINO (float or int8), Darknet"
 
@@ -19,6 +19,14 @@ def arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--check", type=whole(1, 10**6), default=0, metavar="N", help="tell AP before and after on N images of --data"
     )
+    sub.add_argument(
+        "--mix",
+        type=_share,
+        action="append",
+        default=[],
+        metavar="WEIGHTS=SHARE",
+        help="weights of the same model that make up so much of every number, as yolov4_tiny_coco=0.5; may be repeated",
+    )
     set_option(sub, "predict.min_score=0.15")
 
 
@@ -28,8 +36,15 @@ def run(args: argparse.Namespace) -> None:
 
     given = {name: getattr(args, name) for name in ("half", "size", "batch", "data", "check")}
     request = Request(**given, log=say_of(args))
-    options = {"cfg": args.cfg, "names": args.names, "override_name": "--set", "warn": complain}
+    options = {"mix": dict(args.mix), "cfg": args.cfg, "names": args.names, "override_name": "--set", "warn": complain}
     answer(args, export_weights(args.weights, args.out, args.set, args.format, request, **options))
+
+
+def _share(text: str) -> tuple[str, float]:
+    weights, _, share = text.rpartition("=")
+    if not weights:
+        raise argparse.ArgumentTypeError(f"'{text}' is no WEIGHTS=SHARE")
+    return weights, number(0, 1)(share)
 
 
 def _batch(text: str) -> int | None:

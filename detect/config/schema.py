@@ -311,8 +311,8 @@ class TrainSettings:
     save_minutes: float = setting("longest time between two checkpoints", 10.0, above=0)
     init: str | None = setting("weights to start from; tensors that fit are taken", None, path=True)
     teacher: str | None = setting(
-        "weights of a detector of the same classes; its predictions are learned beside the labels, at scales of the "
-        "same stride and anchors, or of half of both, for which it sees the images twice as large",
+        "weights of a detector of the same classes; its predictions are learned beside the labels, at scales whose "
+        "stride and anchors are the teacher's, or half of the teacher's (which then sees the images twice as large)",
         None,
         path=True,
     )
@@ -328,7 +328,9 @@ class PredictSettings:
     nms: str = setting("overlap measure of the NMS", "iou", choices=("iou", "diou", "diou_beta"))
     nms_threshold: float = setting("overlap above which a lower-scored detection goes", 0.45, low=-1, high=1)
     nms_beta: float = setting("exponent of the distance term of diou_beta", 0.6, above=0)
-    nms_vote: bool = setting("each detection's box is the mean, by score, of its own and those that go for it", False)
+    nms_vote: bool = setting(
+        "each detection's box becomes the mean, by score, of those that overlap it above nms_threshold", False
+    )
     per_class: bool = setting("NMS within a class only", True)
     max_detections: int = setting("detections kept of an image at the most", 100, low=1, high=10_000)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from detect import config
@@ -88,11 +87,6 @@ def _told_of_rare(stream: Stream, threshold: float) -> Iterator[str]:
     )
 
 
-def enlarged(images: Tensor, factor: int) -> Tensor:
-    """Images [B, 3, H, W] as [B, 3, factor * H, factor * W], with bilinear interpolation."""
-    return F.interpolate(images, scale_factor=factor, mode="bilinear")
-
-
 class DetectionTask(Task):
     """`Settings` -> all that training and evaluating a detector needs; see `Task`."""
 
@@ -165,13 +159,9 @@ class DetectionTask(Task):
         images = partial(DetectionImages, cache=self.cache)
         return training_batches(self.train_set, self.settings, total_steps, stride, start, images, shard)
 
-    @torch.no_grad()
     def teacher_outputs(self, images: Tensor) -> list[list[Tensor]] | None:
-        """The teacher's raw maps of the images at each size that its loss asks for."""
-        if not self.teacher:
-            return None
-        teacher = self.teacher.to(images.device)
-        return [teacher(images if zoom == 1 else enlarged(images, zoom)) for zoom in self.teacher_loss.zooms]
+        """The teacher's raw maps at each of its looks, see `TeacherLoss`."""
+        return self.teacher_loss.look(self.teacher.to(images.device), images) if self.teacher else None
 
     def loss(
         self, outputs: list[Tensor], batch: Batch, teacher_outputs: list[list[Tensor]] | None
@@ -240,7 +230,8 @@ class DetectionTask(Task):
         yield from self.warnings
         train = self.settings.train
         if train.teacher:
-            yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}"
+            taught = f", {self.teacher_loss.describe()}" if self.teacher_loss else ""
+            yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}{taught}"
 
     def draw_batch(self, batch: Batch) -> np.ndarray:
         learned = [weights > 0 for weights in batch.weights]

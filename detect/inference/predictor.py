@@ -204,7 +204,8 @@ class Predictor:
             return found[0]
         corners = (np.array([view.left, view.top] * 2, dtype=np.float32) for view in views)
         placed = [of._replace(boxes=of.boxes + corner) for of, corner in zip(found, corners, strict=True)]
-        return nms(self.tiling.merged(placed, views), limit=self.max_detections, **self.nms)
+        joined = self.tiling.merged(placed, views)
+        return nms(joined, limit=self.max_detections, **self.nms | {"vote": False})  # each view has had its votes
 
     def _detect_views(self, images: Sequence[np.ndarray]) -> list[Candidates]:
         """`detect_batch` of one image or more as they are, through the network at once."""

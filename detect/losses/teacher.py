@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from detect.losses.iou import aligned_iou
 
@@ -23,10 +23,10 @@ class TeacherLoss:
     stride 16 are the student's of stride 8, and its anchors of 23x27 px the student's of 11.5x13.5.
 
     Args:
-        head, teacher: the two heads, of the same classes.
+        head, teacher: the heads of the two detectors, of the same classes.
 
     Attributes:
-        zooms: how many times larger than the student's the images have to be for each of the teacher's looks.
+        zooms: how many times larger than the student's the images are at each of the teacher's looks.
 
     Raises:
         ValueError: the heads have no scale in common, or the teacher's classes exclude each other.
@@ -41,14 +41,33 @@ class TeacherLoss:
             for zoom in [zoom for zoom in ZOOMS if scale in theirs[zoom]][:1]
         ]
         if not shared:
-            raise ValueError("has no scale of the same stride and anchors as this model, nor of twice both")
+            raise ValueError("shares no scale with this model: none has the same stride and anchors, or twice both")
         if getattr(teacher, "exclusive_classes", False):
             raise ValueError("has one softmax over its classes, which are independent here")
         self.zooms = sorted({zoom for zoom, _, _ in shared})
         self.pairs = {zoom: [(i, j) for z, i, j in shared if z == zoom] for zoom in self.zooms}  # (ours, theirs)
 
+    @torch.no_grad()
+    def look(self, network: nn.Module, images: Tensor) -> list[list[Tensor]]:
+        """The raw maps of the teacher's network for images [B, 3, H, W], at each of its looks."""
+        found = []
+        for zoom in self.zooms:
+            shown = F.interpolate(images, scale_factor=zoom, mode="bilinear") if zoom > 1 else images
+            found.append(network(shown))
+        return found
+
+    def describe(self) -> str:
+        """What is learned from what, for the log."""
+        told = [
+            f"stride {self.head.strides[i]:g} from {self.teacher.strides[j]:g}"
+            + (f" on images {zoom} times as large" if zoom > 1 else "")
+            for zoom in self.zooms
+            for i, j in self.pairs[zoom]
+        ]
+        return ", ".join(told)
+
     def __call__(self, raw: Sequence[Tensor], teacher_raw: Sequence[Sequence[Tensor]]) -> Tensor:
-        """The cost, a scalar tensor; of one batch, the student's maps and for each of `zooms` the teacher's.
+        """The cost, a scalar tensor, of one batch: of the student's maps and the teacher's at each of its looks.
 
         Maps are [B, A*(5+K), H, W].
         """
@@ -59,12 +78,12 @@ class TeacherLoss:
                 theirs, their_boxes, their_parts = _predictions(self.teacher, maps)
             for i, j in self.pairs[zoom]:
                 a, b = our_parts[i], their_parts[j]
-                student, teacher = ours[:, a], theirs[:, b].sigmoid()
-                certain = teacher[..., 4]
+                student, goal = ours[:, a], theirs[:, b].sigmoid()
+                certain = goal[..., 4]
                 boxes = their_boxes[:, b] / zoom  # in the student's px
                 overlap = aligned_iou(our_boxes[:, a].flatten(0, 1), boxes.flatten(0, 1), "ciou")
                 total = total + _divergence(student[..., 4], certain).sum()
-                total = total + (certain * _divergence(student[..., 5:], teacher[..., 5:]).sum(-1)).sum()
+                total = total + (certain * _divergence(student[..., 5:], goal[..., 5:]).sum(-1)).sum()
                 total = total + (certain.flatten() * (1 - overlap)).sum()
         return total / len(ours)
 

@@ -39,8 +39,9 @@ def nms(
             default), `diou` (IoU - d/c) or `diou_beta` (IoU - (d/c)^beta; Darknet's greedynms has 0.6, its diounms
             beta_nms), see `detect.ops.boxes.diou`.
         per_class: suppress within a class only.
-        vote: the box of each candidate kept becomes the mean of the boxes that overlap it too much and its own,
-            weighted by their scores (box voting, arXiv 1505.01749, section 4). Scores stay.
+        vote: the box of each candidate kept becomes the mean, weighted by score, of its own and of all that overlap it
+            by more than `threshold` (box voting, arXiv 1505.01749, section 4). Scores stay. Without `per_class`, a box
+            votes once for each of its classes.
         limit: candidates kept at the most.
     """
     if overlap not in OVERLAPS:
@@ -75,9 +76,11 @@ def nms(
     sums, total = np.zeros((len(kept), 4)), np.zeros((len(kept), 1))
     for start in range(0, len(order), BLOCK):
         block = np.arange(start, min(start + BLOCK, len(order)))
-        votes = suppresses(kept, block) * candidates.scores.take(order[block])
-        sums += votes @ boxes.take(block, axis=1).T
-        total += votes.sum(axis=1, keepdims=True)
+        votes = suppresses(kept, block)
+        voters = np.flatnonzero(votes.any(axis=0))  # none whose box is no number, which would spoil the sums
+        weights = votes[:, voters] * candidates.scores.take(order[block[voters]])
+        sums += weights @ boxes.take(block[voters], axis=1).T
+        total += weights.sum(axis=1, keepdims=True)
     means = np.divide(sums, total, out=found.boxes.astype(np.float64), where=total > 0)
     return found._replace(boxes=means.astype(np.float32))
 

@@ -367,6 +367,17 @@ def test_a_16_bit_file_holds_the_rounded_weights(run, exported):
         torch.testing.assert_close(half[name], rounded, rtol=0, atol=0)
 
 
+def test_an_export_mixes_weights_by_their_shares(run, exported, tmp_path):
+    out = tmp_path / "mixed.safetensors"
+    assert detect("export", run, "--mix", f"{exported}=0.25", "--out", out).status == 0
+    whole, half, mixed = (read(path).tensors for path in (run, exported, out))
+    for name, value in whole.items():
+        expected = 0.75 * value + 0.25 * half[name].float() if value.is_floating_point() else value
+        torch.testing.assert_close(mixed[name], expected)
+    for wrong in ("0.5", f"{exported}=2", f"{exported}=half"):
+        assert detect("export", run, "--mix", wrong, "--out", tmp_path / "no.safetensors").status == 2
+
+
 def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported, squares):
     assert str(squares).encode() not in exported.read_bytes()
 

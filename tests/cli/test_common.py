@@ -75,12 +75,17 @@ def test_an_error_before_the_arguments_are_known_is_told_as_it_is():
     assert with_option(UserError("x", "data"), None) == "x"
 
 
+VOTES = [], ["--nms-vote"], ["--no-nms-vote"]
+
+
 @pytest.mark.parametrize("command", ["predict --source a.jpg", "evaluate w.pt", "label --weights w --source a --out o"])
 def test_options_of_tiling_and_nms_reach_the_detector(command):
     given = predictor_arguments(parser().parse_args([*command.split(), "--tile", "640", "--overlap", "0.3"]))
     assert (given["tile"], given["overlap"], "nms" in given) == (640, 0.3, False)
     given = predictor_arguments(parser().parse_args([*command.split(), "--nms", "diou", "--nms-threshold", "0.6"]))
     assert (given["nms"], given["nms_threshold"], "tile" in given) == ("diou", 0.6, False)
+    voting = [predictor_arguments(parser().parse_args([*command.split(), *option])).get("nms_vote") for option in VOTES]
+    assert voting == [None, True, False]
     with pytest.raises(UserError, match=r"^--overlap is of tiles; give --tile PX with it$"):
         predictor_arguments(parser().parse_args([*command.split(), "--overlap", "0.3"]))
 

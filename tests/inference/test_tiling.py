@@ -141,6 +141,12 @@ def test_one_nms_goes_over_all_views():
     np.testing.assert_allclose(box, [50, 20, 62, 40], atol=1.5)  # perhaps the one of the shrunk image
 
 
+def test_views_do_not_vote_on_each_others_boxes():
+    image = scene(112, 64, [[50, 20, 62, 40]])
+    plain, voting = (Predictor(Seer(64), tiling=TILING, nms={"vote": vote}) for vote in (False, True))
+    assert_array_equal(voting.detect_batch([image])[0].boxes, plain.detect_batch([image])[0].boxes)
+
+
 def test_small_objects_in_a_large_image_are_found_in_tiles_only():
     """At 128 px the network sees nothing below 6 px, and the image shrinks to a fifth in it."""
     rng = np.random.default_rng(0)

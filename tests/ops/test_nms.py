@@ -107,6 +107,15 @@ def test_a_voted_box_is_the_mean_by_score_of_those_that_overlap_it_too_much(over
     assert not moved[0] and any(moved)
 
 
+@pytest.mark.parametrize("wild", [[np.nan] * 4, [-np.inf, 0, np.inf, 5]])
+def test_a_box_that_is_no_number_has_no_vote(wild):
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 12, 10], wild, wild], dtype=np.float32)
+    candidates = Candidates(boxes, np.array([0.6, 0.2, 0.5, 0.4], np.float32), np.array([1, 1, 0, 1]))
+    with np.errstate(invalid="ignore"):
+        found = nms(candidates, vote=True)
+    np.testing.assert_allclose(found.boxes[0], [0, 0, 10.5, 10])
+
+
 @pytest.mark.parametrize("box", [[0, 0, 10, 10], [3, 3, 3, 3]])
 def test_a_box_for_which_none_votes_stays(box):
     """Not even its own does: its overlap with itself is not above 1, that of a point is not defined."""
