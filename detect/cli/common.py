@@ -149,7 +149,7 @@ def predictor_options(sub: argparse.ArgumentParser, default_batch: int) -> None:
     sub.add_argument(
         "--nms-vote",
         action=argparse.BooleanOptionalAction,
-        help="average each box with those that it makes the NMS leave out (as the weights say)",
+        help="average each box with those that overlap it above the threshold (as the weights say)",
     )
     sub.add_argument("--batch", type=whole(1, 1024), default=default_batch, help=f"images at once ({default_batch})")
     sub.add_argument(

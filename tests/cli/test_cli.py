@@ -374,8 +374,9 @@ def test_an_export_mixes_weights_by_their_shares(run, exported, tmp_path):
     for name, value in whole.items():
         expected = 0.75 * value + 0.25 * half[name].float() if value.is_floating_point() else value
         torch.testing.assert_close(mixed[name], expected)
-    for wrong in ("0.5", f"{exported}=2", f"{exported}=half"):
-        assert detect("export", run, "--mix", wrong, "--out", tmp_path / "no.safetensors").status == 2
+    for wrong, words in (("0.5", "is no WEIGHTS=SHARE"), (f"{exported}=2", "'2'"), (f"{exported}=half", "'half'")):
+        said = detect("export", run, "--mix", wrong, "--out", tmp_path / "no.safetensors")
+        assert said.status == 1 and said.err.startswith("error: detect export: argument --mix: ") and words in said.err
 
 
 def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported, squares):
