@@ -49,11 +49,15 @@ class TeacherLoss:
 
     @torch.no_grad()
     def look(self, network: nn.Module, images: Tensor) -> list[list[Tensor]]:
-        """The raw maps of the teacher's network for images [B, 3, H, W], at each of its looks."""
+        """The raw maps of the teacher's network for images [B, 3, H, W], at each of its looks.
+
+        Enlarged images go through in parts, so that they take no more memory than the batch as it is.
+        """
         found = []
         for zoom in self.zooms:
-            shown = F.interpolate(images, scale_factor=zoom, mode="bilinear") if zoom > 1 else images
-            found.append(network(shown))
+            parts = images.split(-(-len(images) // zoom**2))
+            shown = (F.interpolate(part, scale_factor=zoom, mode="bilinear") if zoom > 1 else part for part in parts)
+            found.append([torch.cat(levels) for levels in zip(*map(network, shown), strict=True)])
         return found
 
     def describe(self) -> str:
