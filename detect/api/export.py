@@ -11,7 +11,7 @@ from detect.config.schema import DarknetModelSettings
 from detect.errors import UserError
 from detect.exporters.formats import Format, Request, format_of
 from detect.files import made_folder
-from detect.weights.mix import mixed
+from detect.weights.mixing import mixed
 
 
 def export(

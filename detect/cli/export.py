@@ -3,6 +3,7 @@
 import argparse
 
 from detect.cli.common import TRAINED, answer, complain, darknet_options, number, say_of, set_option, whole
+from detect.errors import UserError
 
 HELP = "write a trained model for others: released weights, ONNX, OpenVINO (float or int8), Darknet"
 
@@ -34,9 +35,11 @@ def run(args: argparse.Namespace) -> None:
     from detect.api.export import export_weights
     from detect.exporters.formats import Request
 
+    if len(mix := dict(args.mix)) < len(args.mix):
+        raise UserError("the same weights are given twice; add up their shares", argument="mix")
     given = {name: getattr(args, name) for name in ("half", "size", "batch", "data", "check")}
     request = Request(**given, log=say_of(args))
-    options = {"mix": dict(args.mix), "cfg": args.cfg, "names": args.names, "override_name": "--set", "warn": complain}
+    options = {"mix": mix, "cfg": args.cfg, "names": args.names, "override_name": "--set", "warn": complain}
     answer(args, export_weights(args.weights, args.out, args.set, args.format, request, **options))
 
 

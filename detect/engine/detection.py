@@ -230,8 +230,9 @@ class DetectionTask(Task):
         yield from self.warnings
         train = self.settings.train
         if train.teacher:
+            teacher, weight = by_name(train.teacher), f"{train.teacher_weight:g}"
             taught = f", {self.teacher_loss.describe()}" if self.teacher_loss else ""
-            yield f"learns the predictions of {train.teacher} too, with weight {train.teacher_weight:g}{taught}"
+            yield f"learns the predictions of {teacher} too, with weight {weight}{taught}"
 
     def draw_batch(self, batch: Batch) -> np.ndarray:
         learned = [weights > 0 for weights in batch.weights]

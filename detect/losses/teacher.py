@@ -34,18 +34,18 @@ class TeacherLoss:
 
     def __init__(self, head: Any, teacher: Any) -> None:
         self.head, self.teacher = head, teacher
-        ours, theirs = _scales(head, 1), {zoom: _scales(teacher, zoom) for zoom in ZOOMS}
-        shared = [
-            (zoom, i, theirs[zoom].index(scale))
-            for i, scale in enumerate(ours)
-            for zoom in [zoom for zoom in ZOOMS if scale in theirs[zoom]][:1]
-        ]
-        if not shared:
+        self.pairs: dict[int, list[tuple[int, int]]] = {}  # by zoom: which of our scales learns from which of theirs
+        for i, scale in enumerate(_scales(head, 1)):
+            for zoom in ZOOMS:
+                theirs = _scales(teacher, zoom)
+                if scale in theirs:
+                    self.pairs.setdefault(zoom, []).append((i, theirs.index(scale)))
+                    break
+        if not self.pairs:
             raise ValueError("shares no scale with this model: none has the same stride and anchors, or twice both")
         if getattr(teacher, "exclusive_classes", False):
             raise ValueError("has one softmax over its classes, which are independent here")
-        self.zooms = sorted({zoom for zoom, _, _ in shared})
-        self.pairs = {zoom: [(i, j) for z, i, j in shared if z == zoom] for zoom in self.zooms}  # (ours, theirs)
+        self.zooms = sorted(self.pairs)
 
     @torch.no_grad()
     def look(self, network: nn.Module, images: Tensor) -> list[list[Tensor]]:

@@ -377,6 +377,10 @@ def test_an_export_mixes_weights_by_their_shares(run, exported, tmp_path):
     for wrong, words in (("0.5", "is no WEIGHTS=SHARE"), (f"{exported}=2", "'2'"), (f"{exported}=half", "'half'")):
         said = detect("export", run, "--mix", wrong, "--out", tmp_path / "no.safetensors")
         assert said.status == 1 and said.err.startswith("error: detect export: argument --mix: ") and words in said.err
+    twice = [f"--mix={exported}={share}" for share in (0.2, 0.3)]
+    for mix, words in ((twice, "given twice"), ([f"--mix={exported}=0"], "give numbers above 0")):
+        said = detect("export", run, *mix, "--out", tmp_path / "no.safetensors")
+        assert said.status == 1 and words in said.err and "mix" in said.err and len(said.err.splitlines()) == 1
 
 
 def test_an_exported_file_says_nothing_about_the_machine_it_comes_from(exported, squares):

@@ -10,7 +10,7 @@ import detect
 from detect.errors import UserError
 from detect.inference.thresholds import Thresholds
 from detect.weights.files import Weights, read, write_safetensors
-from detect.weights.mix import mixed
+from detect.weights.mixing import mixed
 from tests.small_detector import seeing_everything
 
 CATEGORIES = [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]

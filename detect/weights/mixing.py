@@ -23,7 +23,8 @@ def mixed(weights: Weights, shares: Mapping[str | os.PathLike[str], float]) -> W
         UserError: a file cannot be read or is of another model or of other classes, or the shares are no shares.
     """
     if any(not 0 < share <= 1 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
-        raise UserError(f"shares are {', '.join(map(str, shares.values()))}; give numbers above 0, together at most 1")
+        given = ", ".join(map(str, shares.values()))
+        raise UserError(f"shares are {given}; give numbers above 0, together at most 1", argument="mix")
     own = 1 - sum(shares.values())
     tensors = {name: own * t.float() if t.is_floating_point() else t for name, t in weights.tensors.items()}
     for path, share in shares.items():
