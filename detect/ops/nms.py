@@ -40,7 +40,7 @@ def nms(
             beta_nms), see `detect.ops.boxes.diou`.
         per_class: suppress within a class only.
         vote: the box of each candidate kept becomes the mean, weighted by score, of its own and of all that overlap it
-            by more than `threshold` (box voting, arXiv 1505.01749, section 4). Scores stay. Without `per_class`, a box
+            by more than `threshold` (box voting, arXiv 1505.01749). Scores stay. Without `per_class`, a box
             votes once for each of its classes.
         limit: candidates kept at the most.
     """
